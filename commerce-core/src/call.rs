@@ -1,0 +1,286 @@
+//! Who calls, from where, and how often at most: [`Actor`], [`Call`], [`Role`] and its permissions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::token::{CartToken, OrderToken},
+    clock::Timestamp,
+    id::{SessionId, UserId},
+};
+
+/// What a user of the shop may do. One role each; see [`Role::allows`] for the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Buys.
+    Customer,
+    /// Helps customers: sees orders, moderates reviews.
+    Support,
+    /// Runs the shop: catalogue, stock, orders, refunds.
+    Manager,
+    /// May do everything, users included.
+    Admin,
+}
+
+/// A right that a service asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// See drafts and edit products, variants and categories.
+    EditCatalog,
+    /// See and change stock.
+    EditStock,
+    /// See everybody's orders, payments and returns.
+    ViewOrders,
+    /// Fulfil, cancel and capture; decide on returns.
+    ManageOrders,
+    /// Give money back.
+    Refund,
+    /// Hide and show reviews.
+    ModerateReviews,
+    /// See and acknowledge alerts.
+    ViewAlerts,
+    /// See other users.
+    ViewUsers,
+    /// Change other users' roles, or lock them out.
+    EditUsers,
+}
+
+impl Role {
+    /// Whether this role has a right.
+    #[must_use]
+    pub fn allows(self, permission: Permission) -> bool {
+        use Permission::{ModerateReviews, ViewAlerts, ViewOrders, ViewUsers};
+        match self {
+            Self::Customer => false,
+            Self::Support => matches!(permission, ViewOrders | ModerateReviews | ViewAlerts | ViewUsers),
+            Self::Manager => permission != Permission::EditUsers,
+            Self::Admin => true,
+        }
+    }
+
+    /// The role's name in the API and in storage.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Support => "support",
+            Self::Manager => "manager",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// A user known by an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who.
+    pub user: UserId,
+    /// What they may do.
+    pub role: Role,
+    /// The session the access token belongs to.
+    pub session: SessionId,
+}
+
+/// Who asks. Every service call that needs a right takes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody who isn't signed in, with what they hold in their hands.
+    Guest {
+        /// Opens the guest's cart.
+        cart: Option<CartToken>,
+        /// Opens one order.
+        order: Option<OrderToken>,
+    },
+    /// A signed-in customer or member of staff.
+    User(Identity),
+    /// The shop itself: the worker, the command line, an embedder's own code.
+    System,
+}
+
+impl Actor {
+    /// A guest with empty hands.
+    #[must_use]
+    pub const fn guest() -> Self {
+        Self::Guest { cart: None, order: None }
+    }
+
+    /// The signed-in user's id.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::User(identity) => Some(identity.user),
+            Self::Guest { .. } | Self::System => None,
+        }
+    }
+
+    /// The signed-in user.
+    ///
+    /// # Errors
+    /// [`AccessError::Unauthenticated`] for guests and the system.
+    pub fn identity(&self) -> Result<Identity, AccessError> {
+        match self {
+            Self::User(identity) => Ok(*identity),
+            Self::Guest { .. } | Self::System => Err(AccessError::Unauthenticated),
+        }
+    }
+
+    /// Whether the actor has a right.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        match self {
+            Self::Guest { .. } => false,
+            Self::User(identity) => identity.role.allows(permission),
+            Self::System => true,
+        }
+    }
+
+    /// Demands a right.
+    ///
+    /// # Errors
+    /// [`AccessError::Unauthenticated`] for guests, [`AccessError::Forbidden`] for users whose role lacks it.
+    pub fn require(&self, permission: Permission) -> Result<(), AccessError> {
+        match self {
+            _ if self.may(permission) => Ok(()),
+            Self::Guest { .. } => Err(AccessError::Unauthenticated),
+            Self::User(_) | Self::System => Err(AccessError::Forbidden(permission)),
+        }
+    }
+
+    /// How this actor is written down in ledgers and events.
+    #[must_use]
+    pub fn reference(&self) -> ActorRef {
+        match self {
+            Self::Guest { .. } => ActorRef::Guest,
+            Self::User(identity) => ActorRef::User(identity.user),
+            Self::System => ActorRef::System,
+        }
+    }
+}
+
+/// An actor as ledgers and events remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "id")]
+pub enum ActorRef {
+    /// Somebody who wasn't signed in.
+    Guest,
+    /// A user.
+    User(UserId),
+    /// The shop itself.
+    System,
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// The call needs a signed-in user.
+    #[error("sign in first")]
+    Unauthenticated,
+    /// The user's role lacks a right.
+    #[error("your role doesn't allow this")]
+    Forbidden(Permission),
+}
+
+/// Where a call came from; kept with sessions and used for rate limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address.
+    pub ip: Option<String>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<String>,
+    /// The request's id, for logs.
+    pub request_id: Option<String>,
+    /// When the request arrived; the clock's time at the start of the call if absent.
+    pub arrived: Option<Timestamp>,
+}
+
+/// A client's wish that a call has its effect once, however often it is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Idempotency {
+    /// SHA-256 over caller, operation and the client's key: the same key of another caller is another key.
+    pub key: [u8; 32],
+    /// SHA-256 of the request: the same key with another request is refused.
+    pub fingerprint: [u8; 32],
+}
+
+impl Idempotency {
+    /// A key `key` of the caller `scope` (say, user and operation) for a request with this content.
+    #[must_use]
+    pub fn new(scope: &str, key: &str, request: &[u8]) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        hash.update((scope.len() as u64).to_be_bytes());
+        hash.update(scope);
+        hash.update(key);
+        Self { key: hash.finalize().into(), fingerprint: Sha256::digest(request).into() }
+    }
+}
+
+/// The context of a mutating call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who calls.
+    pub actor: Actor,
+    /// From where.
+    pub origin: Origin,
+    /// How often at most.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Call {
+    /// A call by an actor, from nowhere in particular, without an idempotency key.
+    #[must_use]
+    pub fn by(actor: Actor) -> Self {
+        Self { actor, origin: Origin::default(), idempotency: None }
+    }
+
+    /// A call by a guest with empty hands.
+    #[must_use]
+    pub fn guest() -> Self {
+        Self::by(Actor::guest())
+    }
+
+    /// A call by the shop itself: allowed everything.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::by(Actor::System)
+    }
+
+    /// The same call, at most once.
+    #[must_use]
+    pub fn once(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = Some(idempotency);
+        self
+    }
+}
+
+/// What a mutating call did, and whether it is the answer of an earlier call with the same [`Idempotency`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done<T> {
+    /// The answer.
+    pub value: T,
+    /// Whether this call changed nothing because an earlier one had already done it.
+    pub replayed: bool,
+}
+
+impl<T> Done<T> {
+    /// An answer given for the first time.
+    pub const fn fresh(value: T) -> Self {
+        Self { value, replayed: false }
+    }
+
+    /// An answer given before.
+    pub const fn again(value: T) -> Self {
+        Self { value, replayed: true }
+    }
+}
+
+/// Why an idempotency key can't be honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdempotencyError {
+    /// The key came before with another request.
+    #[error("this Idempotency-Key was used for another request")]
+    Reused,
+    /// The first call with this key hasn't ended yet.
+    #[error("the first request with this Idempotency-Key is still running")]
+    InProgress,
+}

@@ -1,0 +1,375 @@
+//! Orders: three orthogonal states, lines, fulfilments and returns; transitions are tables in [`state`].
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::{PostalAddress, aggregate},
+    clock::Timestamp,
+    id::{CartId, FulfilmentId, OrderId, PaymentId, ProductId, ReturnId, UserId, VariantId},
+    money::{Currency, Money},
+    page::{Listed, Slice},
+    payment::{LineQuantity, Payment, PaymentStatus, Refund},
+    pricing::Totals,
+    store::{Child, StoreError, Version},
+};
+
+/// Where an order stands as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Placed; stock is reserved, the payment isn't settled.
+    Pending,
+    /// Paid or promised; the stock is sold.
+    Confirmed,
+    /// Everything was delivered.
+    Completed,
+    /// Given up; nothing will be delivered.
+    Cancelled,
+}
+
+impl OrderStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Where an order's goods are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentState {
+    /// Nothing has left.
+    Unfulfilled,
+    /// Some have left.
+    PartiallyShipped,
+    /// All have left.
+    Shipped,
+    /// All have arrived.
+    Delivered,
+    /// All have come back.
+    Returned,
+}
+
+impl FulfilmentState {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unfulfilled => "unfulfilled",
+            Self::PartiallyShipped => "partially_shipped",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// A line of an order: a copy of what was bought, at the price it was bought for. One line a variant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    /// Where it stands, from 0.
+    pub position: i64,
+    /// The variant.
+    pub variant_id: VariantId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// Its SKU then.
+    pub sku: String,
+    /// Its title then.
+    pub title: String,
+    /// How many were bought.
+    pub quantity: u32,
+    /// The price of one then.
+    pub unit_price: Money,
+    /// The price of all.
+    pub total: Money,
+    /// What was charged for the line, tax included: what item refunds are shares of.
+    pub charged: Money,
+    /// Tax within `charged`.
+    pub tax: Money,
+    /// Units in fulfilments that weren't cancelled.
+    pub fulfilled: u32,
+    /// Units cancelled before they left.
+    pub cancelled: u32,
+    /// Units whose money went back, or is on its way.
+    pub refunded: u32,
+    /// Units that came back.
+    pub returned: u32,
+}
+
+impl Child for OrderLine {
+    type Key = VariantId;
+    fn key(&self) -> VariantId {
+        self.variant_id
+    }
+}
+
+/// How goods travel, as chosen at checkout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShippingMethod {
+    /// What checkout's `shipping_method` names.
+    pub code: String,
+    /// What the customer reads.
+    pub title: String,
+    /// What it costs.
+    pub price: Money,
+}
+
+/// How a parcel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentStatus {
+    /// Being packed.
+    Pending,
+    /// On its way.
+    Shipped,
+    /// Arrived.
+    Delivered,
+    /// Never left.
+    Cancelled,
+}
+
+impl FulfilmentStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A parcel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fulfilment {
+    /// Its id.
+    pub id: FulfilmentId,
+    /// How it stands.
+    pub status: FulfilmentStatus,
+    /// Who carries it.
+    pub carrier: String,
+    /// The carrier's number.
+    pub tracking_number: String,
+    /// Where the customer can follow it.
+    pub tracking_url: Option<String>,
+    /// What is in it.
+    pub items: Vec<LineQuantity>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it left.
+    pub shipped_at: Option<Timestamp>,
+    /// When it arrived.
+    pub delivered_at: Option<Timestamp>,
+}
+
+impl Child for Fulfilment {
+    type Key = FulfilmentId;
+    fn key(&self) -> FulfilmentId {
+        self.id
+    }
+}
+
+/// How a return stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnStatus {
+    /// Asked for.
+    Requested,
+    /// The customer may send the goods.
+    Approved,
+    /// They may not.
+    Rejected,
+    /// The goods are here; the money goes back.
+    Received,
+}
+
+impl ReturnStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Received => "received",
+        }
+    }
+}
+
+/// Goods coming back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// Its id.
+    pub id: ReturnId,
+    /// How it stands.
+    pub status: ReturnStatus,
+    /// What comes back.
+    pub items: Vec<LineQuantity>,
+    /// Why, in the customer's words.
+    pub reason: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+impl Child for Return {
+    type Key = ReturnId;
+    fn key(&self) -> ReturnId {
+        self.id
+    }
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// What people call it; unique by [`crate::store::Claim::order_number`].
+    pub number: String,
+    /// Who bought; `None` for guests.
+    pub customer_id: Option<UserId>,
+    /// Where messages about it go.
+    pub email: String,
+    /// Where it stands as a whole.
+    pub status: OrderStatus,
+    /// How its money stands.
+    pub payment_status: PaymentStatus,
+    /// Where its goods are.
+    pub fulfilment_status: FulfilmentState,
+    /// What was bought, by position.
+    pub lines: Vec<OrderLine>,
+    /// What it costs.
+    pub totals: Totals,
+    /// Where it goes.
+    pub shipping_address: PostalAddress,
+    /// Who is billed.
+    pub billing_address: PostalAddress,
+    /// How it travels.
+    pub shipping_method: ShippingMethod,
+    /// Attempts to pay it, oldest first.
+    pub payments: Vec<Payment>,
+    /// Money going back, oldest first.
+    pub refunds: Vec<Refund>,
+    /// Parcels, oldest first.
+    pub fulfilments: Vec<Fulfilment>,
+    /// Goods coming back, oldest first.
+    pub returns: Vec<Return>,
+    /// The cart it came from; reopened if the payment is declined.
+    pub cart_id: Option<CartId>,
+    /// The idempotency key of the checkout, answered by whoever settles the payment.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// Why it was cancelled.
+    pub cancel_reason: Option<String>,
+    /// The checkout was refused by the gateway: such an attempt isn't listed among a customer's orders.
+    pub declined: bool,
+    /// When it was placed.
+    pub placed_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+    /// Counts writes.
+    pub version: Version,
+}
+
+impl Order {
+    /// The currency of all its amounts.
+    #[must_use]
+    pub const fn currency(&self) -> Currency {
+        self.totals.grand_total.currency
+    }
+}
+
+aggregate!(Order, Order, Order);
+
+/// Filters of a list of orders, newest first (key `Int(placed_at)`, falling).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OrderQuery {
+    /// Only this customer's.
+    pub customer: Option<UserId>,
+    /// Whether attempts that the gateway declined are left out.
+    pub hide_declined: bool,
+    /// Only with this status.
+    pub status: Option<OrderStatus>,
+    /// Only with this payment status.
+    pub payment_status: Option<PaymentStatus>,
+    /// Only with this fulfilment status.
+    pub fulfilment_status: Option<FulfilmentState>,
+    /// Only for this e-mail address, exactly (normalised).
+    pub email: Option<String>,
+    /// Only with this number, exactly.
+    pub number: Option<String>,
+    /// Only placed at this time or later.
+    pub placed_after: Option<Timestamp>,
+    /// Only placed before this time.
+    pub placed_before: Option<Timestamp>,
+}
+
+/// A payment and the order it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderPayment {
+    /// The order.
+    pub order_id: OrderId,
+    /// The order's number.
+    pub order_number: String,
+    /// The payment.
+    pub payment: Payment,
+}
+
+/// A return and the order it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderReturn {
+    /// The order.
+    pub order_id: OrderId,
+    /// The order's number.
+    pub order_number: String,
+    /// The return.
+    pub r#return: Return,
+}
+
+/// Names a child of an order, where only the child's id is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderChild {
+    /// By a payment.
+    Payment(PaymentId),
+    /// By a refund.
+    Refund(crate::id::RefundId),
+    /// By a parcel.
+    Fulfilment(FulfilmentId),
+    /// By a return.
+    Return(ReturnId),
+}
+
+/// Reads of orders.
+#[async_trait]
+pub trait OrderStore: Send + Sync {
+    /// An order with all its children.
+    async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
+
+    /// The order that a child belongs to.
+    async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError>;
+
+    /// Orders with all their children, newest first. A fixed number of statements, whatever the page size.
+    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError>;
+
+    /// Payments, newest first (key `Int(created_at)`), with this status.
+    async fn list_payments(&self, status: Option<PaymentStatus>, slice: &Slice) -> Result<Listed<OrderPayment>, StoreError>;
+
+    /// Returns, newest first (key `Int(created_at)`), with this status.
+    async fn list_returns(&self, status: Option<ReturnStatus>, slice: &Slice) -> Result<Listed<OrderReturn>, StoreError>;
+
+    /// Whether any order has a line of this product.
+    async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;
+
+    /// Whether a customer has a confirmed or completed order with a line of this product.
+    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,81 @@
+//! What a store can answer.
+
+use super::{Claim, Root};
+use crate::id::VariantId;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A commit that took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// By this call.
+    Now,
+    /// By an earlier call with the same set id.
+    Before,
+}
+
+/// A guard that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// The set's idempotency key is held by an earlier call.
+    KeyTaken,
+    /// Something that must be unique belongs to somebody else.
+    Taken(Claim),
+    /// The aggregate isn't at the version it was read at (or is there, or isn't there, against expectation).
+    Stale(Root),
+    /// The variant's `on_hand` isn't what the set was computed from.
+    Moved(VariantId),
+    /// Fewer units are available than the set would take.
+    Short {
+        /// The variant.
+        variant: VariantId,
+        /// How many there are: `on_hand − reserved`, at the time of judgement.
+        available: i64,
+    },
+}
+
+/// A commit that took no effect, or whose effect isn't known.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Guards failed; nothing was applied. All failures of the strongest class.
+    #[error("guards failed: {0:?}")]
+    Conflict(Vec<Conflict>),
+    /// Certainly not applied: the database is out of reach, full or overloaded. May be tried again.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] BoxError),
+    /// May have been applied: commit the identical set again to find out.
+    #[error("the outcome of the commit is unknown: {0}")]
+    Unknown(#[source] BoxError),
+    /// The set is nonsense: a CHECK or a foreign key fired. A bug in core, never a user's mistake.
+    #[error("the change-set breaks a constraint: {0}")]
+    Bug(#[source] BoxError),
+}
+
+/// A read that failed, or a commit that failed for a reason other than its guards.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is out of reach, full or overloaded; nothing was changed.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] BoxError),
+    /// A commit's outcome stayed unknown after several tries; it may have been applied.
+    #[error("the database didn't say whether the change was applied: {0}")]
+    Unknown(#[source] BoxError),
+    /// A calls' retries were used up by others changing the same thing.
+    #[error("too many others are changing the same thing; try again")]
+    Contended,
+    /// Data or code that can't be: a stored value that can't be read, a set that breaks a constraint.
+    #[error("internal error: {0}")]
+    Bug(#[source] BoxError),
+}
+
+impl StoreError {
+    /// An error of the kind "this can't be".
+    pub fn bug(error: impl Into<BoxError>) -> Self {
+        Self::Bug(error.into())
+    }
+
+    /// An error of the kind "not now".
+    pub fn unavailable(error: impl Into<BoxError>) -> Self {
+        Self::Unavailable(error.into())
+    }
+}

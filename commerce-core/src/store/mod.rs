@@ -1,0 +1,74 @@
+//! The storage boundary: a unit of work is *data*.
+//!
+//! Core decides with pure functions over loaded aggregates, then describes the rows as they shall be in a [`ChangeSet`].
+//! A backend's one write door, [`Store::commit`], applies it all or nothing, idempotently, or names the guards that failed.
+//! Everything else a backend does is reading: the per-domain read traits, gathered in [`Reads`].
+
+mod change;
+mod error;
+mod set;
+
+use async_trait::async_trait;
+
+pub use self::{
+    change::{Aggregate, Change, Child, Children, Root, Save, Version, Was},
+    error::{Applied, CommitError, Conflict, StoreError},
+    set::{ChangeSet, Claim, ClaimKind, IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, Take, TaskWrite},
+};
+use crate::{
+    account::AccountStore,
+    cart::CartStore,
+    catalog::CatalogStore,
+    clock::Timestamp,
+    event::{EventStore, LeasedTask},
+    inventory::InventoryStore,
+    order::OrderStore,
+    review::ReviewStore,
+};
+
+/// A storage backend: one write door, one task lease, and reads.
+///
+/// The published contract is `commerce_core::conformance` (feature `conformance`); a backend that passes it can be trusted
+/// with a shop. A wrapper (fault injection, metrics) needs only [`commit`](Store::commit), [`lease`](Store::lease) and
+/// [`reads`](Store::reads).
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies all of the set or nothing, durably, and answers only then. Idempotent by the set's id for 24 hours.
+    ///
+    /// Judged in this order, and all failures of the strongest class are named: set id (→ [`Applied::Before`]),
+    /// idempotency key, claims, versions, floors of counters.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; after [`CommitError::Unknown`] commit the identical set again.
+    async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError>;
+
+    /// Takes up to `limit` tasks that are due and not leased, oldest first, for `worker` until `until`.
+    /// Two workers never hold the same task at the same time.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn lease(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LeasedTask>, StoreError>;
+
+    /// The reading side.
+    fn reads(&self) -> &dyn Reads;
+}
+
+/// Everything a backend can be asked.
+///
+/// `load_*` reads what was last committed, an aggregate and its version from one snapshot; `list_*` and `view_*` may lag
+/// behind on a replica.
+pub trait Reads:
+    AccountStore + CatalogStore + InventoryStore + CartStore + OrderStore + ReviewStore + EventStore + Send + Sync
+{
+}
+
+impl<T> Reads for T where
+    T: AccountStore + CatalogStore + InventoryStore + CartStore + OrderStore + ReviewStore + EventStore + Send + Sync
+{
+}

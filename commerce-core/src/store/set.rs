@@ -1,0 +1,516 @@
+//! [`ChangeSet`]: what must become true together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Aggregate, Change, Root, Save, Version};
+use crate::{
+    call::{ActorRef, Idempotency},
+    cart::CartOwner,
+    clock::Timestamp,
+    event::{DomainEvent, EventRecord, Task},
+    id::{CommitId, EventId, IdGenerator, OrderId, ProductId, TaskId, UserId, VariantId},
+    inventory::NewStock,
+};
+
+/// Something of which there may be only one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Claim {
+    /// What kind of thing.
+    pub kind: ClaimKind,
+    /// The unique text within its kind.
+    pub key: String,
+}
+
+/// The kinds of things of which there may be only one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimKind {
+    /// A user's e-mail address, lower-cased.
+    Email,
+    /// A product's slug.
+    ProductSlug,
+    /// A category's slug.
+    CategorySlug,
+    /// A variant's SKU.
+    Sku,
+    /// An order's number.
+    OrderNumber,
+    /// The one open cart of a customer or guest.
+    OpenCart,
+    /// A customer's one review of a product.
+    Review,
+    /// A payment as its gateway names it.
+    GatewayRef,
+}
+
+impl ClaimKind {
+    /// The kind's name in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::ProductSlug => "product_slug",
+            Self::CategorySlug => "category_slug",
+            Self::Sku => "sku",
+            Self::OrderNumber => "order_number",
+            Self::OpenCart => "open_cart",
+            Self::Review => "review",
+            Self::GatewayRef => "gateway_ref",
+        }
+    }
+}
+
+impl Claim {
+    fn new(kind: ClaimKind, key: impl Into<String>) -> Self {
+        Self { kind, key: key.into() }
+    }
+
+    /// A user's e-mail address, as [`crate::account::normalise_email`] writes it.
+    #[must_use]
+    pub fn email(email: &str) -> Self {
+        Self::new(ClaimKind::Email, email)
+    }
+
+    /// A product's slug.
+    #[must_use]
+    pub fn product_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::ProductSlug, slug)
+    }
+
+    /// A category's slug.
+    #[must_use]
+    pub fn category_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::CategorySlug, slug)
+    }
+
+    /// A variant's SKU.
+    #[must_use]
+    pub fn sku(sku: &str) -> Self {
+        Self::new(ClaimKind::Sku, sku)
+    }
+
+    /// An order's number.
+    #[must_use]
+    pub fn order_number(number: &str) -> Self {
+        Self::new(ClaimKind::OrderNumber, number)
+    }
+
+    /// The one open cart of an owner.
+    #[must_use]
+    pub fn open_cart(owner: &CartOwner) -> Self {
+        Self::new(ClaimKind::OpenCart, owner.key())
+    }
+
+    /// The one review of a product by a customer.
+    #[must_use]
+    pub fn review(product: ProductId, customer: UserId) -> Self {
+        Self::new(ClaimKind::Review, format!("{product}/{customer}"))
+    }
+
+    /// A payment as its gateway names it.
+    #[must_use]
+    pub fn gateway_ref(gateway: &str, reference: &str) -> Self {
+        Self::new(ClaimKind::GatewayRef, format!("{gateway}/{reference}"))
+    }
+}
+
+/// What to do with a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// Take it for this owner; a conflict if anybody holds it.
+    Hold(Uuid),
+    /// Give it back, if this owner holds it.
+    Free(Uuid),
+}
+
+/// How a variant's shared numbers move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StockDelta {
+    /// Units in the house.
+    pub on_hand: i64,
+    /// Units promised to pending orders.
+    pub reserved: i64,
+    /// If set, `on_hand` must be this before the move ([`super::Conflict::Moved`] otherwise).
+    pub expect_on_hand: Option<i64>,
+}
+
+/// Why `on_hand` moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementKind {
+    /// The first count of a new variant.
+    Initial,
+    /// Staff counted or corrected.
+    Adjustment,
+    /// An order was confirmed.
+    Sale,
+    /// A confirmed order was cancelled before it left.
+    Cancellation,
+    /// Goods came back.
+    Return,
+}
+
+impl MovementKind {
+    /// The kind's name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Adjustment => "adjustment",
+            Self::Sale => "sale",
+            Self::Cancellation => "cancellation",
+            Self::Return => "return",
+        }
+    }
+}
+
+/// A line of the stock ledger; the store adds `on_hand_after`, which only it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The variant; with the set's id, the ledger's key.
+    pub variant: VariantId,
+    /// Why.
+    pub kind: MovementKind,
+    /// How `on_hand` moved; the same as in the set's [`StockDelta`].
+    pub delta: i64,
+    /// For which order.
+    pub order: Option<OrderId>,
+    /// Staff's words.
+    pub reason: Option<String>,
+}
+
+/// How a product's rating moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RatingDelta {
+    /// Stars.
+    pub sum: i64,
+    /// Published reviews.
+    pub count: i64,
+}
+
+/// What is known of an idempotency key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdempotencyRecord {
+    /// SHA-256 of caller, operation and key.
+    pub key: [u8; 32],
+    /// SHA-256 of the request.
+    pub fingerprint: [u8; 32],
+    /// What the call works on, where it can be resumed: an order's id.
+    pub subject: Option<Uuid>,
+    /// Core's answer; `None` while the first call's outcome is open.
+    pub output: Option<Value>,
+    /// When the key came first; kept for 24 hours.
+    pub at: Timestamp,
+}
+
+/// A write to the idempotency keys.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyWrite {
+    /// Take the key; [`super::Conflict::KeyTaken`] if it is there.
+    Claim(IdempotencyRecord),
+    /// Keep the answer of a call whose key was claimed earlier; no effect if the key has been forgotten.
+    Answer {
+        /// The key.
+        key: [u8; 32],
+        /// Core's answer.
+        output: Value,
+    },
+}
+
+/// A write to the task queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskWrite {
+    /// New work, due at a time.
+    Add {
+        /// The task's id; also the Message-Id of a mail.
+        id: TaskId,
+        /// Not to be leased before.
+        due: Timestamp,
+        /// What to do.
+        task: Task,
+    },
+    /// The work is done, or no longer needed: remove it.
+    Done(TaskId),
+    /// The work failed: try again at `due`, or, if that is `None`, keep it as dead for staff to look at.
+    Failed {
+        /// The task.
+        id: TaskId,
+        /// When to try again.
+        due: Option<Timestamp>,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// What must become true together: rows as they shall be, and the guards under which they may.
+///
+/// A set is *simultaneous*: no row is written twice, counters add up per key, each touched aggregate has exactly one head
+/// write, children carry no guard of their own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangeSet {
+    id: CommitId,
+    at: Timestamp,
+    by: ActorRef,
+    keys: Vec<KeyWrite>,
+    claims: BTreeMap<Claim, Take>,
+    stock: BTreeMap<VariantId, StockDelta>,
+    ratings: BTreeMap<ProductId, RatingDelta>,
+    changes: Vec<Change>,
+    movements: Vec<Movement>,
+    events: Vec<EventRecord>,
+    tasks: Vec<TaskWrite>,
+    touched: BTreeSet<Root>,
+}
+
+impl ChangeSet {
+    /// An empty set by somebody at a time.
+    pub fn new(ids: &dyn IdGenerator, at: Timestamp, by: ActorRef) -> Self {
+        Self {
+            id: CommitId(ids.uuid()),
+            at,
+            by,
+            keys: Vec::new(),
+            claims: BTreeMap::new(),
+            stock: BTreeMap::new(),
+            ratings: BTreeMap::new(),
+            changes: Vec::new(),
+            movements: Vec::new(),
+            events: Vec::new(),
+            tasks: Vec::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// Takes something unique for an owner.
+    ///
+    /// # Panics
+    /// If the set already says something about this claim: a bug in the caller.
+    pub fn hold(&mut self, claim: Claim, owner: impl Into<Uuid>) -> &mut Self {
+        let earlier = self.claims.insert(claim, Take::Hold(owner.into()));
+        assert!(earlier.is_none(), "a claim is written twice in one set");
+        self
+    }
+
+    /// Gives something unique back.
+    ///
+    /// # Panics
+    /// If the set already says something about this claim: a bug in the caller.
+    pub fn free(&mut self, claim: Claim, owner: impl Into<Uuid>) -> &mut Self {
+        let earlier = self.claims.insert(claim, Take::Free(owner.into()));
+        assert!(earlier.is_none(), "a claim is written twice in one set");
+        self
+    }
+
+    /// Saves a new aggregate; its version becomes 1.
+    pub fn insert<T: Aggregate>(&mut self, new: &mut T) -> &mut Self {
+        new.set_version(1);
+        self.touch(new.root());
+        self.changes.push(T::change(Save { before: None, after: new.clone() }));
+        self
+    }
+
+    /// Saves a changed aggregate, if it is still as it was read; its version grows by one.
+    pub fn update<T: Aggregate>(&mut self, before: &T, after: &mut T) -> &mut Self {
+        after.set_version(before.version() + 1);
+        self.touch(after.root());
+        self.changes.push(T::change(Save { before: Some(before.clone()), after: after.clone() }));
+        self
+    }
+
+    /// Removes an aggregate, if it is still at this version.
+    pub fn remove(&mut self, root: Root, version: Version) -> &mut Self {
+        self.touch(root);
+        self.changes.push(Change::Remove(root, version));
+        self
+    }
+
+    /// Demands that an aggregate which the set doesn't write is still at this version.
+    pub fn assert(&mut self, root: Root, version: Version) -> &mut Self {
+        self.touch(root);
+        self.changes.push(Change::Assert(root, version));
+        self
+    }
+
+    /// Opens the stock of a new variant, with a first count.
+    pub fn open_stock(&mut self, stock: NewStock, on_hand: i64) -> &mut Self {
+        let variant = stock.variant_id;
+        self.changes.push(Change::OpenStock(stock));
+        if on_hand != 0 {
+            let delta = StockDelta { on_hand, ..StockDelta::default() };
+            self.move_stock(variant, delta, Some((MovementKind::Initial, None, None)));
+        }
+        self
+    }
+
+    /// Moves units into or out of reservation, without touching what is on hand. Adds up per variant.
+    pub fn reserve(&mut self, variant: VariantId, units: i64) -> &mut Self {
+        self.stock.entry(variant).or_default().reserved += units;
+        self
+    }
+
+    /// Moves a variant's stock and writes the ledger line for it. Deltas of one variant add up, and so does its one ledger
+    /// line.
+    pub fn move_stock(
+        &mut self,
+        variant: VariantId,
+        delta: StockDelta,
+        ledger: Option<(MovementKind, Option<OrderId>, Option<String>)>,
+    ) -> &mut Self {
+        let sum = self.stock.entry(variant).or_default();
+        sum.on_hand += delta.on_hand;
+        sum.reserved += delta.reserved;
+        sum.expect_on_hand = delta.expect_on_hand.or(sum.expect_on_hand);
+        if let Some((kind, order, reason)) = ledger {
+            match self.movements.iter_mut().find(|line| line.variant == variant) {
+                Some(line) => line.delta += delta.on_hand,
+                None => self.movements.push(Movement { variant, kind, delta: delta.on_hand, order, reason }),
+            }
+        }
+        self
+    }
+
+    /// Moves a product's rating. Adds up per product.
+    pub fn rate(&mut self, product: ProductId, delta: RatingDelta) -> &mut Self {
+        let sum = self.ratings.entry(product).or_default();
+        sum.sum += delta.sum;
+        sum.count += delta.count;
+        self
+    }
+
+    /// Sets a low-stock threshold.
+    pub fn threshold(&mut self, variant: VariantId, threshold: i64) -> &mut Self {
+        self.changes.push(Change::StockThreshold(variant, threshold));
+        self
+    }
+
+    /// Notes that a low-stock crossing has been alerted, if nobody else did.
+    pub fn alerted(&mut self, variant: VariantId, from: i64, to: i64) -> &mut Self {
+        self.touch(Root::StockAlert(variant));
+        self.changes.push(Change::StockAlerted { variant, from, to });
+        self
+    }
+
+    /// Forgets what is no longer needed from before a time.
+    pub fn purge(&mut self, before: Timestamp) -> &mut Self {
+        self.changes.push(Change::Purge(before));
+        self
+    }
+
+    /// Claims an idempotency key, with the answer if it is known already.
+    pub fn key(&mut self, key: Idempotency, subject: Option<Uuid>, output: Option<Value>) -> &mut Self {
+        let Idempotency { key, fingerprint } = key;
+        self.keys.push(KeyWrite::Claim(IdempotencyRecord { key, fingerprint, subject, output, at: self.at }));
+        self
+    }
+
+    /// Keeps the answer of a call whose key was claimed by an earlier commit.
+    pub fn answer(&mut self, key: [u8; 32], output: Value) -> &mut Self {
+        self.keys.push(KeyWrite::Answer { key, output });
+        self
+    }
+
+    /// Appends an event about an aggregate at the version this set gives it.
+    pub fn event(&mut self, ids: &dyn IdGenerator, root: Root, version: Version, event: DomainEvent) -> &mut Self {
+        let n = self.events.iter().filter(|earlier| earlier.root == root).count();
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        let id = EventId(ids.uuid());
+        self.events.push(EventRecord { id, at: self.at, by: self.by, root, version, n, event });
+        self
+    }
+
+    /// Adds work that is due at a time.
+    pub fn task(&mut self, ids: &dyn IdGenerator, due: Timestamp, task: Task) -> TaskId {
+        let id = TaskId(ids.uuid());
+        self.tasks.push(TaskWrite::Add { id, due, task });
+        id
+    }
+
+    /// Removes a task that is done.
+    pub fn done(&mut self, task: TaskId) -> &mut Self {
+        self.tasks.push(TaskWrite::Done(task));
+        self
+    }
+
+    /// Puts a failed task off until `due`, or buries it.
+    pub fn failed(&mut self, id: TaskId, due: Option<Timestamp>, error: impl Into<String>) -> &mut Self {
+        self.tasks.push(TaskWrite::Failed { id, due, error: error.into() });
+        self
+    }
+
+    /// The same set under another id: what a retry after a conflict commits.
+    pub fn renew(&mut self, ids: &dyn IdGenerator) -> &mut Self {
+        self.id = CommitId(ids.uuid());
+        self
+    }
+
+    fn touch(&mut self, root: Root) {
+        assert!(self.touched.insert(root), "{root:?} is written twice in one set");
+    }
+
+    /// The set's id, by which committing is idempotent.
+    #[must_use]
+    pub const fn id(&self) -> CommitId {
+        self.id
+    }
+
+    /// When the set was composed.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Who caused it.
+    #[must_use]
+    pub const fn by(&self) -> ActorRef {
+        self.by
+    }
+
+    /// Idempotency keys to claim or answer.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyWrite] {
+        &self.keys
+    }
+
+    /// Claims to take or give back, sorted.
+    pub fn claims(&self) -> impl ExactSizeIterator<Item = (&Claim, Take)> {
+        self.claims.iter().map(|(claim, take)| (claim, *take))
+    }
+
+    /// Stock to move, sorted by variant.
+    pub fn stock(&self) -> impl ExactSizeIterator<Item = (VariantId, StockDelta)> {
+        self.stock.iter().map(|(variant, delta)| (*variant, *delta))
+    }
+
+    /// Ratings to move, sorted by product.
+    pub fn ratings(&self) -> impl ExactSizeIterator<Item = (ProductId, RatingDelta)> {
+        self.ratings.iter().map(|(product, delta)| (*product, *delta))
+    }
+
+    /// Guarded writes.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Lines of the stock ledger.
+    #[must_use]
+    pub fn movements(&self) -> &[Movement] {
+        &self.movements
+    }
+
+    /// Events.
+    #[must_use]
+    pub fn events(&self) -> &[EventRecord] {
+        &self.events
+    }
+
+    /// Task queue writes.
+    #[must_use]
+    pub fn tasks(&self) -> &[TaskWrite] {
+        &self.tasks
+    }
+}
