@@ -166,12 +166,13 @@ impl Money {
         self.minor.checked_mul(n).map(|m| Self::new(m, self.currency)).ok_or(MoneyError::Overflow)
     }
 
-    /// This amount times `factor`, rounded half away from zero to whole minor units (commercial rounding).
+    /// `part` per `whole` of this amount, rounded half away from zero to whole minor units (commercial rounding).
     ///
     /// # Errors
-    /// If the result overflows.
-    pub fn scale(self, factor: Decimal) -> Result<Self, MoneyError> {
-        let exact = Decimal::from(self.minor).checked_mul(factor).ok_or(MoneyError::Overflow)?;
+    /// If the result overflows, or `whole` is zero.
+    pub fn fraction(self, part: Decimal, whole: Decimal) -> Result<Self, MoneyError> {
+        let product = Decimal::from(self.minor).checked_mul(part);
+        let exact = product.and_then(|product| product.checked_div(whole)).ok_or(MoneyError::Overflow)?;
         let minor = exact.round_dp_with_strategy(0, RoundingStrategy::MidpointAwayFromZero).to_i64();
         minor.map(|m| Self::new(m, self.currency)).ok_or(MoneyError::Overflow)
     }
@@ -257,7 +258,9 @@ mod tests {
     #[test]
     fn half_a_cent_rounds_away_from_zero() {
         let cents = Money::new(50, Currency::EUR);
-        assert_eq!(cents.scale("0.05".parse().unwrap()).unwrap().minor, 3);
-        assert_eq!(Money::new(-50, Currency::EUR).scale("0.05".parse().unwrap()).unwrap().minor, -3);
+        let (five, hundred) = (Decimal::from(5), Decimal::ONE_HUNDRED);
+        assert_eq!(cents.fraction(five, hundred).unwrap().minor, 3);
+        assert_eq!(Money::new(-50, Currency::EUR).fraction(five, hundred).unwrap().minor, -3);
+        assert_eq!(Money::new(3, Currency::EUR).fraction(Decimal::from(20), Decimal::from(120)).unwrap().minor, 1);
     }
 }

@@ -46,7 +46,11 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("id", &self.id).field("role", &self.role).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("role", &self.role)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +85,12 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("id", &self.id).field("user_id", &self.user_id).field("generation", &self.generation).field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("id", &self.id)
+            .field("user_id", &self.user_id)
+            .field("generation", &self.generation)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,4 +221,25 @@ pub trait AccountStore: Send + Sync {
 
     /// A user's addresses, oldest first.
     async fn list_addresses(&self, user: UserId) -> Result<Vec<Address>, StoreError>;
+}
+
+/// Users, sessions, addresses.
+#[derive(Clone)]
+pub struct Accounts {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Accounts {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+/// What the account service keeps between calls.
+pub(crate) struct Shared;
+
+impl Shared {
+    pub fn new(_secret: &[u8]) -> Self {
+        Self
+    }
 }

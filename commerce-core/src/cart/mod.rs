@@ -113,3 +113,15 @@ pub trait CartStore: Send + Sync {
     /// The cart that holds an owner's [`crate::store::Claim::open_cart`], with its lines. One statement.
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError>;
 }
+
+/// Carts of customers and guests.
+#[derive(Clone)]
+pub struct Carts {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Carts {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}

@@ -368,3 +368,15 @@ pub trait CatalogStore: Send + Sync {
     /// How many active products are in each category or its descendants; categories without any are left out.
     async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError>;
 }
+
+/// Products and categories.
+#[derive(Clone)]
+pub struct Catalog {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Catalog {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}

@@ -12,8 +12,8 @@ use crate::{
     cart::CartOwner,
     clock::Timestamp,
     id::{
-        AlertId, CartId, EventId, FulfilmentId, MailTokenId, OrderId, PaymentId, ProductId, RefundId, ReturnId, ReviewId,
-        TaskId, UserId, VariantId,
+        AlertId, CartId, EventId, FulfilmentId, MailTokenId, OrderId, PaymentId, ProductId, RefundId, ReturnId,
+        ReviewId, TaskId, UserId, VariantId,
     },
     money::Money,
     page::{Listed, Slice},
@@ -159,15 +159,36 @@ pub enum Task {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs)] // The names say it all.
 pub enum Notice {
-    ConfirmEmail { user: UserId, token: MailTokenId },
-    ResetPassword { user: UserId, token: MailTokenId },
-    PasswordChanged { user: UserId },
-    OrderConfirmed { order: OrderId },
-    OrderShipped { order: OrderId, fulfilment: FulfilmentId },
-    OrderCancelled { order: OrderId },
-    OrderRefunded { order: OrderId, refund: RefundId },
+    ConfirmEmail {
+        user: UserId,
+        token: MailTokenId,
+    },
+    ResetPassword {
+        user: UserId,
+        token: MailTokenId,
+    },
+    PasswordChanged {
+        user: UserId,
+    },
+    OrderConfirmed {
+        order: OrderId,
+    },
+    OrderShipped {
+        order: OrderId,
+        fulfilment: FulfilmentId,
+    },
+    OrderCancelled {
+        order: OrderId,
+    },
+    OrderRefunded {
+        order: OrderId,
+        refund: RefundId,
+    },
     /// To one member of staff about one alert.
-    Alert { alert: AlertId, to: UserId },
+    Alert {
+        alert: AlertId,
+        to: UserId,
+    },
 }
 
 impl Task {

@@ -175,3 +175,15 @@ pub trait InventoryStore: Send + Sync {
     /// Alerts, newest first.
     async fn list_alerts(&self, query: &AlertQuery, slice: &Slice) -> Result<Listed<Alert>, StoreError>;
 }
+
+/// Stock and alerts.
+#[derive(Clone)]
+pub struct Inventory {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Inventory {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}

@@ -362,14 +362,34 @@ pub trait OrderStore: Send + Sync {
     async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError>;
 
     /// Payments, newest first (key `Int(created_at)`), with this status.
-    async fn list_payments(&self, status: Option<PaymentStatus>, slice: &Slice) -> Result<Listed<OrderPayment>, StoreError>;
+    async fn list_payments(
+        &self,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderPayment>, StoreError>;
 
     /// Returns, newest first (key `Int(created_at)`), with this status.
-    async fn list_returns(&self, status: Option<ReturnStatus>, slice: &Slice) -> Result<Listed<OrderReturn>, StoreError>;
+    async fn list_returns(
+        &self,
+        status: Option<ReturnStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderReturn>, StoreError>;
 
     /// Whether any order has a line of this product.
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;
 
     /// Whether a customer has a confirmed or completed order with a line of this product.
     async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
+}
+
+/// Orders after they were placed.
+#[derive(Clone)]
+pub struct Orders {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Orders {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
 }

@@ -262,7 +262,11 @@ pub trait PaymentGateway: Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`GatewayError`].
-    async fn retrieve(&self, payment: PaymentId, reference: Option<&str>) -> Result<Option<GatewayPayment>, GatewayError>;
+    async fn retrieve(
+        &self,
+        payment: PaymentId,
+        reference: Option<&str>,
+    ) -> Result<Option<GatewayPayment>, GatewayError>;
 
     /// Checks a webhook's signature and reads it.
     ///

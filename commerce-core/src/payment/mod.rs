@@ -183,3 +183,15 @@ impl Child for Refund {
         self.id
     }
 }
+
+/// Payments, refunds and webhooks.
+#[derive(Clone)]
+pub struct Payments {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Payments {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}

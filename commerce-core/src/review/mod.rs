@@ -83,3 +83,15 @@ pub trait ReviewStore: Send + Sync {
     /// Reviews, newest first.
     async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError>;
 }
+
+/// Reviews and ratings.
+#[derive(Clone)]
+pub struct Reviews {
+    engine: std::sync::Arc<crate::engine::Engine>,
+}
+
+impl Reviews {
+    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+        Self { engine }
+    }
+}

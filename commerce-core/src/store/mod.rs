@@ -13,7 +13,10 @@ use async_trait::async_trait;
 pub use self::{
     change::{Aggregate, Change, Child, Children, Root, Save, Version, Was},
     error::{Applied, CommitError, Conflict, StoreError},
-    set::{ChangeSet, Claim, ClaimKind, IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, Take, TaskWrite},
+    set::{
+        ChangeSet, Claim, ClaimKind, IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta,
+        Take, TaskWrite,
+    },
 };
 use crate::{
     account::AccountStore,

@@ -1,0 +1,353 @@
+//! [`Commerce`]: the facade, built once and cheap to clone.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    account::{Accounts, token::Signer},
+    cart::Carts,
+    catalog::Catalog,
+    checkout::Checkout,
+    clock::{Clock, SystemClock},
+    engine::{Engine, Queues},
+    event::EventSink,
+    id::{IdGenerator, UuidV7},
+    inventory::Inventory,
+    money::Currency,
+    notification::{LogMailer, Mailer},
+    order::Orders,
+    payment::{PaymentGateway, Payments},
+    pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
+    review::Reviews,
+    store::Store,
+    worker::Worker,
+};
+
+/// What a shop can be told about itself.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The shop's name, in messages.
+    pub shop_name: String,
+    /// Where the shop's pages are, for links in messages; without a slash at the end.
+    pub public_url: String,
+    /// The shop's one currency.
+    pub currency: Currency,
+    /// Whether prices are gross (tax included) or net.
+    pub prices_include_tax: bool,
+    /// Whether payments are taken at checkout, or only promised and captured by staff later.
+    pub capture_at_checkout: bool,
+    /// How long an access token is good for; at most ten minutes is advisable.
+    pub access_ttl: Duration,
+    /// How long a refresh token is good for if it isn't used.
+    pub refresh_idle_ttl: Duration,
+    /// How long a session lasts at most.
+    pub session_ttl: Duration,
+    /// How long a confirmation link is good for.
+    pub confirm_ttl: Duration,
+    /// How long a password reset link is good for.
+    pub reset_ttl: Duration,
+    /// How long stock stays reserved for an order whose payment waits for the customer.
+    pub reservation_ttl: Duration,
+    /// How long a call to a payment gateway is given before recovery takes over.
+    pub gateway_lease: Duration,
+    /// The low-stock threshold of variants that don't say.
+    pub low_stock_threshold: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 3600;
+        Self {
+            shop_name: "Shop".to_owned(),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            currency: Currency::EUR,
+            prices_include_tax: true,
+            capture_at_checkout: true,
+            access_ttl: Duration::from_secs(600),
+            refresh_idle_ttl: Duration::from_secs(14 * DAY),
+            session_ttl: Duration::from_secs(90 * DAY),
+            confirm_ttl: Duration::from_secs(3 * DAY),
+            reset_ttl: Duration::from_secs(3600),
+            reservation_ttl: Duration::from_secs(15 * 60),
+            gateway_lease: Duration::from_secs(30),
+            low_stock_threshold: 0,
+        }
+    }
+}
+
+/// A shop. Cheap to clone; all clones are the same shop.
+#[derive(Clone)]
+pub struct Commerce {
+    engine: Arc<Engine>,
+}
+
+impl Commerce {
+    /// Starts building a shop.
+    #[must_use]
+    pub fn builder() -> CommerceBuilder {
+        CommerceBuilder::default()
+    }
+
+    /// Users, sessions, addresses.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(self.engine.clone())
+    }
+
+    /// Products and categories.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.engine.clone())
+    }
+
+    /// Stock and alerts.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        Inventory::new(self.engine.clone())
+    }
+
+    /// Carts.
+    #[must_use]
+    pub fn carts(&self) -> Carts {
+        Carts::new(self.engine.clone())
+    }
+
+    /// Quotes and placing orders.
+    #[must_use]
+    pub fn checkout(&self) -> Checkout {
+        Checkout::new(self.engine.clone())
+    }
+
+    /// Orders after they were placed.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.engine.clone())
+    }
+
+    /// Payments, refunds and webhooks.
+    #[must_use]
+    pub fn payments(&self) -> Payments {
+        Payments::new(self.engine.clone())
+    }
+
+    /// Reviews.
+    #[must_use]
+    pub fn reviews(&self) -> Reviews {
+        Reviews::new(self.engine.clone())
+    }
+
+    /// Background work: messages, alerts, expiry, recovery.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.engine.clone())
+    }
+
+    /// What the shop was told about itself.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.engine.settings
+    }
+
+    /// The store, for health checks and verification.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.engine.store
+    }
+
+    /// Grows with every change to the catalogue, stock or ratings that this process committed: a key for caches of public
+    /// pages.
+    #[must_use]
+    pub fn catalog_revision(&self) -> u64 {
+        self.engine.catalog_revision.load(Ordering::Acquire)
+    }
+
+    /// Waits until every write that was begun has ended. Begin no more before.
+    pub async fn drain(&self) {
+        self.engine.writes.close();
+        self.engine.writes.wait().await;
+    }
+}
+
+/// Why a shop can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// No store was given.
+    #[error("a shop needs a store: call .store(…)")]
+    NoStore,
+    /// The secret is too short.
+    #[error("the secret must have at least 32 bytes")]
+    ShortSecret,
+    /// Two gateways have the same code.
+    #[error("two payment gateways have the code '{0}'")]
+    DuplicateGateway(String),
+    /// The machine has no randomness to give.
+    #[error("no random secret could be made: {0}")]
+    NoRandomness(String),
+}
+
+/// Puts a shop together. Only a store must be given.
+#[derive(Default)]
+pub struct CommerceBuilder {
+    store: Option<Arc<dyn Store>>,
+    clock: Option<Arc<dyn Clock>>,
+    ids: Option<Arc<dyn IdGenerator>>,
+    gateways: Vec<Arc<dyn PaymentGateway>>,
+    mailer: Option<Arc<dyn Mailer>>,
+    sink: Option<Arc<dyn EventSink>>,
+    tax: Option<Arc<dyn TaxCalculator>>,
+    shipping: Option<Arc<dyn ShippingRates>>,
+    settings: Settings,
+    secret: Option<Vec<u8>>,
+}
+
+impl CommerceBuilder {
+    /// Where everything is kept.
+    #[must_use]
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where everything is kept, if it is shared already.
+    #[must_use]
+    pub fn shared_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Adds a payment gateway. Without any there is nothing to pay with.
+    #[must_use]
+    pub fn gateway(mut self, gateway: impl PaymentGateway) -> Self {
+        self.gateways.push(Arc::new(gateway));
+        self
+    }
+
+    /// Adds a payment gateway that is shared already.
+    #[must_use]
+    pub fn shared_gateway(mut self, gateway: Arc<dyn PaymentGateway>) -> Self {
+        self.gateways.push(gateway);
+        self
+    }
+
+    /// Who delivers messages; the log, if nobody is given.
+    #[must_use]
+    pub fn mailer(mut self, mailer: impl Mailer) -> Self {
+        self.mailer = Some(Arc::new(mailer));
+        self
+    }
+
+    /// Who hears of events.
+    #[must_use]
+    pub fn event_sink(mut self, sink: impl EventSink) -> Self {
+        self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// How tax is computed; none, if nothing is given.
+    #[must_use]
+    pub fn tax(mut self, tax: impl TaxCalculator) -> Self {
+        self.tax = Some(Arc::new(tax));
+        self
+    }
+
+    /// What shipping costs; one free method, if nothing is given.
+    #[must_use]
+    pub fn shipping(mut self, shipping: impl ShippingRates) -> Self {
+        self.shipping = Some(Arc::new(shipping));
+        self
+    }
+
+    /// The time, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// A clock that is shared with the test that turns it.
+    #[must_use]
+    pub fn shared_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The ids, for tests.
+    #[must_use]
+    pub fn ids(mut self, ids: impl IdGenerator) -> Self {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
+    /// What signs tokens: at least 32 bytes, the same for every process of the shop, kept secret. Without one, a random
+    /// secret is made, and sessions, guests' tokens and mailed links end with the process.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// The shop's one currency; EUR, if none is given.
+    #[must_use]
+    pub fn currency(mut self, currency: Currency) -> Self {
+        self.settings.currency = currency;
+        self
+    }
+
+    /// Changes the settings.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Builds the shop.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(self) -> Result<Commerce, BuildError> {
+        let secret = match self.secret {
+            Some(secret) => secret,
+            None => {
+                let mut secret = vec![0; 32];
+                getrandom::fill(&mut secret).map_err(|error| BuildError::NoRandomness(error.to_string()))?;
+                secret
+            }
+        };
+        if secret.len() < 32 {
+            return Err(BuildError::ShortSecret);
+        }
+        let mut gateways = BTreeMap::new();
+        for gateway in self.gateways {
+            let code = gateway.code().to_owned();
+            if gateways.insert(code.clone(), gateway).is_some() {
+                return Err(BuildError::DuplicateGateway(code));
+            }
+        }
+        let engine = Engine {
+            store: self.store.ok_or(BuildError::NoStore)?,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            ids: self.ids.unwrap_or_else(|| Arc::new(UuidV7)),
+            gateways,
+            mailer: self.mailer.unwrap_or_else(|| Arc::new(LogMailer)),
+            sink: self.sink,
+            tax: self.tax.unwrap_or_else(|| Arc::new(FlatTax::none())),
+            shipping: self.shipping.unwrap_or_else(|| Arc::new(FlatShipping::free())),
+            accounts: crate::account::Shared::new(&secret),
+            signer: Signer::new(&secret),
+            settings: self.settings,
+            writes: TaskTracker::new(),
+            queues: Queues::default(),
+            catalog_revision: AtomicU64::new(0),
+        };
+        Ok(Commerce { engine: Arc::new(engine) })
+    }
+}

@@ -1,0 +1,242 @@
+//! What the services share: the door to the store, retries, idempotent answers, queues per root, tracked writes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    account::token::Signer,
+    call::{Actor, Call, Done, IdempotencyError},
+    clock::{Clock, Timestamp},
+    commerce::Settings,
+    error::CommonError,
+    event::{EventSink, Task},
+    id::{IdGenerator, VariantId},
+    notification::Mailer,
+    payment::PaymentGateway,
+    pricing::{ShippingRates, TaxCalculator},
+    store::{Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Root, Store, StoreError},
+};
+
+/// How often a call starts over from a fresh read when others changed what it was computed from.
+const ATTEMPTS: u32 = 12;
+/// How often an identical set is committed again when the store is unavailable or its answer is unknown.
+const RECOMMITS: u32 = 5;
+
+/// A change-set together with what the call that composed it answers: for embedders who commit it in a transaction of their own.
+#[derive(Debug)]
+pub struct Planned<T> {
+    /// What to apply.
+    pub changes: ChangeSet,
+    /// What the call answers once it is applied.
+    pub output: T,
+}
+
+/// The guards that failed.
+#[derive(Debug)]
+pub(crate) struct Conflicts(pub Vec<Conflict>);
+
+impl Conflicts {
+    pub fn taken(&self, kind: ClaimKind) -> bool {
+        self.0.iter().any(|conflict| matches!(conflict, Conflict::Taken(claim) if claim.kind == kind))
+    }
+
+    pub fn short(&self) -> Option<(VariantId, i64)> {
+        self.0.iter().find_map(|conflict| match conflict {
+            Conflict::Short { variant, available } => Some((*variant, *available)),
+            _ => None,
+        })
+    }
+
+    pub fn key_taken(&self) -> bool {
+        self.0.contains(&Conflict::KeyTaken)
+    }
+}
+
+/// Shared by all services of one shop.
+pub(crate) struct Engine {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdGenerator>,
+    pub gateways: BTreeMap<String, Arc<dyn PaymentGateway>>,
+    pub mailer: Arc<dyn Mailer>,
+    pub sink: Option<Arc<dyn EventSink>>,
+    pub tax: Arc<dyn TaxCalculator>,
+    pub shipping: Arc<dyn ShippingRates>,
+    pub settings: Settings,
+    pub signer: Signer,
+    pub accounts: crate::account::Shared,
+    pub writes: TaskTracker,
+    pub queues: Queues,
+    pub catalog_revision: AtomicU64,
+}
+
+impl Engine {
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub fn reads(&self) -> &dyn Reads {
+        self.store.reads()
+    }
+
+    pub fn uuid(&self) -> Uuid {
+        self.ids.uuid()
+    }
+
+    pub fn ids(&self) -> &dyn IdGenerator {
+        &*self.ids
+    }
+
+    /// An empty set of changes, caused by an actor now.
+    pub fn set(&self, actor: &Actor) -> ChangeSet {
+        ChangeSet::new(self.ids(), self.now(), actor.reference())
+    }
+
+    /// Runs a write to its end even if its caller goes away. Shutdown waits for it.
+    pub async fn run<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> T {
+        match self.writes.spawn(write).await {
+            Ok(value) => value,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only a runtime that is shutting down cancels tracked writes; nobody is left to hear an answer then.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Commits a set; what is in doubt or momentarily unavailable is committed again, identically.
+    pub async fn commit(&self, set: &mut ChangeSet) -> Result<Result<Applied, Conflicts>, StoreError> {
+        if self.sink.is_some() {
+            for event in set.events().to_vec() {
+                let due = set.at();
+                set.task(self.ids(), due, Task::Publish { event: Box::new(event) });
+            }
+        }
+        let mut attempt = 0;
+        let mut in_doubt = false;
+        loop {
+            attempt += 1;
+            match self.store.commit(set).await {
+                Ok(applied) => {
+                    self.note_catalog_change(set);
+                    return Ok(Ok(applied));
+                }
+                // The set itself may hold the key or claim if an earlier try in doubt was applied: but then the store
+                // answers `Before`, as the set id is judged first. So a conflict is certain.
+                Err(CommitError::Conflict(conflicts)) => return Ok(Err(Conflicts(conflicts))),
+                Err(CommitError::Bug(error)) => return Err(StoreError::Bug(error)),
+                Err(CommitError::Unavailable(error)) if attempt == RECOMMITS => {
+                    return Err(if in_doubt { StoreError::Unknown(error) } else { StoreError::Unavailable(error) });
+                }
+                Err(CommitError::Unknown(error)) if attempt == RECOMMITS => return Err(StoreError::Unknown(error)),
+                Err(CommitError::Unavailable(error)) => tracing::debug!(%error, "commit unavailable; trying again"),
+                Err(CommitError::Unknown(error)) => {
+                    in_doubt = true;
+                    tracing::warn!(%error, "commit in doubt; committing the identical set again");
+                }
+            }
+            self.pause(attempt).await;
+        }
+    }
+
+    /// Plans and commits a call until it applies, is refused, or was answered before.
+    ///
+    /// `plan` reads and decides; it runs again from fresh reads when others changed what it was computed from, unless
+    /// `refuse` finds the conflict to be an answer.
+    pub async fn transact<T, E, F>(
+        &self,
+        call: &Call,
+        plan: impl Fn() -> F + Send,
+        refuse: impl Fn(&Conflicts) -> Option<E> + Send,
+    ) -> Result<Done<T>, E>
+    where
+        T: Serialize + DeserializeOwned + Send,
+        E: From<CommonError> + Send,
+        F: Future<Output = Result<Planned<T>, E>> + Send,
+    {
+        for attempt in 1..=ATTEMPTS {
+            if let Some(value) = self.replay(call).await? {
+                return Ok(Done::again(value));
+            }
+            let Planned { mut changes, output } = plan().await?;
+            if let Some(key) = call.idempotency {
+                let answer =
+                    serde_json::to_value(&output).map_err(|error| CommonError::Store(StoreError::bug(error)))?;
+                changes.key(key, None, Some(answer));
+            }
+            match self.commit(&mut changes).await.map_err(CommonError::Store)? {
+                Ok(_) => return Ok(Done::fresh(output)),
+                Err(conflicts) => {
+                    if let Some(error) = refuse(&conflicts) {
+                        return Err(error);
+                    }
+                }
+            }
+            self.pause(attempt).await;
+        }
+        Err(CommonError::Store(StoreError::Contended).into())
+    }
+
+    /// The answer of an earlier call with the same idempotency key, if there is one.
+    pub async fn replay<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, CommonError> {
+        let Some(key) = call.idempotency else { return Ok(None) };
+        let Some(record) = self.reads().load_key(&key.key).await? else { return Ok(None) };
+        if record.fingerprint != key.fingerprint {
+            return Err(IdempotencyError::Reused.into());
+        }
+        let output = record.output.ok_or(IdempotencyError::InProgress)?;
+        serde_json::from_value(output).map(Some).map_err(|error| StoreError::bug(error).into())
+    }
+
+    /// Waits a little longer after each lost attempt, at random, so that rivals fall out of step.
+    pub async fn pause(&self, attempt: u32) {
+        let ceiling = 2u64.saturating_pow(attempt.min(7)) * 1000;
+        let jitter = u64::from_be_bytes(self.uuid().into_bytes()[8..].try_into().unwrap_or_default()) % ceiling;
+        tokio::time::sleep(Duration::from_micros(jitter)).await;
+    }
+
+    fn note_catalog_change(&self, set: &ChangeSet) {
+        let touched = set.stock().len() > 0
+            || set.ratings().len() > 0
+            || set.changes().iter().any(|change| {
+                matches!(change, Change::Product(_) | Change::Categories(_) | Change::Remove(Root::Product(_), _))
+            });
+        if touched {
+            self.catalog_revision.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
+/// Lets calls on one root take turns within this process, so that they don't lose to each other's version guards.
+#[derive(Default)]
+pub(crate) struct Queues(Mutex<HashMap<Uuid, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Queues {
+    /// Waits for this root's turn; the turn ends when the guard is dropped.
+    pub async fn turn(&self, root: impl Into<Uuid>) -> tokio::sync::OwnedMutexGuard<()> {
+        let queue = {
+            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let root = root.into();
+            if let Some(queue) = queues.get(&root).and_then(Weak::upgrade) {
+                queue
+            } else {
+                if queues.len() >= 1024 {
+                    queues.retain(|_, queue| queue.strong_count() > 0);
+                }
+                let queue = Arc::new(tokio::sync::Mutex::new(()));
+                queues.insert(root, Arc::downgrade(&queue));
+                queue
+            }
+        };
+        queue.lock_owned().await
+    }
+}
