@@ -10,7 +10,7 @@ use crate::{
     id::{PaymentId, RefundId, ReturnId},
     money::Money,
     order::{
-        Order, OrderError, OrderStatus,
+        Order, OrderError, OrderLine, OrderStatus,
         state::{NoSuchMove, State},
     },
 };
@@ -62,11 +62,14 @@ impl Order {
             let (ours, theirs) = (before.amount, word.amount);
             return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
         }
-        if before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
+        let named = !word.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
             return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", word.reference)));
         }
         let payment = self.payment_mut(id)?;
-        payment.reference = Some(word.reference.clone());
+        if named {
+            payment.reference = Some(word.reference.clone());
+        }
         let (status, captured) = match &word.state {
             GatewayState::Offline => (before.status, before.captured),
             GatewayState::Processing => (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0),
@@ -181,7 +184,7 @@ impl Order {
                 amount.plus(left.currency.zero())?;
                 (amount, Vec::new())
             }
-            (None, items) if items.is_empty() => (left, Vec::new()),
+            (None, items) if items.is_empty() => (left, self.refund_all_lines()),
             (None, items) => self.share_of(items, left)?,
         };
         if amount.minor > left.minor || amount.is_zero() {
@@ -212,6 +215,16 @@ impl Order {
         };
         self.refunds.push(refund.clone());
         Ok(refund)
+    }
+
+    fn refund_all_lines(&mut self) -> Vec<LineQuantity> {
+        let left = |line: &OrderLine| LineQuantity {
+            variant_id: line.variant_id,
+            quantity: line.quantity - line.refunded,
+        };
+        let items = self.lines.iter().map(left).filter(|item| item.quantity > 0).collect();
+        self.lines.iter_mut().for_each(|line| line.refunded = line.quantity);
+        items
     }
 
     /// The money for items: the cumulative share of what was charged for each line, so that shares always add up; no more
