@@ -12,21 +12,19 @@ use super::{
         AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState,
         RefundRequest, VoidRequest,
     },
-    rules::{CANCELLED, EXPIRED, NewRefund, Settlement},
+    rules::{CANCELLED, NewRefund, Settlement},
 };
 use crate::{
-    account::UserQuery,
-    call::{Actor, Role},
+    call::Actor,
     cart::{Cart, CartStatus},
     clock::Timestamp,
     engine::Engine,
     error::CommonError,
     event::{DomainEvent, Notice, Task},
-    id::{AlertId, OrderId, PaymentId, RefundId, TaskId, UserId},
-    inventory::{Alert, AlertKind, raise_alert},
+    id::{OrderId, PaymentId, RefundId, TaskId},
+    inventory::{Alert, AlertKind, admins, raise_alert},
     order::{Order, OrderStatus},
     money::Money,
-    page::Slice,
     store::{ChangeSet, Claim, ClaimKind, MovementKind, Root, StockDelta, StoreError},
 };
 
@@ -586,16 +584,7 @@ impl Process {
         detail: String,
     ) -> Result<(), CommonError> {
         let admins = admins(&self.engine).await?;
-        let mut alert = Alert {
-            id: AlertId(self.engine.uuid()),
-            kind,
-            variant_id: None,
-            order_id: Some(order.id),
-            detail,
-            raised_at: set.at(),
-            acknowledged_at: None,
-            version: 0,
-        };
+        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
         raise_alert(set, self.engine.ids(), &mut alert, &admins);
         Ok(())
     }
@@ -607,13 +596,6 @@ impl Process {
         self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
         Ok(())
     }
-}
-
-/// The admins that alerts are mailed to.
-pub(crate) async fn admins(engine: &Engine) -> Result<Vec<UserId>, StoreError> {
-    let query = UserQuery { role: Some(Role::Admin), ..UserQuery::default() };
-    let users = engine.reads().list_users(&query, &Slice::first(100)).await?;
-    Ok(users.items.into_iter().filter(|user| !user.disabled).map(|user| user.id).collect())
 }
 
 /// Turns the units of an order into a sale; `reserved` is −1 if they are reserved, 0 if not.
