@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    AccountError, Accounts, Session, Unkept, User, normalise_email,
+    AccountError, Accounts, Session, User, normalise_email,
     password::Check,
     session::{Presented, Verdict, begin, is_alive, judge},
     shared::Ticket,
@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     call::{Actor, Call, Identity},
+    cart::Carts,
     clock::Timestamp,
-    engine::Planned,
+    engine::{Answer, Planned},
     id::SessionId,
     store::{Aggregate, StoreError},
 };
@@ -74,8 +75,10 @@ impl Accounts {
             let Credentials { email, password, cart_token, .. } = credentials;
             let once = Call { idempotency: None, ..call.clone() };
             let plan = || this.plan_login(&once, &email, &password);
-            let done = this.engine.transact(&once, plan, |_| None).await?;
-            let (login, identity) = done.value.value.ok_or_else(|| StoreError::bug("a sign-in without its answer"))?;
+            let answer = this.engine.transact_as(&once, plan, |_| (), |_| None).await?;
+            let Answer::Fresh((login, identity)) = answer else {
+                return Err(StoreError::bug("a sign-in was replayed").into());
+            };
             if let Some(token) = &cart_token {
                 this.take_cart_along(&call, identity, token).await;
             }
@@ -89,7 +92,7 @@ impl Accounts {
         call: &Call,
         email: &str,
         password: &str,
-    ) -> Result<Planned<Unkept<(Login, Identity)>>, AccountError> {
+    ) -> Result<Planned<(Login, Identity)>, AccountError> {
         let user = match normalise_email(email) {
             Ok(email) => self.engine.reads().load_user_by_email(&email).await?,
             Err(_) => None,
@@ -134,14 +137,13 @@ impl Accounts {
         };
         changes.insert(&mut session);
         let tokens = self.tokens(identity, &session, refresh_token, now)?;
-        let output = Unkept { id: session.id.into(), value: Some((Login { tokens, user }, identity)) };
-        Ok(Planned { changes, output })
+        Ok(Planned { changes, output: (Login { tokens, user }, identity) })
     }
 
     /// Makes a guest's cart part of the customer's. A sign-in doesn't fail over it: the token stays good for another try.
     async fn take_cart_along(&self, call: &Call, identity: Identity, token: &CartToken) {
         let call = Call { actor: Actor::User(identity), idempotency: None, ..call.clone() };
-        if let Err(error) = merge_cart(self, &call, identity, token).await {
+        if let Err(error) = Carts::new(self.engine.clone()).merge_into(&call, identity.user, token).await {
             tracing::warn!(user = %identity.user, %error, "a guest's cart couldn't be merged at sign-in");
         }
     }
@@ -244,12 +246,6 @@ impl Accounts {
             refresh_expires_in: session.idle_expires_at.since(now).as_secs(),
         })
     }
-}
-
-/// Where sign-in hands a guest's cart to the cart service: `Carts::new(engine).merge_into(call, user, token)`.
-#[allow(clippy::unused_async)] // Until carts can merge.
-async fn merge_cart(_: &Accounts, _: &Call, _: Identity, _: &CartToken) -> Result<(), AccountError> {
-    Ok(())
 }
 
 /// As much of a `User-Agent` as tells devices apart.

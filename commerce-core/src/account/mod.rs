@@ -29,12 +29,11 @@ mod users;
 use std::{future::Future, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{
     call::{AccessError, Actor, Call, Done, Role},
     clock::Timestamp,
-    engine::{Conflicts, Engine, Planned},
+    engine::{Answer, Conflicts, Engine, Planned},
     error::CommonError,
     id::{AddressId, MailTokenId, SessionId, UserId},
     store::Version,
@@ -249,7 +248,7 @@ impl Accounts {
         self.engine.run(write(self.clone(), call.clone())).await
     }
 
-    /// Plans and commits a write whose answer is a user.
+    /// Plans and commits a write whose answer is a user. With an idempotency key only the id is kept: no secrets at rest.
     async fn save_user<F>(
         &self,
         call: &Call,
@@ -259,16 +258,13 @@ impl Accounts {
     where
         F: Future<Output = Result<Planned<User>, AccountError>> + Send,
     {
-        let plan = || async {
-            let Planned { changes, output } = plan().await?;
-            Ok(Planned { changes, output: Unkept { id: output.id.into(), value: Some(output) } })
-        };
-        let Done { value: Unkept { id, value }, replayed } = self.engine.transact(call, plan, refuse).await?;
-        let user = match value {
-            Some(user) => Some(user),
-            None => self.engine.reads().load_user(id.into()).await?,
-        };
-        Ok(Done { value: user.ok_or(CommonError::NotFound("user"))?, replayed })
+        Ok(match self.engine.transact_as(call, plan, |user| user.id, refuse).await? {
+            Answer::Fresh(user) => Done::fresh(user),
+            Answer::Replayed(id) => {
+                let user = self.engine.reads().load_user(id).await?;
+                Done::again(user.ok_or(CommonError::NotFound("user"))?)
+            }
+        })
     }
 
     /// The signed-in user, as stored.
@@ -277,15 +273,6 @@ impl Accounts {
         let user = self.engine.reads().load_user(identity.user).await?;
         user.filter(|user| !user.disabled).ok_or_else(|| AccessError::Unauthenticated.into())
     }
-}
-
-/// An answer with secrets in it: of it, only an id is kept with an idempotency key.
-#[derive(Serialize, Deserialize)]
-#[serde(bound = "")]
-struct Unkept<T> {
-    id: Uuid,
-    #[serde(skip)]
-    value: Option<T>,
 }
 
 /// Demands the version that a caller read, if it named one.

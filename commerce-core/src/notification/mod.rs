@@ -36,3 +36,11 @@ impl Mailer for LogMailer {
         Ok(())
     }
 }
+
+pub(crate) async fn compose(
+    _e: &crate::engine::Engine,
+    _t: crate::id::TaskId,
+    _n: &crate::event::Notice,
+) -> Result<Option<Message>, crate::store::StoreError> {
+    Ok(None)
+}
