@@ -231,7 +231,7 @@ impl Carts {
         }
         if after != target {
             after.updated_at = changes.at();
-            self.save(&mut changes, existing.as_ref(), &mut after);
+            Self::save(&mut changes, existing.as_ref(), &mut after);
         }
         Ok(Planned { changes, output: () })
     }
@@ -278,7 +278,7 @@ impl Carts {
             check_available(&cart, &offers, variant)?;
         }
         cart.updated_at = changes.at();
-        self.save(&mut changes, existing.as_ref(), &mut cart);
+        Self::save(&mut changes, existing.as_ref(), &mut cart);
         let token = holder.token.as_ref().map(|token| token.0.clone());
         let output = CartView::of(&self.engine, Some(&cart), &offers, token).await?;
         Ok(Planned { changes, output })
@@ -324,7 +324,7 @@ impl Carts {
         }
     }
 
-    fn save(&self, changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
+    fn save(changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
         match existing {
             Some(before) => {
                 changes.update(before, cart);

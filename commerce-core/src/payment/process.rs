@@ -50,14 +50,13 @@ impl PlacementOutcome {
     #[must_use]
     pub fn of(order: &Order) -> Self {
         match (order.status, order.payment_status) {
-            (OrderStatus::Confirmed | OrderStatus::Completed, _) => Self::Placed,
             (OrderStatus::Pending, PaymentStatus::RequiresAction) => Self::ActionRequired,
             (OrderStatus::Pending, _) => Self::Pending,
             (OrderStatus::Cancelled, _) if order.declined => {
                 let code = order.payments.last().and_then(|payment| payment.failure.clone());
                 Self::Declined { code: code.unwrap_or_default() }
             }
-            (OrderStatus::Cancelled, _) => Self::Placed,
+            (OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Cancelled, _) => Self::Placed,
         }
     }
 }
@@ -127,7 +126,7 @@ impl Process {
             Ok(word) => self.settle(order, id, &word).await.map(Ok),
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
-                let word = self.refusal(&order, id, "rejected")?;
+                let word = Self::refusal(&order, id, "rejected")?;
                 self.settle(order, id, &word).await.map(Ok)
             }
             Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
@@ -145,7 +144,7 @@ impl Process {
     }
 
     /// A refusal that the gateway didn't word as a payment.
-    pub fn refusal(&self, order: &Order, id: PaymentId, code: &str) -> Result<GatewayPayment, CommonError> {
+    pub fn refusal(order: &Order, id: PaymentId, code: &str) -> Result<GatewayPayment, CommonError> {
         let payment = order.payment(id)?;
         Ok(GatewayPayment {
             reference: payment.reference.clone().unwrap_or_default(),
