@@ -22,12 +22,12 @@ const BATCH: u32 = 64;
 /// How many of them are worked on at once.
 const PARALLEL: usize = 8;
 /// How long a lease lasts: longer than any task takes.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_mins(2);
 /// How long the worker sleeps when nothing is due.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what is no longer needed is forgotten, and how old it must be.
-const PURGE_EVERY: Duration = Duration::from_secs(3600);
-const PURGE_AFTER: Duration = Duration::from_secs(24 * 3600);
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+const PURGE_AFTER: Duration = Duration::from_hours(24);
 /// After so many tries a message or event is dead: staff may look at it. Money is never given up on.
 const MAX_DELIVERIES: u32 = 12;
 

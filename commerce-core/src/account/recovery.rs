@@ -44,6 +44,7 @@ impl Accounts {
     ///
     /// # Errors
     /// None; like its neighbours, it may have some one day.
+    #[allow(clippy::unused_async)] // Async like its siblings; the work goes on after the answer.
     pub async fn resend_confirmation(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ConfirmEmail);
         Ok(())
@@ -54,6 +55,7 @@ impl Accounts {
     ///
     /// # Errors
     /// None; like its neighbours, it may have some one day.
+    #[allow(clippy::unused_async)] // As above.
     pub async fn forgot_password(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ResetPassword);
         Ok(())

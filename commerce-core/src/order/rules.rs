@@ -290,7 +290,7 @@ impl Order {
         match picked.first() {
             Some(_) => Ok(picked),
             None => {
-                let variant_id = self.lines.first().map(|line| line.variant_id).unwrap_or(VariantId(uuid::Uuid::nil()));
+                let variant_id = self.lines.first().map_or(VariantId(uuid::Uuid::nil()), |line| line.variant_id);
                 Err(OrderError::QuantityExceeded { variant_id, left: 0 })
             }
         }

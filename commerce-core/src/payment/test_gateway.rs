@@ -1,7 +1,7 @@
 //! [`TestGateway`]: moves no money, keeps a ledger as if it did, and can be told to fail.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -161,16 +161,16 @@ impl State {
         reference: Option<&str>,
         was: &GatewayState,
     ) -> Result<&mut Entry, GatewayError> {
-        if !self.payments.contains_key(&id) {
-            let unknown = || GatewayError::Rejected(format!("no such payment: {id}"));
-            let reference = reference.ok_or_else(unknown)?;
-            let amount = amount_of(reference, id).ok_or_else(unknown)?;
-            let captured = if *was == GatewayState::Captured { amount.minor } else { 0 };
-            let (reference, state) = (reference.to_owned(), was.clone());
-            let entry = Entry { reference, state, amount, captured, capture: false, refunds: HashMap::new() };
-            self.payments.insert(id, entry);
-        }
-        self.payments.get_mut(&id).ok_or_else(|| GatewayError::Rejected(format!("no such payment: {id}")))
+        let slot = match self.payments.entry(id) {
+            hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
+            hash_map::Entry::Vacant(slot) => slot,
+        };
+        let unknown = || GatewayError::Rejected(format!("no such payment: {id}"));
+        let reference = reference.ok_or_else(unknown)?;
+        let amount = amount_of(reference, id).ok_or_else(unknown)?;
+        let captured = if *was == GatewayState::Captured { amount.minor } else { 0 };
+        let (reference, state) = (reference.to_owned(), was.clone());
+        Ok(slot.insert(Entry { reference, state, amount, captured, capture: false, refunds: HashMap::new() }))
     }
 }
 
