@@ -43,7 +43,8 @@ impl Accounts {
     /// does, and answers before it knows.
     ///
     /// # Errors
-    /// None; like its neighbours, it may have some one day.
+    /// None so far.
+    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
     pub async fn resend_confirmation(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ConfirmEmail);
         Ok(())
@@ -53,7 +54,8 @@ impl Accounts {
     /// before it knows.
     ///
     /// # Errors
-    /// None; like its neighbours, it may have some one day.
+    /// None so far.
+    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
     pub async fn forgot_password(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ResetPassword);
         Ok(())
