@@ -280,7 +280,7 @@ impl Accounts {
 }
 
 /// An answer with secrets in it: of it, only an id is kept with an idempotency key.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 struct Unkept<T> {
     id: Uuid,
