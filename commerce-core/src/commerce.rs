@@ -39,6 +39,8 @@ pub struct Settings {
     pub shop_name: String,
     /// Where the shop's pages are, for links in messages; without a slash at the end.
     pub public_url: String,
+    /// The address that messages come from.
+    pub mail_from: String,
     /// The shop's one currency.
     pub currency: Currency,
     /// Whether prices are gross (tax included) or net.
@@ -69,6 +71,7 @@ impl Default for Settings {
         Self {
             shop_name: "Shop".to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),
+            mail_from: "shop@localhost".to_owned(),
             currency: Currency::EUR,
             prices_include_tax: true,
             capture_at_checkout: true,

@@ -43,8 +43,8 @@ impl Accounts {
     /// does, and answers before it knows.
     ///
     /// # Errors
-    /// None; like its neighbours, it may have some one day.
-    #[allow(clippy::unused_async)] // Async like its siblings; the work goes on after the answer.
+    /// None so far.
+    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
     pub async fn resend_confirmation(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ConfirmEmail);
         Ok(())
@@ -54,8 +54,8 @@ impl Accounts {
     /// before it knows.
     ///
     /// # Errors
-    /// None; like its neighbours, it may have some one day.
-    #[allow(clippy::unused_async)] // As above.
+    /// None so far.
+    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
     pub async fn forgot_password(&self, call: &Call, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ResetPassword);
         Ok(())
