@@ -8,6 +8,7 @@ use crate::{
     money::Money,
 };
 
+/// How a list of products is sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductSort {

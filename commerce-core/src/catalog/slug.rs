@@ -33,7 +33,8 @@ pub(super) fn slug_from(title: &str, kind: &str) -> String {
 pub(super) fn suffix(id: Uuid) -> String {
     use sha2::{Digest, Sha256};
     // An id's own first characters are its time, and the same for all ids of a minute.
-    Sha256::digest(id).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(id);
+    format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
 
 #[cfg(test)]
