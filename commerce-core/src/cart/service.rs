@@ -57,9 +57,7 @@ impl Holder {
     fn queue(&self) -> Uuid {
         match &self.owner {
             CartOwner::User(id) => id.0,
-            CartOwner::Guest(hash) => {
-                Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil())
-            }
+            CartOwner::Guest(hash) => Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil()),
         }
     }
 }
@@ -216,7 +214,8 @@ impl Carts {
         let target = existing.clone().unwrap_or_else(|| self.new_cart(owner, changes.at()));
         let mut after = target.clone();
         for line in &before.lines {
-            let available = offers.iter().find(|o| o.variant.id == line.variant_id && o.is_sold()).map_or(0, |o| o.available);
+            let available =
+                offers.iter().find(|o| o.variant.id == line.variant_id && o.is_sold()).map_or(0, |o| o.available);
             let at = after.lines.iter().position(|ours| ours.variant_id == line.variant_id);
             let ours = at.map_or(0, |at| after.lines[at].quantity);
             let cap = u32::try_from(available.clamp(0, MAX_QUANTITY)).unwrap_or(0).max(ours);
@@ -287,9 +286,7 @@ impl Carts {
 
     fn holder(&self, actor: &Actor) -> Result<Holder, CommonError> {
         match actor {
-            Actor::User(identity) => {
-                Ok(Holder { owner: CartOwner::User(identity.user), token: None, is_new: false })
-            }
+            Actor::User(identity) => Ok(Holder { owner: CartOwner::User(identity.user), token: None, is_new: false }),
             Actor::Guest { cart: Some(token), .. } => match self.engine.signer.cart_owner(token) {
                 Some(owner) => Ok(Holder { owner, token: Some(token.clone()), is_new: false }),
                 None => self.new_guest(),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Payment, PaymentGateway, PaymentStatus, RefundStatus,
     gateway::{
-        AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState,
-        RefundRequest, VoidRequest,
+        AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState,
+        GatewayState, RefundRequest, VoidRequest,
     },
     rules::{CANCELLED, NewRefund, Settlement},
 };
@@ -23,8 +23,8 @@ use crate::{
     event::{DomainEvent, Notice, Task},
     id::{OrderId, PaymentId, RefundId, TaskId},
     inventory::{Alert, AlertKind, admins, raise_alert},
-    order::{Order, OrderStatus},
     money::Money,
+    order::{Order, OrderStatus},
     store::{ChangeSet, Claim, ClaimKind, MovementKind, Root, StockDelta, StoreError},
 };
 
@@ -313,7 +313,9 @@ impl Process {
         }
         if settlement == Settlement::Late {
             let detail = match (reinstated, late_refund) {
-                (true, _) => "a payment succeeded after its order had expired; there was stock, so the order was confirmed",
+                (true, _) => {
+                    "a payment succeeded after its order had expired; there was stock, so the order was confirmed"
+                }
                 (false, Some(_)) => "a payment succeeded after its order had been given up; it is being refunded",
                 (false, None) => "a payment was promised after its order had been given up; it is being voided",
             };
@@ -481,7 +483,8 @@ impl Process {
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
         match self.gateway(&payment.gateway)?.void(&request).await {
             Ok(word) if word.state == GatewayState::Captured => {
-                let detail = format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
+                let detail =
+                    format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
                 Ok((self.settle(order, id, &word).await?, true))
             }

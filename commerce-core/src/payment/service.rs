@@ -224,9 +224,10 @@ impl Payments {
             }
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
                 let Some((order, _)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
-                let ours = order.refunds.iter().find(|ours| {
-                    refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference)
-                });
+                let ours = order
+                    .refunds
+                    .iter()
+                    .find(|ours| refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference));
                 match ours.map(|ours| ours.id) {
                     Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
                     None => {

@@ -155,7 +155,12 @@ impl TestGateway {
 impl State {
     /// The entry that a reference names. A payment from before a restart is rebuilt from its reference, so that a
     /// development shop can refund and capture what it sold yesterday.
-    fn entry(&mut self, id: PaymentId, reference: Option<&str>, was: &GatewayState) -> Result<&mut Entry, GatewayError> {
+    fn entry(
+        &mut self,
+        id: PaymentId,
+        reference: Option<&str>,
+        was: &GatewayState,
+    ) -> Result<&mut Entry, GatewayError> {
         if !self.payments.contains_key(&id) {
             let unknown = || GatewayError::Rejected(format!("no such payment: {id}"));
             let reference = reference.ok_or_else(unknown)?;
@@ -242,8 +247,7 @@ impl PaymentGateway for TestGateway {
 
     async fn void(&self, request: &VoidRequest) -> Result<GatewayPayment, GatewayError> {
         self.call(|state| {
-            let entry =
-                state.entry(request.payment_id, request.reference.as_deref(), &GatewayState::Authorized)?;
+            let entry = state.entry(request.payment_id, request.reference.as_deref(), &GatewayState::Authorized)?;
             if !matches!(entry.state, GatewayState::Captured | GatewayState::Declined(_)) {
                 entry.state = GatewayState::Voided;
             }
