@@ -1,7 +1,5 @@
 //! Alerts: what staff should look at, raised once and mailed to the admins once.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -130,15 +128,15 @@ pub(crate) async fn admins(engine: &Engine) -> Result<Vec<UserId>, StoreError> {
 /// Raises the alerts that are due: one for each time that a variant's stock became low. The store counts those crossings as
 /// it moves the stock; what was alerted is guarded here, so that two workers don't alert the same crossing.
 ///
-/// Stock that has recovered in the meantime is only noted. Answers how many alerts were raised.
-pub(crate) async fn raise_low_stock_alerts(engine: &Arc<Engine>) -> Result<usize, StoreError> {
+/// Stock that has recovered in the meantime is only noted. Answers how many crossings were dealt with.
+pub(crate) async fn raise_low_stock_alerts(engine: &Engine) -> Result<usize, StoreError> {
     const BATCH: u32 = 100;
-    let mut raised = 0;
     let due = engine.reads().load_unalerted(BATCH).await?;
     if due.is_empty() {
         return Ok(0);
     }
     let admins = admins(engine).await?;
+    let mut noted = 0;
     for item in due {
         let mut set = engine.set(&Actor::System);
         set.alerted(item.variant_id, item.alerted, item.crossings);
@@ -146,9 +144,7 @@ pub(crate) async fn raise_low_stock_alerts(engine: &Arc<Engine>) -> Result<usize
             raise_alert(&mut set, engine.ids(), &mut Alert::low_stock(engine, &item), &admins);
         }
         // A conflict means that another worker was here first.
-        if engine.commit(&mut set).await?.is_ok() {
-            raised += usize::from(item.is_low());
-        }
+        noted += usize::from(engine.commit(&mut set).await?.is_ok());
     }
-    Ok(raised)
+    Ok(noted)
 }
