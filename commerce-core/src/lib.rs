@@ -21,6 +21,8 @@ pub mod cart;
 pub mod catalog;
 pub mod checkout;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod event;
 pub mod id;
 pub mod inventory;
