@@ -22,6 +22,8 @@ pub mod catalog;
 pub mod checkout;
 pub mod clock;
 mod commerce;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 pub mod error;
 pub mod event;

@@ -461,6 +461,13 @@ impl ChangeSet {
         self
     }
 
+    /// The same set with other moves of stock: for a store that is broken on purpose.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn with_stock(mut self, stock: BTreeMap<VariantId, StockDelta>) -> Self {
+        self.stock = stock;
+        self
+    }
+
     fn touch(&mut self, root: Root) {
         assert!(self.touched.insert(root), "{root:?} is written twice in one set");
     }
