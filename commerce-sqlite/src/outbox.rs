@@ -43,6 +43,10 @@ pub(crate) fn keys(script: &mut Script, set: &ChangeSet) {
                 script.statement("UPDATE commerce_key SET output = ? WHERE key = ?");
                 script.bind(json(output)).bind(key.to_vec());
             }
+            KeyWrite::Forget(key) => {
+                script.statement("DELETE FROM commerce_key WHERE key = ?");
+                script.bind(key.to_vec());
+            }
         }
     }
 }
