@@ -42,6 +42,12 @@ pub struct Planned<T> {
     pub output: T,
 }
 
+/// A call's output, or what was kept of it when it was made before.
+pub(crate) enum Answer<T, A> {
+    Fresh(T),
+    Replayed(A),
+}
+
 /// The guards that failed.
 #[derive(Debug)]
 pub(crate) struct Conflicts(pub Vec<Conflict>);
@@ -159,22 +165,41 @@ impl Engine {
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
     ) -> Result<Done<T>, E>
     where
-        T: Serialize + DeserializeOwned + Send,
+        T: Clone + Serialize + DeserializeOwned + Send,
+        E: From<CommonError> + Send,
+        F: Future<Output = Result<Planned<T>, E>> + Send,
+    {
+        Ok(match self.transact_as(call, plan, T::clone, refuse).await? {
+            Answer::Fresh(value) => Done::fresh(value),
+            Answer::Replayed(value) => Done::again(value),
+        })
+    }
+
+    /// Like [`Self::transact`], keeping only a part of the output as the answer of the call's idempotency key.
+    pub async fn transact_as<T, A, E, F>(
+        &self,
+        call: &Call,
+        plan: impl Fn() -> F + Send,
+        answer: impl Fn(&T) -> A + Send,
+        refuse: impl Fn(&Conflicts) -> Option<E> + Send,
+    ) -> Result<Answer<T, A>, E>
+    where
+        T: Send,
+        A: Serialize + DeserializeOwned + Send,
         E: From<CommonError> + Send,
         F: Future<Output = Result<Planned<T>, E>> + Send,
     {
         for attempt in 1..=ATTEMPTS {
             if let Some(value) = self.replay(call).await? {
-                return Ok(Done::again(value));
+                return Ok(Answer::Replayed(value));
             }
             let Planned { mut changes, output } = plan().await?;
             if let Some(key) = call.idempotency {
-                let answer =
-                    serde_json::to_value(&output).map_err(|error| CommonError::Store(StoreError::bug(error)))?;
-                changes.key(key, None, Some(answer));
+                let kept = serde_json::to_value(answer(&output));
+                changes.key(key, None, Some(kept.map_err(|error| CommonError::Store(StoreError::bug(error)))?));
             }
             match self.commit(&mut changes).await.map_err(CommonError::Store)? {
-                Ok(_) => return Ok(Done::fresh(output)),
+                Ok(_) => return Ok(Answer::Fresh(output)),
                 Err(conflicts) => {
                     if let Some(error) = refuse(&conflicts) {
                         return Err(error);

@@ -1,5 +1,8 @@
 //! Carts of customers and guests.
 
+mod service;
+mod view;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +11,11 @@ use crate::{
     clock::Timestamp,
     id::{CartId, UserId, VariantId},
     store::{Child, StoreError, Version},
+};
+
+pub use self::{
+    service::{CartError, Carts},
+    view::{CartItem, CartView},
 };
 
 /// Whose cart it is.
@@ -112,16 +120,4 @@ pub trait CartStore: Send + Sync {
 
     /// The cart that holds an owner's [`crate::store::Claim::open_cart`], with its lines. One statement.
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError>;
-}
-
-/// Carts of customers and guests.
-#[derive(Clone)]
-pub struct Carts {
-    engine: std::sync::Arc<crate::engine::Engine>,
-}
-
-impl Carts {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
-        Self { engine }
-    }
 }

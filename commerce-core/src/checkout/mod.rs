@@ -1,13 +1,124 @@
 //! Placing an order, in phases around the call to the payment gateway.
+//!
+//! 1. **Quote** (pure): today's prices, shipping and tax; compared with the caller's `expected_total`.
+//! 2. **Reserve** (one commit): stock is reserved, order and payment are written, the cart is closed, the idempotency key
+//!    claimed, the tasks added that settle or expire the payment should this process die.
+//! 3. **Pay**: the gateway is called, holding nothing.
+//! 4. **Settle** (one commit): sold and confirmed, or declined and released, or pending.
+//! 5. **Recovery**: the [worker](crate::Worker) settles what is left, by the same function.
+
+mod place;
+mod quote;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::quote::Quote;
+use crate::{
+    account::PostalAddress,
+    call::Actor,
+    cart::Carts,
+    engine::Engine,
+    error::{CommonError, common_errors},
+    id::VariantId,
+    money::Money,
+    order::Order,
+    payment::{PaymentMethod, PlacementOutcome},
+    pricing::Totals,
+};
+
+/// What a checkout needs to know.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CheckoutInput {
+    /// Where the goods go.
+    pub shipping_address: PostalAddress,
+    /// Who is billed; the shipping address, if absent.
+    pub billing_address: Option<PostalAddress>,
+    /// Where messages go; guests must say, customers may.
+    pub email: Option<String>,
+    /// One of the methods of the quote; the cheapest, if absent.
+    pub shipping_method: Option<String>,
+    /// One of [`Checkout::payment_methods`].
+    pub payment_method: String,
+    /// The gateway's token for the customer's card or account.
+    pub payment_token: Option<String>,
+    /// The grand total the customer has seen: another one is refused.
+    pub expected_total: Option<Money>,
+}
+
+/// An order that was placed, and how that ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The order.
+    pub order: Order,
+    /// For guests: opens the order.
+    pub order_token: Option<String>,
+    /// How the checkout ended, as far as is known.
+    pub outcome: PlacementOutcome,
+}
+
+/// Why nothing was ordered. Nothing was charged, and the cart is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckoutError {
+    /// What every service can answer.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+    /// There is nothing to order.
+    #[error("the cart is empty")]
+    CartEmpty,
+    /// There are fewer than the cart holds.
+    #[error("only {available} of an item in the cart are available")]
+    OutOfStock {
+        /// Which.
+        variant_id: VariantId,
+        /// How many there are.
+        available: i64,
+    },
+    /// The total isn't what the customer has seen.
+    #[error("the total has changed to {}", totals.grand_total)]
+    PriceChanged {
+        /// What it costs now.
+        totals: Box<Totals>,
+    },
+    /// The payment gateway isn't reached; try again.
+    #[error("the payment gateway is unavailable; nothing was charged, try again")]
+    GatewayUnavailable,
+}
+
+common_errors!(CheckoutError);
 
 /// Quotes and placing orders.
 #[derive(Clone)]
 pub struct Checkout {
-    engine: std::sync::Arc<crate::engine::Engine>,
+    engine: Arc<Engine>,
 }
 
 impl Checkout {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
+    }
+
+    fn carts(&self) -> Carts {
+        Carts::new(self.engine.clone())
+    }
+
+    /// The ways to pay that can be chosen.
+    #[must_use]
+    pub fn payment_methods(&self) -> Vec<PaymentMethod> {
+        self.engine.gateways.values().flat_map(|gateway| gateway.methods()).collect()
+    }
+
+    /// The ways to ship the actor's cart, with what each costs.
+    ///
+    /// # Errors
+    /// If the store or the shipping service fails.
+    pub async fn shipping_methods(
+        &self,
+        actor: &Actor,
+        country: Option<&str>,
+    ) -> Result<Vec<crate::order::ShippingMethod>, CheckoutError> {
+        let basket = self.basket(actor).await?;
+        self.methods(country, &basket).await
     }
 }

@@ -1,5 +1,11 @@
 //! Orders: three orthogonal states, lines, fulfilments and returns; transitions are tables in [`state`].
 
+mod error;
+mod rules;
+mod service;
+pub mod state;
+mod tracking;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +18,14 @@ use crate::{
     payment::{LineQuantity, Payment, PaymentStatus, Refund},
     pricing::Totals,
     store::{Child, StoreError, Version},
+};
+
+pub(crate) use self::rules::NewParcel;
+pub use self::{
+    error::OrderError,
+    rules::OrderAction,
+    service::{FulfilmentInput, Orders},
+    tracking::{TimelineEntry, Tracking},
 };
 
 /// Where an order stands as a whole.
@@ -380,16 +394,4 @@ pub trait OrderStore: Send + Sync {
 
     /// Whether a customer has a confirmed or completed order with a line of this product.
     async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
-}
-
-/// Orders after they were placed.
-#[derive(Clone)]
-pub struct Orders {
-    engine: std::sync::Arc<crate::engine::Engine>,
-}
-
-impl Orders {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
-        Self { engine }
-    }
 }

@@ -1,6 +1,11 @@
 //! Payments and refunds, and the gateways that move the money.
 
 pub mod gateway;
+mod manual;
+pub(crate) mod process;
+mod rules;
+mod service;
+mod test_gateway;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +16,14 @@ use crate::{
     store::Child,
 };
 
-pub use self::gateway::{NextAction, PaymentGateway};
+pub use self::{
+    gateway::{NextAction, PaymentGateway, PaymentMethod},
+    manual::ManualGateway,
+    process::PlacementOutcome,
+    service::{Payments, RefundInput, WebhookFailure},
+    test_gateway::{Fault, LedgerLine, TestGateway},
+};
+pub(crate) use rules::{CANCELLED, EXPIRED, NewRefund};
 
 /// How a payment stands; an order's `payment_status` is that of its latest payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -181,17 +193,5 @@ impl Child for Refund {
     type Key = RefundId;
     fn key(&self) -> RefundId {
         self.id
-    }
-}
-
-/// Payments, refunds and webhooks.
-#[derive(Clone)]
-pub struct Payments {
-    engine: std::sync::Arc<crate::engine::Engine>,
-}
-
-impl Payments {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
-        Self { engine }
     }
 }

@@ -219,6 +219,8 @@ pub enum KeyWrite {
         /// Core's answer.
         output: Value,
     },
+    /// Forget the key: the call had no effect and may be made afresh.
+    Forget([u8; 32]),
 }
 
 /// A write to the task queue.
@@ -413,6 +415,12 @@ impl ChangeSet {
         self
     }
 
+    /// Forgets an idempotency key whose call had no effect.
+    pub fn forget(&mut self, key: [u8; 32]) -> &mut Self {
+        self.keys.push(KeyWrite::Forget(key));
+        self
+    }
+
     /// Appends an event about an aggregate at the version this set gives it.
     pub fn event(&mut self, ids: &dyn IdGenerator, root: Root, version: Version, event: DomainEvent) -> &mut Self {
         let n = self.events.iter().filter(|earlier| earlier.root == root).count();
@@ -427,6 +435,12 @@ impl ChangeSet {
         let id = TaskId(ids.uuid());
         self.tasks.push(TaskWrite::Add { id, due, task });
         id
+    }
+
+    /// Adds work whose id is known beforehand, so that others can remove it.
+    pub fn task_as(&mut self, id: TaskId, due: Timestamp, task: Task) -> &mut Self {
+        self.tasks.push(TaskWrite::Add { id, due, task });
+        self
     }
 
     /// Removes a task that is done.

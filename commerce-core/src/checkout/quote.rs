@@ -1,0 +1,123 @@
+//! What a cart would cost: today's prices, a shipping method, tax at the destination.
+
+use super::{Checkout, CheckoutError};
+use crate::{
+    account::{PostalAddress, validate_address},
+    call::Actor,
+    cart::Cart,
+    catalog::Offer,
+    error::{CommonError, Invalid},
+    money::Money,
+    order::ShippingMethod,
+    pricing::{PricedLine, PricingError, TaxBreakdown, TaxRequest, Totals, totals},
+    store::StoreError,
+};
+
+/// What the actor's cart would cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// The ways to ship it.
+    pub shipping_methods: Vec<ShippingMethod>,
+    /// The totals with the chosen method, or the cheapest.
+    pub totals: Totals,
+}
+
+/// A cart with what is to be known of its variants. What isn't sold any more is left out.
+pub(super) struct Basket {
+    pub cart: Option<Cart>,
+    pub offers: Vec<Offer>,
+    pub lines: Vec<PricedLine>,
+}
+
+/// A basket priced for a destination.
+pub(super) struct Priced {
+    pub method: ShippingMethod,
+    pub methods: Vec<ShippingMethod>,
+    pub tax: TaxBreakdown,
+    pub totals: Totals,
+}
+
+impl Checkout {
+    /// What the actor's cart would cost; its `grand_total` is what `expected_total` means at checkout.
+    ///
+    /// # Errors
+    /// [`Invalid`] for a bad address or an unknown shipping method.
+    pub async fn quote(
+        &self,
+        actor: &Actor,
+        destination: Option<PostalAddress>,
+        shipping_method: Option<&str>,
+    ) -> Result<Quote, CheckoutError> {
+        let destination =
+            destination.map(|address| validate_address(&address, "/shipping_address")).transpose()?;
+        let basket = self.basket(actor).await?;
+        let Priced { methods, totals, .. } = self.price(&basket, destination.as_ref(), shipping_method).await?;
+        Ok(Quote { shipping_methods: methods, totals })
+    }
+
+    pub(super) async fn basket(&self, actor: &Actor) -> Result<Basket, CheckoutError> {
+        let Some((cart, _)) = self.carts().open_cart(actor).await? else {
+            return Ok(Basket { cart: None, offers: Vec::new(), lines: Vec::new() });
+        };
+        let offers = self.carts().offers(&cart, None).await?;
+        let lines = cart.lines.iter().filter_map(|line| {
+            let offer = offers.iter().find(|offer| offer.variant.id == line.variant_id)?;
+            let unit_price = offer.variant.price;
+            Some(PricedLine { variant_id: line.variant_id, quantity: line.quantity, unit_price })
+        });
+        Ok(Basket { lines: lines.collect(), cart: Some(cart), offers })
+    }
+
+    pub(super) async fn methods(
+        &self,
+        country: Option<&str>,
+        basket: &Basket,
+    ) -> Result<Vec<ShippingMethod>, CheckoutError> {
+        let currency = self.engine.settings.currency;
+        let subtotal = basket.lines.iter().try_fold(currency.zero(), |sum, line| sum.plus(line.total()?))?;
+        Ok(self.engine.shipping.methods(country, subtotal, &basket.lines).await.map_err(unavailable)?)
+    }
+
+    pub(super) async fn price(
+        &self,
+        basket: &Basket,
+        destination: Option<&PostalAddress>,
+        shipping_method: Option<&str>,
+    ) -> Result<Priced, CheckoutError> {
+        let settings = &self.engine.settings;
+        let country = destination.map(|address| address.country.as_str());
+        let methods = self.methods(country, basket).await?;
+        let method = match shipping_method {
+            Some(code) => methods.iter().find(|method| method.code == code).ok_or_else(|| {
+                let detail = format!("'{code}' isn't a shipping method for this cart and country");
+                Invalid::field("/shipping_method", "unknown_shipping_method", detail)
+            })?,
+            None => methods.iter().min_by_key(|method| method.price.minor).ok_or_else(|| {
+                let detail = "nothing can be shipped to this country";
+                Invalid::field("/shipping_address/country", "no_shipping_method", detail)
+            })?,
+        }
+        .clone();
+        let request = TaxRequest {
+            destination,
+            lines: &basket.lines,
+            shipping: method.price,
+            prices_include_tax: settings.prices_include_tax,
+        };
+        let tax = self.engine.tax.tax(&request).await.map_err(unavailable)?;
+        let totals = totals(settings.currency, &basket.lines, method.price, &tax, settings.prices_include_tax)?;
+        Ok(Priced { method, methods, tax, totals })
+    }
+}
+
+/// What is charged for a line: its price, and its tax where prices don't include it.
+pub(super) fn charged(total: Money, tax: Money, prices_include_tax: bool) -> Result<Money, CommonError> {
+    Ok(if prices_include_tax { total } else { total.plus(tax)? })
+}
+
+fn unavailable(error: PricingError) -> CommonError {
+    match error {
+        PricingError::Money(error) => error.into(),
+        PricingError::Unavailable(reason) => StoreError::unavailable(reason).into(),
+    }
+}

@@ -1,0 +1,53 @@
+//! What orders and payments refuse.
+
+use super::state::NoSuchMove;
+use crate::{
+    error::{CommonError, common_errors},
+    id::VariantId,
+    money::Money,
+};
+
+/// Why a call on an order, its payments, parcels or returns was refused. Nothing was changed, unless it says so.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// What every service can answer.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+    /// The order's state doesn't allow it.
+    #[error(transparent)]
+    NotAllowed(#[from] NoSuchMove),
+    /// The goods are on their way.
+    #[error("the order has been shipped: it can be returned, not cancelled")]
+    AlreadyShipped,
+    /// More units than there are left to ship, cancel, refund or return.
+    #[error("only {left} units of this item are left for that")]
+    QuantityExceeded {
+        /// Which.
+        variant_id: VariantId,
+        /// How many are left.
+        left: u32,
+    },
+    /// More money than was taken and hasn't gone back.
+    #[error("only {left} of this order can be refunded")]
+    RefundExceedsCaptured {
+        /// What is left.
+        left: Money,
+    },
+    /// There is no authorised payment to capture.
+    #[error("this order has no authorised payment to capture")]
+    NothingToCapture,
+    /// There is no awaited offline payment to mark as received.
+    #[error("this payment isn't awaited")]
+    NotAwaited,
+    /// The gateway didn't do it; the same call may be made again.
+    #[error("the payment gateway is unavailable; try again")]
+    GatewayUnavailable,
+    /// The gateway refused the call.
+    #[error("the payment gateway refused: {0}")]
+    GatewayRefused(String),
+    /// Others kept changing the order.
+    #[error("another call on this order's payment is running; try again")]
+    PaymentBusy,
+}
+
+common_errors!(OrderError);

@@ -1,0 +1,113 @@
+//! The transition tables: the single source for code, docs and API. What isn't in a table can't happen.
+
+use super::{FulfilmentState, FulfilmentStatus, OrderStatus, ReturnStatus};
+use crate::payment::{PaymentStatus, RefundStatus};
+
+/// A state machine, given as the table of its moves.
+pub trait State: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
+    /// Which state may follow which.
+    const MOVES: &'static [(Self, Self)];
+
+    /// Whether `next` may follow. Staying is always possible.
+    fn may_become(self, next: Self) -> bool {
+        self == next || Self::MOVES.contains(&(self, next))
+    }
+
+    /// Moves on.
+    ///
+    /// # Errors
+    /// [`NoSuchMove`] if the table doesn't have the move.
+    fn become_(&mut self, next: Self) -> Result<(), NoSuchMove> {
+        if self.may_become(next) {
+            *self = next;
+            Ok(())
+        } else {
+            Err(NoSuchMove { from: format!("{self:?}"), to: format!("{next:?}") })
+        }
+    }
+}
+
+/// A move that isn't in the table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what is {from} can't become {to}")]
+pub struct NoSuchMove {
+    /// The present state.
+    pub from: String,
+    /// The state that was asked for.
+    pub to: String,
+}
+
+impl State for OrderStatus {
+    const MOVES: &'static [(Self, Self)] = &[
+        (Self::Pending, Self::Confirmed),
+        (Self::Pending, Self::Cancelled),
+        (Self::Confirmed, Self::Completed),
+        (Self::Confirmed, Self::Cancelled),
+        // A payment that succeeded after its reservation had expired, while there is still stock.
+        (Self::Cancelled, Self::Confirmed),
+    ];
+}
+
+impl State for PaymentStatus {
+    const MOVES: &'static [(Self, Self)] = &[
+        (Self::Pending, Self::RequiresAction),
+        (Self::Pending, Self::Unknown),
+        (Self::Pending, Self::Authorized),
+        (Self::Pending, Self::Paid),
+        (Self::Pending, Self::Failed),
+        (Self::Pending, Self::Voided),
+        (Self::RequiresAction, Self::Pending),
+        (Self::RequiresAction, Self::Unknown),
+        (Self::RequiresAction, Self::Authorized),
+        (Self::RequiresAction, Self::Paid),
+        (Self::RequiresAction, Self::Failed),
+        (Self::RequiresAction, Self::Voided),
+        (Self::Unknown, Self::Pending),
+        (Self::Unknown, Self::RequiresAction),
+        (Self::Unknown, Self::Authorized),
+        (Self::Unknown, Self::Paid),
+        (Self::Unknown, Self::Failed),
+        (Self::Unknown, Self::Voided),
+        (Self::Authorized, Self::Paid),
+        (Self::Authorized, Self::Voided),
+        (Self::Paid, Self::PartiallyRefunded),
+        (Self::Paid, Self::Refunded),
+        (Self::PartiallyRefunded, Self::Refunded),
+        // Late successes of payments we had given up.
+        (Self::Failed, Self::Authorized),
+        (Self::Failed, Self::Paid),
+        (Self::Failed, Self::Voided),
+        (Self::Voided, Self::Paid),
+    ];
+}
+
+impl State for FulfilmentState {
+    const MOVES: &'static [(Self, Self)] = &[
+        (Self::Unfulfilled, Self::PartiallyShipped),
+        (Self::Unfulfilled, Self::Shipped),
+        (Self::PartiallyShipped, Self::Shipped),
+        (Self::PartiallyShipped, Self::Delivered),
+        (Self::PartiallyShipped, Self::Returned),
+        (Self::Shipped, Self::Delivered),
+        (Self::Shipped, Self::Returned),
+        (Self::Delivered, Self::Returned),
+    ];
+}
+
+impl State for FulfilmentStatus {
+    const MOVES: &'static [(Self, Self)] =
+        &[(Self::Pending, Self::Shipped), (Self::Pending, Self::Cancelled), (Self::Shipped, Self::Delivered)];
+}
+
+impl State for ReturnStatus {
+    const MOVES: &'static [(Self, Self)] = &[
+        (Self::Requested, Self::Approved),
+        (Self::Requested, Self::Rejected),
+        (Self::Approved, Self::Received),
+        (Self::Approved, Self::Rejected),
+    ];
+}
+
+impl State for RefundStatus {
+    const MOVES: &'static [(Self, Self)] = &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed)];
+}

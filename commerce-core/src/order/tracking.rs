@@ -1,0 +1,86 @@
+//! Tracking: an order's events as a timeline that its customer can read.
+
+use super::{Fulfilment, Order, OrderStatus};
+use crate::{
+    clock::Timestamp,
+    event::{DomainEvent, EventRecord},
+};
+
+/// Where an order is and what has happened to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracking {
+    /// Where the order stands as a whole.
+    pub status: OrderStatus,
+    /// What has happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// Its parcels.
+    pub fulfilments: Vec<Fulfilment>,
+}
+
+/// Something that happened to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The event's name: `order_placed`, `fulfilment_shipped`.
+    pub event: String,
+    /// A sentence.
+    pub detail: String,
+}
+
+impl Tracking {
+    pub(crate) fn of(order: &Order, events: &[EventRecord]) -> Self {
+        let entry = |record: &EventRecord| {
+            let detail = describe(&record.event)?;
+            Some(TimelineEntry { at: record.at, event: record.event.name(), detail })
+        };
+        Self {
+            status: order.status,
+            timeline: events.iter().filter_map(entry).collect(),
+            fulfilments: order.fulfilments.clone(),
+        }
+    }
+}
+
+/// What a customer is told of an event; `None` for those that aren't about the order.
+fn describe(event: &DomainEvent) -> Option<String> {
+    use DomainEvent as E;
+    Some(match event {
+        E::OrderPlaced { number, .. } => format!("order {number} was placed"),
+        E::PaymentAuthorized { amount, .. } => format!("payment of {amount:?} was authorised"),
+        E::PaymentCaptured { amount, .. } => format!("payment of {amount:?} was received"),
+        E::PaymentFailed { .. } => "the payment failed".to_owned(),
+        E::PaymentVoided { .. } => "the payment was voided".to_owned(),
+        E::PaymentRequiresAction { .. } => "the payment waits for the customer".to_owned(),
+        E::PaymentDisputed { .. } => "the payment is disputed".to_owned(),
+        E::OrderConfirmed { .. } => "the order was confirmed".to_owned(),
+        E::OrderCancelled { reason, .. } => format!("the order was cancelled: {reason}"),
+        E::OrderLinesCancelled { reason, .. } => format!("items were cancelled: {reason}"),
+        E::OrderCompleted { .. } => "the order is complete".to_owned(),
+        E::FulfilmentCreated { .. } => "a parcel is being packed".to_owned(),
+        E::FulfilmentShipped { carrier, tracking_number, .. } => format!("shipped with {carrier}, {tracking_number}"),
+        E::FulfilmentDelivered { .. } => "a parcel was delivered".to_owned(),
+        E::FulfilmentCancelled { .. } => "a parcel was cancelled before it left".to_owned(),
+        E::RefundRequested { amount, .. } => format!("a refund of {amount:?} was begun"),
+        E::RefundSettled { amount, .. } => format!("{amount:?} was refunded"),
+        E::RefundFailed { .. } => "a refund failed; the shop has been told".to_owned(),
+        E::ReturnRequested { .. } => "a return was requested".to_owned(),
+        E::ReturnApproved { .. } => "the return was approved".to_owned(),
+        E::ReturnRejected { .. } => "the return was rejected".to_owned(),
+        E::ReturnReceived { .. } => "the returned goods have arrived".to_owned(),
+        E::UserRegistered { .. }
+        | E::EmailConfirmed { .. }
+        | E::PasswordChanged { .. }
+        | E::UserErased { .. }
+        | E::UserChanged { .. }
+        | E::ProductCreated { .. }
+        | E::ProductUpdated { .. }
+        | E::ProductDeleted { .. }
+        | E::CategoriesChanged
+        | E::StockAdjusted { .. }
+        | E::ReviewPublished { .. }
+        | E::ReviewChanged { .. }
+        | E::ReviewRemoved { .. }
+        | E::AlertRaised { .. } => return None,
+    })
+}

@@ -1,0 +1,320 @@
+//! Pure rules over the money of an order in memory: what a gateway's word does to it, and what may go back.
+
+use super::{
+    LineQuantity, Payment, PaymentStatus, Refund, RefundStatus,
+    gateway::{GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState},
+};
+use crate::{
+    clock::Timestamp,
+    error::{CommonError, Invalid},
+    id::{PaymentId, RefundId, ReturnId},
+    money::Money,
+    order::{
+        Order, OrderError, OrderLine, OrderStatus,
+        state::{NoSuchMove, State},
+    },
+};
+
+/// A payment that was given up because the customer didn't finish it in time.
+pub(crate) const EXPIRED: &str = "expired";
+/// A payment that was given up because the order was cancelled.
+pub(crate) const CANCELLED: &str = "cancelled";
+
+/// What a gateway's word did to an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// Nothing new.
+    Same,
+    /// The payment moved; the order's standing didn't.
+    Moved,
+    /// The order is confirmed: the reserved units are sold.
+    Confirmed,
+    /// The order is cancelled: the reserved units are free, the cart may open again.
+    Cancelled,
+    /// The payment succeeded after the order had expired: the units must be found anew, or the money goes back.
+    Late,
+    /// The gateway speaks of another amount, or of a move that can't be: nothing was changed.
+    Mismatch(String),
+}
+
+impl Order {
+    pub(crate) fn payment(&self, id: PaymentId) -> Result<&Payment, CommonError> {
+        self.payments.iter().find(|payment| payment.id == id).ok_or(CommonError::NotFound("payment"))
+    }
+
+    pub(crate) fn payment_mut(&mut self, id: PaymentId) -> Result<&mut Payment, CommonError> {
+        self.payments.iter_mut().find(|payment| payment.id == id).ok_or(CommonError::NotFound("payment"))
+    }
+
+    pub(crate) fn refund_mut(&mut self, id: RefundId) -> Result<&mut Refund, CommonError> {
+        self.refunds.iter_mut().find(|refund| refund.id == id).ok_or(CommonError::NotFound("refund"))
+    }
+
+    /// Takes a gateway's word on a payment. The one place where it does: for API answers, webhooks and recovery alike.
+    pub(crate) fn settle_payment(
+        &mut self,
+        id: PaymentId,
+        word: &GatewayPayment,
+        now: Timestamp,
+    ) -> Result<Settlement, CommonError> {
+        let before = self.payment(id)?.clone();
+        if word.amount != before.amount || word.captured.minor > before.amount.minor {
+            let (ours, theirs) = (before.amount, word.amount);
+            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
+        }
+        let named = !word.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
+            return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", word.reference)));
+        }
+        let payment = self.payment_mut(id)?;
+        if named {
+            payment.reference = Some(word.reference.clone());
+        }
+        let (status, captured) = match &word.state {
+            GatewayState::Offline => (before.status, before.captured),
+            GatewayState::Processing => (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0),
+            GatewayState::RequiresAction(action) => {
+                payment.next_action = Some(action.clone());
+                (PaymentStatus::RequiresAction, 0)
+            }
+            GatewayState::Authorized => (PaymentStatus::Authorized, 0),
+            GatewayState::Captured => (PaymentStatus::Paid, word.captured.minor),
+            GatewayState::Declined(code) => {
+                payment.failure.get_or_insert_with(|| code.clone());
+                (PaymentStatus::Failed, 0)
+            }
+            GatewayState::Voided => {
+                payment.failure.get_or_insert_with(|| EXPIRED.to_owned());
+                (PaymentStatus::Voided, 0)
+            }
+        };
+        // What was taken before the word arrived isn't given back by an older word.
+        let is_old_news = before.captured > 0 || (before.status == PaymentStatus::Authorized && status.is_open());
+        if is_old_news || (before.status.is_given_up() && !matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid)) {
+            *self.payment_mut(id)? = before;
+            return Ok(Settlement::Same);
+        }
+        if let Err(NoSuchMove { from, to }) = payment.status.become_(status) {
+            *self.payment_mut(id)? = before;
+            return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
+        }
+        payment.captured = captured;
+        if !status.is_open() || word.state == GatewayState::Offline {
+            payment.token = None;
+            payment.lease_until = None;
+            payment.next_action = None;
+            payment.reserved_until = None;
+        }
+        if matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) {
+            payment.failure = None;
+        }
+        let moved = *payment != before;
+        let succeeded = matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || word.state == GatewayState::Offline;
+        if moved {
+            self.payment_mut(id)?.updated_at = now;
+        }
+        self.payment_status = status;
+        let settlement = match self.status {
+            OrderStatus::Pending if succeeded => {
+                self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+                Settlement::Confirmed
+            }
+            OrderStatus::Pending if status.is_given_up() => {
+                self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
+                self.declined = status == PaymentStatus::Failed;
+                let reason = self.payment(id)?.failure.clone().unwrap_or_default();
+                self.cancel_reason.get_or_insert(reason);
+                for line in &mut self.lines {
+                    line.cancelled = line.quantity;
+                }
+                Settlement::Cancelled
+            }
+            OrderStatus::Cancelled if succeeded && before.status.is_given_up() => Settlement::Late,
+            _ if moved => Settlement::Moved,
+            _ => Settlement::Same,
+        };
+        self.settle_goods().map_err(bug)?;
+        Ok(settlement)
+    }
+
+    /// Brings an order back whose payment succeeded after it had expired, if that is why it was cancelled. The units must
+    /// be there: the commit's floors see to it.
+    pub(crate) fn reinstate(&mut self) -> Result<bool, CommonError> {
+        if self.cancel_reason.as_deref() != Some(EXPIRED) {
+            return Ok(false);
+        }
+        self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+        self.cancel_reason = None;
+        self.declined = false;
+        for line in &mut self.lines {
+            line.cancelled = 0;
+        }
+        Ok(true)
+    }
+
+    /// What was taken and hasn't gone back, nor is on its way back.
+    pub(crate) fn refundable(&self) -> Money {
+        let left = self
+            .payments
+            .iter()
+            .map(|payment| payment.captured - payment.refunded - payment.refund_pending)
+            .sum();
+        Money::new(left, self.currency())
+    }
+
+    /// What is to be captured of the authorised payment: its amount less the share of cancelled units.
+    pub(crate) fn capturable(&self, payment: &Payment) -> Result<Money, CommonError> {
+        let cancelled =
+            self.lines.iter().map(|line| line.charged.cumulative_share(line.cancelled, line.quantity));
+        let cancelled = Money::sum(self.currency(), cancelled)?;
+        Ok(payment.amount.minus(cancelled)?)
+    }
+
+    /// Intends a refund: by amount, by items, or of everything that is left. Pending money counts as gone.
+    pub(crate) fn intend_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
+        let left = self.refundable();
+        let (amount, items) = match (new.amount, new.items) {
+            (Some(_), items) if !items.is_empty() => {
+                return Err(Invalid::field("/amount", "ambiguous", "give an amount or items, not both").into());
+            }
+            (Some(amount), _) => {
+                if amount.minor <= 0 {
+                    return Err(Invalid::field("/amount", "out_of_range", "must be more than zero").into());
+                }
+                amount.plus(left.currency.zero())?;
+                (amount, Vec::new())
+            }
+            (None, items) if items.is_empty() => (left, self.refund_all_lines()),
+            (None, items) => self.share_of(items, left)?,
+        };
+        if amount.minor > left.minor || amount.is_zero() {
+            return Err(OrderError::RefundExceedsCaptured { left });
+        }
+        // Orders have one captured payment; should there be more, each refund is taken from the first that can bear it.
+        let payment = self
+            .payments
+            .iter_mut()
+            .find(|payment| payment.captured - payment.refunded - payment.refund_pending >= amount.minor)
+            .ok_or(OrderError::RefundExceedsCaptured { left })?;
+        payment.refund_pending += amount.minor;
+        payment.updated_at = now;
+        let refund = Refund {
+            id: new.id,
+            payment_id: payment.id,
+            amount,
+            status: RefundStatus::Pending,
+            reason: new.reason,
+            items,
+            restock: new.restock,
+            return_id: new.return_id,
+            reference: None,
+            failure: None,
+            lease_until: Some(new.lease_until),
+            created_at: now,
+            updated_at: now,
+        };
+        self.refunds.push(refund.clone());
+        Ok(refund)
+    }
+
+    fn refund_all_lines(&mut self) -> Vec<LineQuantity> {
+        let left = |line: &OrderLine| LineQuantity {
+            variant_id: line.variant_id,
+            quantity: line.quantity - line.refunded,
+        };
+        let items = self.lines.iter().map(left).filter(|item| item.quantity > 0).collect();
+        self.lines.iter_mut().for_each(|line| line.refunded = line.quantity);
+        items
+    }
+
+    /// The money for items: the cumulative share of what was charged for each line, so that shares always add up; no more
+    /// than is left.
+    fn share_of(&mut self, items: Vec<LineQuantity>, left: Money) -> Result<(Money, Vec<LineQuantity>), OrderError> {
+        let items = self.pick(items, |line| line.quantity - line.refunded)?;
+        let mut amount = left.currency.zero();
+        for item in &items {
+            let line = self.line_mut(item.variant_id)?;
+            let before = line.charged.cumulative_share(line.refunded, line.quantity);
+            line.refunded += item.quantity;
+            let after = line.charged.cumulative_share(line.refunded, line.quantity);
+            amount = amount.plus(after.minus(before)?)?;
+        }
+        Ok((Money::new(amount.minor.min(left.minor), left.currency), items))
+    }
+
+    /// Takes a gateway's word on a refund. `Ok(false)` if it is nothing new.
+    pub(crate) fn settle_refund(
+        &mut self,
+        id: RefundId,
+        word: &GatewayRefund,
+        now: Timestamp,
+    ) -> Result<bool, CommonError> {
+        let refund = self.refund_mut(id)?;
+        let status = match &word.state {
+            GatewayRefundState::Pending => RefundStatus::Pending,
+            GatewayRefundState::Settled => RefundStatus::Settled,
+            GatewayRefundState::Failed(reason) => {
+                refund.failure = Some(reason.clone());
+                RefundStatus::Failed
+            }
+        };
+        if refund.status != RefundStatus::Pending || status == RefundStatus::Pending {
+            return Ok(false);
+        }
+        refund.status.become_(status).map_err(bug)?;
+        refund.lease_until = None;
+        refund.updated_at = now;
+        if !word.reference.is_empty() {
+            refund.reference = Some(word.reference.clone());
+        }
+        let refund = refund.clone();
+        if status == RefundStatus::Failed {
+            for item in &refund.items {
+                self.line_mut(item.variant_id)?.refunded -= item.quantity;
+            }
+        }
+        let payment = self.payment_mut(refund.payment_id)?;
+        payment.refund_pending -= refund.amount.minor;
+        payment.updated_at = now;
+        if status == RefundStatus::Settled {
+            payment.refunded += refund.amount.minor;
+            let all = payment.refunded == payment.captured;
+            let next = if all { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
+            if payment.status != next {
+                payment.status.become_(next).map_err(bug)?;
+            }
+            self.payment_status = payment.status;
+        }
+        Ok(true)
+    }
+}
+
+/// A refund to be intended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewRefund {
+    pub id: RefundId,
+    pub amount: Option<Money>,
+    pub items: Vec<LineQuantity>,
+    pub reason: String,
+    pub restock: bool,
+    pub return_id: Option<ReturnId>,
+    pub lease_until: Timestamp,
+}
+
+impl PaymentStatus {
+    /// Whether the payment may still succeed or fail.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::RequiresAction | Self::Unknown)
+    }
+
+    /// Whether no money will come of it, as far as is known.
+    #[must_use]
+    pub const fn is_given_up(self) -> bool {
+        matches!(self, Self::Failed | Self::Voided)
+    }
+}
+
+fn bug(error: NoSuchMove) -> CommonError {
+    CommonError::Store(error.into())
+}

@@ -1,0 +1,293 @@
+//! [`Payments`]: staff's capture and refunds, the customer's 3-D Secure, offline receipts, webhooks.
+
+use std::sync::Arc;
+
+use super::{
+    LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
+    gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, WebhookError, WebhookRequest},
+    process::Process,
+};
+use crate::{
+    call::{Actor, Call, Done, Permission},
+    checkout::Placement,
+    engine::Engine,
+    error::{CommonError, Invalid},
+    event::DomainEvent,
+    id::{OrderId, PaymentId, RefundId},
+    inventory::AlertKind,
+    money::Money,
+    order::{Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
+    page::{Page, PageRequest},
+    store::{Claim, MovementKind},
+};
+
+/// A refund that staff give: by amount, by items, or (neither given) of all that is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundInput {
+    /// How much.
+    pub amount: Option<Money>,
+    /// For which items; their share of what was charged.
+    pub items: Vec<LineQuantity>,
+    /// Why.
+    pub reason: String,
+    /// Whether the items go back into stock.
+    pub restock: bool,
+}
+
+/// Payments, refunds and webhooks.
+#[derive(Clone)]
+pub struct Payments {
+    engine: Arc<Engine>,
+}
+
+impl Payments {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    fn orders(&self) -> Orders {
+        Orders::new(self.engine.clone())
+    }
+
+    fn process(&self) -> Process {
+        Process { engine: self.engine.clone() }
+    }
+
+    /// Everybody's payments, newest first.
+    ///
+    /// # Errors
+    /// Needs [`Permission::ViewOrders`].
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        status: Option<PaymentStatus>,
+        page: &PageRequest,
+    ) -> Result<Page<OrderPayment>, OrderError> {
+        self.orders().payments(actor, status, page).await
+    }
+
+    /// Takes the promised money of an order, less the share of cancelled items.
+    ///
+    /// # Errors
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::NothingToCapture`] unless a payment is authorised.
+    pub async fn capture(&self, call: &Call, id: OrderId) -> Result<Order, OrderError> {
+        call.actor.require(Permission::ManageOrders)?;
+        let (this, call) = (self.clone(), call.clone());
+        self.engine
+            .run(async move {
+                let lease = this.engine.settings.gateway_lease;
+                let intend = this.orders().edit(&call, id, |order, _, now| {
+                    let authorized = order.payments.iter_mut().find(|p| p.status == PaymentStatus::Authorized);
+                    let payment = authorized.ok_or(OrderError::NothingToCapture)?;
+                    if payment.lease_until.is_some_and(|until| until > now) {
+                        return Err(OrderError::PaymentBusy);
+                    }
+                    payment.lease_until = Some(now + lease);
+                    Ok(payment.id)
+                });
+                let (order, payment) = intend.await?.value;
+                let result = this.process().capture(order, payment).await?;
+                let failed = match result {
+                    Ok(order) => return Ok(order),
+                    Err(failed) => failed,
+                };
+                this.release_lease(&call, id, payment).await?;
+                Err(match failed {
+                    GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
+                    GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
+                })
+            })
+            .await
+    }
+
+    async fn release_lease(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
+        let release = self.orders().edit(call, id, |order, _, _| {
+            order.payment_mut(payment)?.lease_until = None;
+            Ok(())
+        });
+        release.await.map(drop)
+    }
+
+    /// Sends money back. Pending refunds count as gone, so that refunds never exceed what was captured.
+    ///
+    /// # Errors
+    /// Needs [`Permission::Refund`]; [`OrderError::RefundExceedsCaptured`] beyond what is left.
+    pub async fn refund(
+        &self,
+        call: &Call,
+        id: OrderId,
+        input: RefundInput,
+    ) -> Result<Done<(Order, RefundId)>, OrderError> {
+        call.actor.require(Permission::Refund)?;
+        let mut invalid = Invalid::default();
+        invalid.check_text(&input.reason, "/reason", 1, 500);
+        let restocks_nothing = input.restock && input.items.is_empty() && input.amount.is_some();
+        invalid.check(!restocks_nothing, "/restock", "ambiguous", "name the items that go back into stock");
+        invalid.into_result()?;
+        let (this, call) = (self.clone(), call.clone());
+        self.engine
+            .run(async move {
+                let refund_id = RefundId(this.engine.uuid());
+                let lease = this.engine.settings.gateway_lease;
+                let edit = this.orders().edit(&call, id, |order, effects, now| {
+                    let RefundInput { amount, items, reason, restock } = input.clone();
+                    let new = NewRefund {
+                        id: refund_id,
+                        amount,
+                        items,
+                        reason,
+                        restock,
+                        return_id: None,
+                        lease_until: now + lease,
+                    };
+                    let refund = order.intend_refund(new, now)?;
+                    if restock {
+                        let back = refund.items.iter();
+                        let back = back.map(|item| (item.variant_id, i64::from(item.quantity), MovementKind::Return));
+                        effects.stock.extend(back);
+                    }
+                    effects.refunds.push(refund_id);
+                    Ok(refund_id)
+                });
+                edit.await
+            })
+            .await
+    }
+
+    /// After 3-D Secure: asks the gateway how the payment stands, and settles it.
+    ///
+    /// # Errors
+    /// As [`Orders::get`].
+    pub async fn confirm(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<Placement, OrderError> {
+        let order = self.orders().get(&call.actor, id).await?;
+        order.payment(payment)?;
+        let this = self.clone();
+        let order = self
+            .engine
+            .run(async move {
+                let _turn = this.engine.queues.turn(id).await;
+                this.process().resolve(order, payment).await
+            })
+            .await?;
+        let outcome = PlacementOutcome::of(&order);
+        Ok(Placement { order, order_token: None, outcome })
+    }
+
+    /// Notes that the money of an offline payment has arrived.
+    ///
+    /// # Errors
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAwaited`] unless the payment is an offline one and pending.
+    pub async fn receive(&self, call: &Call, id: PaymentId) -> Result<Order, OrderError> {
+        call.actor.require(Permission::ManageOrders)?;
+        let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
+        let order = self.process().load(order).await?;
+        let payment = order.payment(id)?.clone();
+        let awaited = payment.status == PaymentStatus::Pending && order.status == OrderStatus::Confirmed;
+        if !awaited {
+            return Err(OrderError::NotAwaited);
+        }
+        let captured = order.capturable(&payment)?;
+        let word = GatewayPayment {
+            reference: payment.reference.clone().unwrap_or_default(),
+            state: GatewayState::Captured,
+            amount: payment.amount,
+            captured,
+        };
+        let this = self.clone();
+        Ok(self.engine.run(async move { this.process().settle(order, id, &word).await }).await?)
+    }
+
+    /// Takes a gateway's webhook. The signature is checked first; then the payment is settled by the same function that
+    /// serves checkout and recovery, which changes nothing if the word is old or doesn't match the order.
+    ///
+    /// # Errors
+    /// [`WebhookFailure::Rejected`] if it can't be believed; [`WebhookFailure::Failed`] if the store failed: the gateway
+    /// sends it again.
+    pub async fn webhook(&self, gateway: &str, request: &WebhookRequest<'_>) -> Result<(), WebhookFailure> {
+        let Some(gateway) = self.engine.gateways.get(gateway) else {
+            return Err(CommonError::NotFound("payment gateway").into());
+        };
+        let event = gateway.webhook(request)?;
+        let (this, code) = (self.clone(), gateway.code().to_owned());
+        Ok(self.engine.run(async move { this.take(&code, event).await }).await?)
+    }
+
+    async fn take(&self, gateway: &str, event: GatewayEvent) -> Result<(), CommonError> {
+        match event {
+            GatewayEvent::Payment { reference, payment_id, payment, .. } => {
+                let Some((order, id)) = self.find(gateway, &reference, payment_id).await? else { return Ok(()) };
+                let _turn = self.engine.queues.turn(order.id).await;
+                self.process().settle(order, id, &payment).await.map(drop)
+            }
+            GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
+                let Some((order, _)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let ours = order.refunds.iter().find(|ours| {
+                    refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference)
+                });
+                match ours.map(|ours| ours.id) {
+                    Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
+                    None => {
+                        let detail = format!("order {}: the gateway reports a refund that isn't ours", order.number);
+                        self.process().raise(AlertKind::PaymentMismatch, &order, detail).await
+                    }
+                }
+            }
+            GatewayEvent::Disputed { reference, .. } => {
+                let Some((order, payment)) = self.find(gateway, &reference, None).await? else { return Ok(()) };
+                self.dispute(order, payment).await
+            }
+            GatewayEvent::Other => Ok(()),
+        }
+    }
+
+    /// Marks the order's history and alerts staff.
+    async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
+        let id = order.id;
+        let edit = self.orders().edit(&Call::system(), id, |order, effects, now| {
+            order.payment_mut(payment)?.updated_at = now;
+            effects.events.push(DomainEvent::PaymentDisputed { order: order.id, payment });
+            Ok(())
+        });
+        match edit.await {
+            Ok(_) => {}
+            Err(OrderError::Common(error)) => return Err(error),
+            Err(error) => return Err(crate::store::StoreError::bug(error).into()),
+        }
+        let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
+        self.process().raise(AlertKind::PaymentDisputed, &order, detail).await
+    }
+
+    /// The order and payment that a webhook speaks of, if they are ours.
+    async fn find(
+        &self,
+        gateway: &str,
+        reference: &str,
+        payment: Option<PaymentId>,
+    ) -> Result<Option<(Order, PaymentId)>, CommonError> {
+        let reads = self.engine.reads();
+        let order = match reads.load_claim(&Claim::gateway_ref(gateway, reference)).await? {
+            Some(order) => Some(OrderId(order)),
+            None => match payment {
+                Some(payment) => reads.load_order_of(OrderChild::Payment(payment)).await?,
+                None => None,
+            },
+        };
+        let Some(order) = order else { return Ok(None) };
+        let Some(order) = reads.load_order(order).await? else { return Ok(None) };
+        let ours = order.payments.iter().find(|ours| {
+            ours.gateway == gateway && (payment == Some(ours.id) || ours.reference.as_deref() == Some(reference))
+        });
+        Ok(ours.map(|ours| ours.id).map(|id| (order, id)))
+    }
+}
+
+/// Why a webhook wasn't taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookFailure {
+    /// It can't be believed.
+    #[error(transparent)]
+    Rejected(#[from] WebhookError),
+    /// It is believed, but couldn't be written down.
+    #[error(transparent)]
+    Failed(#[from] CommonError),
+}
