@@ -71,7 +71,16 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
         &self,
         resource: impl Future<Output = Result<R, E>>,
     ) -> Result<T, ApiError> {
-        match self.parse() {
+        self.read_for(Ok::<_, ApiError>, resource).await
+    }
+
+    /// As [`Self::parse_for`], for bodies that are read on into something of core's.
+    pub async fn read_for<U, F: Into<ApiError>, R, E: Into<ApiError>>(
+        &self,
+        read: impl FnOnce(T) -> Result<U, F>,
+        resource: impl Future<Output = Result<R, E>>,
+    ) -> Result<U, ApiError> {
+        match self.parse().and_then(|body| read(body).map_err(Into::into)) {
             Ok(input) => Ok(input),
             Err(error) => match resource.await {
                 Ok(_) => Err(error),

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{Commerce, clock::Timestamp};
+use commerce_core::{Commerce, clock::Timestamp, payment::TestGateway};
 use poem::{
     Body, Endpoint, Request, Response, Route,
     http::{HeaderValue, Method, StatusCode, header},
@@ -37,6 +37,7 @@ use crate::{caller, conditional, problem::ApiError};
 pub struct Shared {
     pub commerce: Commerce,
     pub limits: Limits,
+    pub test_gateway: Option<TestGateway>,
 }
 
 /// One request's circumstances.
