@@ -39,6 +39,8 @@ pub struct Settings {
     pub shop_name: String,
     /// Where the shop's pages are, for links in messages; without a slash at the end.
     pub public_url: String,
+    /// The address that messages come from.
+    pub mail_from: String,
     /// The shop's one currency.
     pub currency: Currency,
     /// Whether prices are gross (tax included) or net.
@@ -69,15 +71,16 @@ impl Default for Settings {
         Self {
             shop_name: "Shop".to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),
+            mail_from: "shop@localhost".to_owned(),
             currency: Currency::EUR,
             prices_include_tax: true,
             capture_at_checkout: true,
-            access_ttl: Duration::from_secs(600),
+            access_ttl: Duration::from_mins(10),
             refresh_idle_ttl: Duration::from_secs(14 * DAY),
             session_ttl: Duration::from_secs(90 * DAY),
             confirm_ttl: Duration::from_secs(3 * DAY),
-            reset_ttl: Duration::from_secs(3600),
-            reservation_ttl: Duration::from_secs(15 * 60),
+            reset_ttl: Duration::from_hours(1),
+            reservation_ttl: Duration::from_mins(15),
             gateway_lease: Duration::from_secs(30),
             low_stock_threshold: 0,
         }

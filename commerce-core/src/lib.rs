@@ -22,6 +22,8 @@ pub mod catalog;
 pub mod checkout;
 pub mod clock;
 mod commerce;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 pub mod error;
 pub mod event;
@@ -41,3 +43,20 @@ pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
 pub use worker::Worker;
+
+/// What an embedding application names most: `use commerce_core::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        Commerce, Currency, Money, Settings,
+        account::{Credentials, PostalAddress, Registration},
+        call::{Actor, Call, Done, Idempotency, Role},
+        catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+        checkout::{CheckoutInput, Placement},
+        notification::{LogMailer, Mailer},
+        order::{FulfilmentInput, FulfilmentStatus},
+        page::PageRequest,
+        payment::{PaymentGateway, PlacementOutcome, RefundInput, TestGateway},
+        pricing::{FlatMethod, FlatShipping, FlatTax},
+        review::ReviewDraft,
+    };
+}

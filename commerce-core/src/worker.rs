@@ -1,13 +1,220 @@
-//! Background work.
+//! [`Worker`]: due tasks, low-stock alerts, clean-up.
 
-/// Delivers messages, raises alerts, expires reservations, settles what is in doubt.
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+
+use crate::{
+    call::{Actor, Call},
+    cart::{CartStatus, Carts},
+    engine::Engine,
+    error::CommonError,
+    event::{LeasedTask, Task},
+    id::{OrderId, PaymentId, RefundId},
+    inventory::raise_low_stock_alerts,
+    notification::compose,
+    payment::{EXPIRED, process::Process},
+    store::StoreError,
+};
+
+/// How many tasks are leased at once.
+const BATCH: u32 = 64;
+/// How many of them are worked on at once.
+const PARALLEL: usize = 8;
+/// How long a lease lasts: longer than any task takes.
+const LEASE: Duration = Duration::from_mins(2);
+/// How long the worker sleeps when nothing is due.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often what is no longer needed is forgotten, and how old it must be.
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+const PURGE_AFTER: Duration = Duration::from_hours(24);
+/// After so many tries a message or event is dead: staff may look at it. Money is never given up on.
+const MAX_DELIVERIES: u32 = 12;
+
+/// Delivers messages and events, raises alerts, expires reservations, settles what is in doubt. Any number of workers may
+/// run, in any number of processes: each task is leased by one at a time, and done at least once.
 #[derive(Clone)]
 pub struct Worker {
-    engine: std::sync::Arc<crate::engine::Engine>,
+    engine: Arc<Engine>,
+}
+
+/// What became of a task.
+enum Outcome {
+    Done,
+    Again { after: Duration, error: String },
 }
 
 impl Worker {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
+    }
+
+    /// Works until `shutdown` resolves, then finishes what it holds.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let mut shutdown = std::pin::pin!(shutdown);
+        let name = self.engine.uuid().to_string();
+        let mut purged_at = None;
+        loop {
+            let now = self.engine.now();
+            if purged_at.is_none_or(|at| now.since(at) >= PURGE_EVERY) {
+                purged_at = Some(now);
+                log(self.purge().await);
+            }
+            let worked = self.round(&name).await;
+            let busy = matches!(worked, Ok(count) if count > 0);
+            log(worked.map(drop));
+            let pause = tokio::time::sleep(if busy { Duration::ZERO } else { IDLE });
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = pause => {}
+            }
+        }
+    }
+
+    /// Does everything that is due now, once, and answers how many tasks that were.
+    ///
+    /// # Errors
+    /// If the store can't be reached. A task that fails isn't an error: it is put off.
+    pub async fn tick(&self) -> Result<usize, StoreError> {
+        let name = self.engine.uuid().to_string();
+        let mut total = 0;
+        loop {
+            match self.round(&name).await? {
+                0 => return Ok(total),
+                count => total += count,
+            }
+        }
+    }
+
+    async fn round(&self, name: &str) -> Result<usize, StoreError> {
+        let alerts = raise_low_stock_alerts(&self.engine).await?;
+        let now = self.engine.now();
+        let tasks = self.engine.store.lease(name, now, now + LEASE, BATCH).await?;
+        let count = tasks.len();
+        let results: Vec<_> = stream::iter(tasks)
+            .map(|task| {
+                let this = self.clone();
+                let engine = self.engine.clone();
+                async move { engine.run(async move { this.work(task).await }).await }
+            })
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        results.into_iter().collect::<Result<(), StoreError>>()?;
+        Ok(count + alerts)
+    }
+
+    async fn purge(&self) -> Result<(), StoreError> {
+        let mut set = self.engine.set(&Actor::System);
+        set.purge(self.engine.now() - PURGE_AFTER);
+        self.engine.commit(&mut set).await?.map(drop).map_err(|_| StoreError::Contended)
+    }
+
+    async fn work(&self, leased: LeasedTask) -> Result<(), StoreError> {
+        let outcome = match self.handle(&leased).await {
+            Ok(outcome) => outcome,
+            Err(CommonError::NotFound(_)) => Outcome::Done,
+            Err(error) => Outcome::Again { after: backoff(leased.attempts), error: error.to_string() },
+        };
+        let mut set = self.engine.set(&Actor::System);
+        match outcome {
+            Outcome::Done => {
+                set.done(leased.id);
+            }
+            Outcome::Again { after, error } => {
+                let delivery = matches!(leased.task, Task::Send { .. } | Task::Publish { .. });
+                let dead = delivery && leased.attempts >= MAX_DELIVERIES;
+                tracing::warn!(task = %leased.id, kind = leased.task.kind(), attempts = leased.attempts, dead, error, "task failed");
+                set.failed(leased.id, (!dead).then(|| set_due(&set, after)), error);
+            }
+        }
+        self.engine.commit(&mut set).await?.map(drop).map_err(|_| StoreError::Contended)
+    }
+
+    async fn handle(&self, leased: &LeasedTask) -> Result<Outcome, CommonError> {
+        match leased.task.clone() {
+            Task::SettlePayment { order, payment } => self.settle_payment(order, payment, leased.attempts).await,
+            Task::ExpireReservation { order, payment } => self.expire(order, payment).await,
+            Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
+            Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
+            Task::MergeCart { from, owner } => {
+                let (carts, call) = (Carts::new(self.engine.clone()), Call::system());
+                let plan = || carts.plan_merge(&call, from, CartStatus::Ordered, owner.clone());
+                match self.engine.transact(&call, plan, |_| None).await {
+                    Ok(_) => Ok(Outcome::Done),
+                    Err(crate::cart::CartError::Common(error)) => Err(error),
+                    Err(error @ crate::cart::CartError::OutOfStock { .. }) => Err(StoreError::bug(error).into()),
+                }
+            }
+            Task::Send { message } => {
+                let Some(message) = compose(&self.engine, leased.id, &message).await? else { return Ok(Outcome::Done) };
+                Ok(delivered(self.engine.mailer.send(&message).await, leased.attempts))
+            }
+            Task::Publish { event } => match &self.engine.sink {
+                Some(sink) => Ok(delivered(sink.publish(&event).await, leased.attempts)),
+                None => Ok(Outcome::Done),
+            },
+        }
+    }
+
+    fn process(&self) -> Process {
+        Process { engine: self.engine.clone() }
+    }
+
+    async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
+        let _turn = self.engine.queues.turn(id).await;
+        let settled = self.process().recover(id, payment).await?;
+        Ok(if settled { Outcome::Done } else { again(attempts, "the payment isn't settled yet") })
+    }
+
+    async fn expire(&self, id: OrderId, payment: PaymentId) -> Result<Outcome, CommonError> {
+        let _turn = self.engine.queues.turn(id).await;
+        let order = self.process().load(id).await?;
+        let now = self.engine.now();
+        if let Some(until) = order.payment(payment)?.lease_until.filter(|until| *until > now) {
+            return Ok(Outcome::Again { after: until.since(now), error: "the payment is being made".to_owned() });
+        }
+        Ok(match self.process().give_up(order, payment, EXPIRED).await? {
+            Some(_) => Outcome::Done,
+            None => again(1, "the gateway can't be asked"),
+        })
+    }
+
+    async fn void(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
+        let _turn = self.engine.queues.turn(id).await;
+        let (_, done) = self.process().void(self.process().load(id).await?, payment).await?;
+        Ok(if done { Outcome::Done } else { again(attempts, "the payment can't be voided yet") })
+    }
+
+    async fn settle_refund(&self, id: OrderId, refund: RefundId, attempts: u32) -> Result<Outcome, CommonError> {
+        let _turn = self.engine.queues.turn(id).await;
+        let (_, done) = self.process().refund(self.process().load(id).await?, refund).await?;
+        Ok(if done { Outcome::Done } else { again(attempts, "the refund isn't settled yet") })
+    }
+}
+
+fn set_due(set: &crate::store::ChangeSet, after: Duration) -> crate::clock::Timestamp {
+    set.at() + after
+}
+
+/// 2, 4, 8 … seconds, at most ten minutes.
+fn backoff(attempts: u32) -> Duration {
+    Duration::from_secs(2u64.saturating_pow(attempts.clamp(1, 10)).min(600))
+}
+
+fn again(attempts: u32, error: &str) -> Outcome {
+    Outcome::Again { after: backoff(attempts), error: error.to_owned() }
+}
+
+fn delivered(result: Result<(), Box<dyn std::error::Error + Send + Sync>>, attempts: u32) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(error) => again(attempts, &error.to_string()),
+    }
+}
+
+fn log(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the worker's round failed; it goes on");
     }
 }

@@ -1,16 +1,54 @@
 //! Accounts: users and roles, passwords, sessions and tokens, addresses.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | the entities and the handle [`Accounts`] |
+//! | `store` | what a backend can be asked |
+//! | `rules`, `session` | pure rules: fields; refresh rotation and the life of sessions |
+//! | `token`, `access`, `password` | opaque tokens, access tokens (JWT), Argon2id |
+//! | `shared` | what this process remembers between calls |
+//! | `register`, `login`, `recovery`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
 
+mod access;
+mod addresses;
+mod devices;
+mod error;
+mod export;
+mod login;
+mod password;
+mod profile;
+mod recovery;
+mod register;
+mod rules;
+mod session;
+mod shared;
+mod store;
 pub mod token;
+mod users;
 
-use async_trait::async_trait;
+use std::{future::Future, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    call::Role,
+    call::{AccessError, Actor, Call, Done, Role},
     clock::Timestamp,
+    engine::{Answer, Conflicts, Engine, Planned},
+    error::CommonError,
     id::{AddressId, MailTokenId, SessionId, UserId},
-    page::{Listed, Slice},
-    store::{StoreError, Version},
+    store::Version,
+};
+
+pub(crate) use self::shared::Shared;
+pub use self::{
+    addresses::AddressPatch,
+    error::AccountError,
+    login::{Credentials, Login, Tokens},
+    profile::ProfilePatch,
+    register::Registration,
+    rules::{holds_card_number, normalise_email, validate_address},
+    store::{AccountStore, UserQuery},
+    users::UserPatch,
 };
 
 /// A registered person.
@@ -186,60 +224,61 @@ aggregate!(Session, Session, Session);
 aggregate!(MailToken, MailToken, MailToken);
 aggregate!(Address, Address, Address);
 
-/// Filters of the list of users, sorted newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct UserQuery {
-    /// Part of the e-mail address or name, any case.
-    pub q: Option<String>,
-    /// Only this role.
-    pub role: Option<Role>,
-}
-
-/// Reads of accounts.
-#[async_trait]
-pub trait AccountStore: Send + Sync {
-    /// A user.
-    async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError>;
-
-    /// The user who holds an e-mail address (normalised).
-    async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
-
-    /// Users, newest first; erased ones are left out.
-    async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError>;
-
-    /// A session and its user, in one snapshot.
-    async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError>;
-
-    /// A user's sessions that haven't ended, newest first.
-    async fn list_sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError>;
-
-    /// A mailed token.
-    async fn load_mail_token(&self, id: MailTokenId) -> Result<Option<MailToken>, StoreError>;
-
-    /// An address.
-    async fn load_address(&self, id: AddressId) -> Result<Option<Address>, StoreError>;
-
-    /// A user's addresses, oldest first.
-    async fn list_addresses(&self, user: UserId) -> Result<Vec<Address>, StoreError>;
-}
-
 /// Users, sessions, addresses.
 #[derive(Clone)]
 pub struct Accounts {
-    engine: std::sync::Arc<crate::engine::Engine>,
+    engine: Arc<Engine>,
 }
 
 impl Accounts {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.engine.accounts
+    }
+
+    /// Runs a write to its end even if the caller goes away.
+    async fn run<T, F>(&self, call: &Call, write: impl FnOnce(Self, Call) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.engine.run(write(self.clone(), call.clone())).await
+    }
+
+    /// Plans and commits a write whose answer is a user. With an idempotency key only the id is kept: no secrets at rest.
+    async fn save_user<F>(
+        &self,
+        call: &Call,
+        plan: impl Fn() -> F + Send + Sync,
+        refuse: impl Fn(&Conflicts) -> Option<AccountError> + Send,
+    ) -> Result<Done<User>, AccountError>
+    where
+        F: Future<Output = Result<Planned<User>, AccountError>> + Send,
+    {
+        Ok(match self.engine.transact_as(call, plan, |user| user.id, refuse).await? {
+            Answer::Fresh(user) => Done::fresh(user),
+            Answer::Replayed(id) => {
+                let user = self.engine.reads().load_user(id).await?;
+                Done::again(user.ok_or(CommonError::NotFound("user"))?)
+            }
+        })
+    }
+
+    /// The signed-in user, as stored.
+    async fn signed_in(&self, actor: &Actor) -> Result<User, AccountError> {
+        let identity = actor.identity()?;
+        let user = self.engine.reads().load_user(identity.user).await?;
+        user.filter(|user| !user.disabled).ok_or_else(|| AccessError::Unauthenticated.into())
     }
 }
 
-/// What the account service keeps between calls.
-pub(crate) struct Shared;
-
-impl Shared {
-    pub fn new(_secret: &[u8]) -> Self {
-        Self
+/// Demands the version that a caller read, if it named one.
+fn expect_version(expected: Option<Version>, present: Version) -> Result<(), CommonError> {
+    match expected {
+        Some(version) if version != present => Err(CommonError::VersionMismatch(present)),
+        _ => Ok(()),
     }
 }

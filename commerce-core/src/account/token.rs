@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a guest's order token opens its order: long enough for delivery and a return.
-const ORDER_TOKEN_TTL: Duration = Duration::from_secs(180 * 24 * 3600);
+const ORDER_TOKEN_TTL: Duration = Duration::from_hours(180 * 24);
 /// 128 bits of signature, or of randomness.
 const TAG: usize = 16;
 
@@ -153,7 +153,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

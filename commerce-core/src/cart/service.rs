@@ -57,9 +57,7 @@ impl Holder {
     fn queue(&self) -> Uuid {
         match &self.owner {
             CartOwner::User(id) => id.0,
-            CartOwner::Guest(hash) => {
-                Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil())
-            }
+            CartOwner::Guest(hash) => Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil()),
         }
     }
 }
@@ -216,7 +214,8 @@ impl Carts {
         let target = existing.clone().unwrap_or_else(|| self.new_cart(owner, changes.at()));
         let mut after = target.clone();
         for line in &before.lines {
-            let available = offers.iter().find(|o| o.variant.id == line.variant_id && o.is_sold()).map_or(0, |o| o.available);
+            let available =
+                offers.iter().find(|o| o.variant.id == line.variant_id && o.is_sold()).map_or(0, |o| o.available);
             let at = after.lines.iter().position(|ours| ours.variant_id == line.variant_id);
             let ours = at.map_or(0, |at| after.lines[at].quantity);
             let cap = u32::try_from(available.clamp(0, MAX_QUANTITY)).unwrap_or(0).max(ours);
@@ -232,7 +231,7 @@ impl Carts {
         }
         if after != target {
             after.updated_at = changes.at();
-            self.save(&mut changes, existing.as_ref(), &mut after);
+            Self::save(&mut changes, existing.as_ref(), &mut after);
         }
         Ok(Planned { changes, output: () })
     }
@@ -279,7 +278,7 @@ impl Carts {
             check_available(&cart, &offers, variant)?;
         }
         cart.updated_at = changes.at();
-        self.save(&mut changes, existing.as_ref(), &mut cart);
+        Self::save(&mut changes, existing.as_ref(), &mut cart);
         let token = holder.token.as_ref().map(|token| token.0.clone());
         let output = CartView::of(&self.engine, Some(&cart), &offers, token).await?;
         Ok(Planned { changes, output })
@@ -287,9 +286,7 @@ impl Carts {
 
     fn holder(&self, actor: &Actor) -> Result<Holder, CommonError> {
         match actor {
-            Actor::User(identity) => {
-                Ok(Holder { owner: CartOwner::User(identity.user), token: None, is_new: false })
-            }
+            Actor::User(identity) => Ok(Holder { owner: CartOwner::User(identity.user), token: None, is_new: false }),
             Actor::Guest { cart: Some(token), .. } => match self.engine.signer.cart_owner(token) {
                 Some(owner) => Ok(Holder { owner, token: Some(token.clone()), is_new: false }),
                 None => self.new_guest(),
@@ -327,7 +324,7 @@ impl Carts {
         }
     }
 
-    fn save(&self, changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
+    fn save(changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
         match existing {
             Some(before) => {
                 changes.update(before, cart);

@@ -1,348 +1,47 @@
 //! The catalogue: products with variants, the category tree, listing and search.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `product`, `category` | the entities; the rules of the tree |
+//! | `view`, `query`, `search`, `slug` | how products are shown, asked for, found and named |
+//! | `input`, `rules` | what staff may say about them |
+//! | `service` | what everybody may ask |
+//! | `admin`, `variants`, `categories` | what staff may change |
 
-use std::collections::BTreeMap;
+mod admin;
+mod categories;
+mod category;
+mod input;
+mod product;
+mod query;
+mod rules;
+mod search;
+mod service;
+mod slug;
+mod variants;
+mod view;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use crate::{
-    account::aggregate,
-    clock::Timestamp,
-    id::{CategoryId, ProductId, VariantId},
-    money::Money,
-    page::{Listed, Slice},
-    store::{Aggregate, Change, Child, Root, Save, StoreError, Version},
+pub use self::{
+    category::{Category, CategoryNode, CategoryTree, MAX_CATEGORY_DEPTH},
+    input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
+    product::{Image, Product, ProductStatus, Variant},
+    query::{AdminProductQuery, ProductFilter, ProductKey, ProductQuery, ProductSort},
+    search::{SearchDocument, SearchTerms},
+    slug::is_slug,
+    variants::AddedVariant,
+    view::{Offer, ProductDetail, ProductView},
 };
-
-/// Who sees a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductStatus {
-    /// Staff only, not yet for sale.
-    Draft,
-    /// Everybody.
-    Active,
-    /// Staff only, no longer for sale.
-    Archived,
-    /// Nobody; its slug and SKUs are free again.
-    Deleted,
-}
-
-impl ProductStatus {
-    /// The name in the API and in storage.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Active => "active",
-            Self::Archived => "archived",
-            Self::Deleted => "deleted",
-        }
-    }
-}
-
-/// An image by URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image {
-    /// Where it is.
-    pub url: String,
-    /// What it shows, for those who don't see it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub alt: Option<String>,
-}
-
-/// A product: what is shown. What is sold are its variants; a product without choices has exactly one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Product {
-    /// Its id.
-    pub id: ProductId,
-    /// Its name in URLs; unique by [`crate::store::Claim::product_slug`].
-    pub slug: String,
-    /// Its name.
-    pub title: String,
-    /// What it is.
-    pub description: String,
-    /// Who sees it.
-    pub status: ProductStatus,
-    /// The categories it is in; not their ancestors.
-    pub category_ids: Vec<CategoryId>,
-    /// Free attributes, by name.
-    pub attributes: BTreeMap<String, String>,
-    /// Images; the first is the main one.
-    pub images: Vec<Image>,
-    /// What can be bought, retired variants included.
-    pub variants: Vec<Variant>,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it was last edited.
-    pub updated_at: Timestamp,
-    /// Counts writes.
-    pub version: Version,
-}
-
-/// What is sold. Price and SKU are here; stock is kept apart, as it moves without an edit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Variant {
-    /// Its id.
-    pub id: VariantId,
-    /// Where it stands among its siblings, from 0.
-    pub position: i64,
-    /// Stock keeping unit; unique by [`crate::store::Claim::sku`] while not retired.
-    pub sku: String,
-    /// Its own name, if it has one: "Large, red".
-    pub title: String,
-    /// The choices that lead to it: `{"size": "L"}`.
-    pub options: BTreeMap<String, String>,
-    /// Today's price.
-    pub price: Money,
-    /// No longer sold; kept because its stock ledger is.
-    pub retired: bool,
-}
-
-impl Child for Variant {
-    type Key = VariantId;
-    fn key(&self) -> VariantId {
-        self.id
-    }
-}
-
-impl Product {
-    /// The variants that are sold.
-    pub fn sold(&self) -> impl Iterator<Item = &Variant> {
-        self.variants.iter().filter(|variant| !variant.retired)
-    }
-
-    /// The lowest price of the variants that are sold, in minor units; what the list is sorted by. 0 if there are none.
-    #[must_use]
-    pub fn min_price(&self) -> i64 {
-        self.sold().map(|variant| variant.price.minor).min().unwrap_or(0)
-    }
-
-    /// The highest price of the variants that are sold, in minor units. 0 if there are none.
-    #[must_use]
-    pub fn max_price(&self) -> i64 {
-        self.sold().map(|variant| variant.price.minor).max().unwrap_or(0)
-    }
-
-    /// What the list is sorted by for `title`: lower case, compared byte by byte on every backend.
-    #[must_use]
-    pub fn title_key(&self) -> String {
-        self.title.to_lowercase()
-    }
-}
-
-aggregate!(Product, Product, Product);
-
-/// A node of the category tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Category {
-    /// Its id.
-    pub id: CategoryId,
-    /// Its name in URLs; unique by [`crate::store::Claim::category_slug`].
-    pub slug: String,
-    /// Its name.
-    pub name: String,
-    /// The node above.
-    pub parent_id: Option<CategoryId>,
-    /// Where it stands among its siblings.
-    pub position: i64,
-}
-
-impl Child for Category {
-    type Key = CategoryId;
-    fn key(&self) -> CategoryId {
-        self.id
-    }
-}
-
-/// The whole tree: one aggregate, so that two concurrent moves can't make a cycle. Version 0 while nothing was ever written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CategoryTree {
-    /// All nodes, in no particular order.
-    pub nodes: Vec<Category>,
-    /// Counts writes.
-    pub version: Version,
-}
-
-impl Aggregate for CategoryTree {
-    fn root(&self) -> Root {
-        Root::Categories
-    }
-    fn version(&self) -> Version {
-        self.version
-    }
-    fn set_version(&mut self, version: Version) {
-        self.version = version;
-    }
-    fn change(save: Save<Self>) -> Change {
-        Change::Categories(save)
-    }
-}
-
-/// How a list of products is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProductSort {
-    /// Newest first: key `Int(created_at)`, falling.
-    #[default]
-    Newest,
-    /// Cheapest first, by the lowest price of the variants: key `Int(min_price)`, rising.
-    PriceAscending,
-    /// Dearest first, by the lowest price of the variants: key `Int(min_price)`, falling.
-    PriceDescending,
-    /// By [`Product::title_key`]: key `Text`, rising.
-    Title,
-    /// Best average first: key `Real(average)`, falling; unrated products count as 0.
-    Rating,
-    /// Best match first: key `Int(score)`, falling; see [`SearchTerms`].
-    Relevance,
-}
-
-/// Filters and sort of a list of products, ready for a store: slugs resolved, words split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ProductFilter {
-    /// Only these statuses; never empty.
-    pub statuses: Vec<ProductStatus>,
-    /// Words that must all match.
-    pub search: Option<SearchTerms>,
-    /// In any of these categories (a category and its descendants); `Some(vec![])` matches nothing.
-    pub categories: Option<Vec<CategoryId>>,
-    /// Some variant costs at least this, in minor units.
-    pub min_price: Option<i64>,
-    /// Some variant costs at most this, in minor units. With both bounds, one variant must lie between them.
-    pub max_price: Option<i64>,
-    /// Some variant is available (`true`), or none is (`false`).
-    pub in_stock: Option<bool>,
-    /// The average rating is at least this.
-    pub min_rating: Option<f64>,
-    /// The order.
-    pub sort: ProductSort,
-}
-
-/// Search words as both backends understand them: lower-cased, accents folded, split at everything that isn't a letter or
-/// digit (see [`SearchTerms::parse`]).
-///
-/// A product matches if **every** word is the beginning of a word of its title, SKUs, option values, attribute values or
-/// description. Its score is 3 if every word matches in the title, 2 if every word matches in title, SKUs, options or
-/// attributes, 1 otherwise; ties are broken newest (greatest id) first. The score doesn't depend on other products, so pages
-/// stay stable while the catalogue grows, and all backends agree on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SearchTerms(Vec<String>);
-
-impl SearchTerms {
-    /// Splits a customer's words; `None` if there are none. At most eight words count.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let words: Vec<String> = words(text).take(8).collect();
-        (!words.is_empty()).then_some(Self(words))
-    }
-
-    /// The words: non-empty, letters and digits only.
-    #[must_use]
-    pub fn words(&self) -> &[String] {
-        &self.0
-    }
-}
-
-/// What a product is found by: words separated by single blanks, in the form of [`SearchTerms`]. Written with the product.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SearchDocument {
-    /// From the title.
-    pub title: String,
-    /// From SKUs, variant titles, option values and attribute values.
-    pub keywords: String,
-    /// From the description.
-    pub body: String,
-}
-
-impl Product {
-    /// The words this product is found by.
-    #[must_use]
-    pub fn search_document(&self) -> SearchDocument {
-        let keywords = self
-            .sold()
-            .flat_map(|variant| [&variant.sku, &variant.title].into_iter().chain(variant.options.values()))
-            .chain(self.attributes.values());
-        SearchDocument {
-            title: words(&self.title).collect::<Vec<_>>().join(" "),
-            keywords: keywords.flat_map(|text| words(text)).collect::<Vec<_>>().join(" "),
-            body: words(&self.description).collect::<Vec<_>>().join(" "),
-        }
-    }
-}
-
-fn words(text: &str) -> impl Iterator<Item = String> {
-    // `slug` transliterates to ASCII ("Tête-à-tête" → "tete-a-tete"), so both engines index plain lower-case ASCII.
-    slug::slugify(text).split('-').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>().into_iter()
-}
-
-/// How to find one product.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProductKey {
-    /// By id.
-    Id(ProductId),
-    /// By slug.
-    Slug(String),
-}
-
-/// A product as it is shown: with stock, rating and the names of its categories, read in one snapshot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ProductView {
-    /// The product; its variants without the retired ones, by position.
-    pub product: Product,
-    /// Available units (`on_hand − reserved`) of each of `product.variants`, in the same order.
-    pub available: Vec<i64>,
-    /// The sum of its published reviews' stars.
-    pub rating_sum: i64,
-    /// How many published reviews it has.
-    pub rating_count: i64,
-}
-
-impl ProductView {
-    /// The average of the published reviews, 0 if there are none; what the list is sorted by.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)] // Stars don't reach 2^52.
-    pub fn rating_average(&self) -> f64 {
-        if self.rating_count == 0 { 0.0 } else { self.rating_sum as f64 / self.rating_count as f64 }
-    }
-}
-
-/// A variant as carts and checkout need it: everything about it that is shown or decides, in one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The variant.
-    pub variant: Variant,
-    /// Its product.
-    pub product_id: ProductId,
-    /// Its product's slug.
-    pub slug: String,
-    /// Its product's title.
-    pub product_title: String,
-    /// Its product's status.
-    pub status: ProductStatus,
-    /// Its product's main image.
-    pub image: Option<Image>,
-    /// `on_hand − reserved`.
-    pub available: i64,
-}
-
-impl Offer {
-    /// Whether it can be bought at all: active product, variant not retired.
-    #[must_use]
-    pub fn is_sold(&self) -> bool {
-        self.status == ProductStatus::Active && !self.variant.retired
-    }
-
-    /// Product and variant title in one: "Mug – Large, red".
-    #[must_use]
-    pub fn title(&self) -> String {
-        if self.variant.title.is_empty() || self.variant.title == self.product_title {
-            self.product_title.clone()
-        } else {
-            format!("{} – {}", self.product_title, self.variant.title)
-        }
-    }
-}
+use crate::{
+    engine::{Conflicts, Engine},
+    error::{CommonError, common_errors},
+    id::{CategoryId, ProductId, VariantId},
+    page::{Listed, Slice},
+    store::{Claim, ClaimKind, Conflict, StoreError, Version},
+};
 
 /// Reads of the catalogue.
 #[async_trait]
@@ -369,14 +68,71 @@ pub trait CatalogStore: Send + Sync {
     async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError>;
 }
 
+/// What the catalogue can answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// What every service can answer.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+    /// The slug that was asked for names another product or category.
+    #[error("the slug '{0}' is taken: choose another, or leave it out and one is made")]
+    SlugTaken(String),
+    /// The SKU belongs to another variant of the shop.
+    #[error("the SKU '{0}' belongs to another variant")]
+    SkuTaken(String),
+    /// Categories stand below this one.
+    #[error("other categories are below this one: move or delete them first")]
+    CategoryInUse,
+    /// A category can't stand below itself.
+    #[error("a category can't be moved below itself")]
+    CategoryCycle,
+    /// A product keeps at least one variant.
+    #[error("this is the product's last variant: delete the product instead")]
+    LastVariant,
+}
+
+common_errors!(CatalogError);
+
 /// Products and categories.
+///
+/// Everybody sees active products; everything else needs [`Permission::EditCatalog`](crate::call::Permission::EditCatalog).
 #[derive(Clone)]
 pub struct Catalog {
-    engine: std::sync::Arc<crate::engine::Engine>,
+    engine: Arc<Engine>,
 }
 
 impl Catalog {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
+    }
+
+    /// A slug that is free now: `base`, `base-2` … or, if many share the title, `base` and something random.
+    /// Whether it is still free is for the commit to say.
+    async fn free_slug(&self, base: &str, claim: fn(&str) -> Claim) -> Result<String, StoreError> {
+        for n in 1..=9 {
+            let slug = if n == 1 { base.to_owned() } else { format!("{base}-{n}") };
+            if self.engine.reads().load_claim(&claim(&slug)).await?.is_none() {
+                return Ok(slug);
+            }
+        }
+        Ok(format!("{base}-{}", slug::suffix(self.engine.uuid())))
+    }
+}
+
+/// What a lost claim means to the caller; `None` if another try may fare better, as with a slug that was made up.
+fn refusal(conflicts: &Conflicts, slug_given: bool) -> Option<CatalogError> {
+    conflicts.0.iter().find_map(|conflict| match conflict {
+        Conflict::Taken(Claim { kind: ClaimKind::Sku, key }) => Some(CatalogError::SkuTaken(key.clone())),
+        Conflict::Taken(Claim { kind: ClaimKind::ProductSlug | ClaimKind::CategorySlug, key }) if slug_given => {
+            Some(CatalogError::SlugTaken(key.clone()))
+        }
+        _ => None,
+    })
+}
+
+fn check_version(expected: Option<Version>, current: Version) -> Result<(), CommonError> {
+    match expected {
+        Some(expected) if expected != current => Err(CommonError::VersionMismatch(current)),
+        _ => Ok(()),
     }
 }

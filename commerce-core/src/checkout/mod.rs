@@ -47,6 +47,22 @@ pub struct CheckoutInput {
     pub expected_total: Option<Money>,
 }
 
+impl CheckoutInput {
+    /// To this address, paid by this method; the rest can be set afterwards.
+    #[must_use]
+    pub fn new(shipping_address: PostalAddress, payment_method: impl Into<String>) -> Self {
+        Self {
+            shipping_address,
+            billing_address: None,
+            email: None,
+            shipping_method: None,
+            payment_method: payment_method.into(),
+            payment_token: None,
+            expected_total: None,
+        }
+    }
+}
+
 /// An order that was placed, and how that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {

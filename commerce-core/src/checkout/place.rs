@@ -184,7 +184,7 @@ impl Checkout {
         let mut set = self.engine.set(&call.actor);
         let mut order = self.order(call, wishes, &basket, priced, cart, set.at())?;
         let payment = order.payments[0].id;
-        self.close_cart(&mut set, cart);
+        Self::close_cart(&mut set, cart);
         for line in &order.lines {
             set.reserve(line.variant_id, i64::from(line.quantity));
         }
@@ -203,7 +203,7 @@ impl Checkout {
         Ok((set, order, payment))
     }
 
-    fn close_cart(&self, set: &mut ChangeSet, cart: &Cart) {
+    fn close_cart(set: &mut ChangeSet, cart: &Cart) {
         let mut closed = Cart { status: CartStatus::Ordered, updated_at: set.at(), ..cart.clone() };
         set.update(cart, &mut closed);
         set.free(Claim::open_cart(&cart.owner), cart.id);
@@ -278,7 +278,7 @@ impl Checkout {
             }
             self.engine.pause(attempt + 5).await;
         }
-        let refusal = process.refusal(&order, payment, "gateway_unavailable")?;
+        let refusal = Process::refusal(&order, payment, "gateway_unavailable")?;
         let order = process.settle(order, payment, &refusal).await?;
         if let (Some(key), true) = (call.idempotency, order.status == OrderStatus::Cancelled) {
             let mut set = self.engine.set(&call.actor);

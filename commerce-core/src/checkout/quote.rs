@@ -48,8 +48,7 @@ impl Checkout {
         destination: Option<PostalAddress>,
         shipping_method: Option<&str>,
     ) -> Result<Quote, CheckoutError> {
-        let destination =
-            destination.map(|address| validate_address(&address, "/shipping_address")).transpose()?;
+        let destination = destination.map(|address| validate_address(&address, "/shipping_address")).transpose()?;
         let basket = self.basket(actor).await?;
         let Priced { methods, totals, .. } = self.price(&basket, destination.as_ref(), shipping_method).await?;
         Ok(Quote { shipping_methods: methods, totals })

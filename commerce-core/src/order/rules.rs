@@ -41,10 +41,7 @@ impl Order {
     #[must_use]
     pub fn actions(&self) -> Vec<OrderAction> {
         let mut actions = Vec::new();
-        if self.status.may_become(OrderStatus::Cancelled)
-            && self.status != OrderStatus::Cancelled
-            && !self.has_left()
-        {
+        if self.status.may_become(OrderStatus::Cancelled) && self.status != OrderStatus::Cancelled && !self.has_left() {
             actions.push(OrderAction::Cancel);
         }
         if self.lines.iter().any(|line| self.returnable(line.variant_id) > 0) {
@@ -161,7 +158,11 @@ impl Order {
     ) -> Result<Vec<LineQuantity>, OrderError> {
         if !matches!(self.status, OrderStatus::Pending | OrderStatus::Confirmed) {
             let already_left = self.has_left();
-            return Err(if already_left { OrderError::AlreadyShipped } else { no_move(self.status, "cancelled").into() });
+            return Err(if already_left {
+                OrderError::AlreadyShipped
+            } else {
+                no_move(self.status, "cancelled").into()
+            });
         }
         let whole = items.is_empty();
         if whole && self.has_left() {
@@ -289,7 +290,7 @@ impl Order {
         match picked.first() {
             Some(_) => Ok(picked),
             None => {
-                let variant_id = self.lines.first().map(|line| line.variant_id).unwrap_or(VariantId(uuid::Uuid::nil()));
+                let variant_id = self.lines.first().map_or(VariantId(uuid::Uuid::nil()), |line| line.variant_id);
                 Err(OrderError::QuantityExceeded { variant_id, left: 0 })
             }
         }

@@ -176,9 +176,8 @@ impl Orders {
                 return Ok(given_up);
             }
         }
-        let done = self.edit(call, id, |order, effects, now| {
-            self.cancel_rule(order, items.clone(), &reason, effects, now)
-        });
+        let done =
+            self.edit(call, id, |order, effects, now| self.cancel_rule(order, items.clone(), &reason, effects, now));
         done.await.map(|done| done.value.0)
     }
 

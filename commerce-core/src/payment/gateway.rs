@@ -231,7 +231,7 @@ pub trait PaymentGateway: Send + Sync + 'static {
 
     /// How long the gateway remembers our keys: "not found" is no proof of "never happened" before that has passed.
     fn key_horizon(&self) -> Duration {
-        Duration::from_secs(24 * 3600)
+        Duration::from_hours(24)
     }
 
     /// Has money promised or taken.

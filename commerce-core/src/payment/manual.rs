@@ -6,10 +6,7 @@ use super::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState,
     PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
 };
-use crate::{
-    id::PaymentId,
-    money::Money,
-};
+use crate::{id::PaymentId, money::Money};
 
 /// Offline payments: orders are confirmed at once, and the money is awaited. It has no memory: what it is asked, it answers
 /// from the request.

@@ -9,24 +9,22 @@ use serde::{Deserialize, Serialize};
 use super::{
     Payment, PaymentGateway, PaymentStatus, RefundStatus,
     gateway::{
-        AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState,
-        RefundRequest, VoidRequest,
+        AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState,
+        GatewayState, RefundRequest, VoidRequest,
     },
-    rules::{CANCELLED, EXPIRED, NewRefund, Settlement},
+    rules::{CANCELLED, NewRefund, Settlement},
 };
 use crate::{
-    account::UserQuery,
-    call::{Actor, Role},
+    call::Actor,
     cart::{Cart, CartStatus},
     clock::Timestamp,
     engine::Engine,
     error::CommonError,
     event::{DomainEvent, Notice, Task},
-    id::{AlertId, OrderId, PaymentId, RefundId, TaskId, UserId},
-    inventory::{Alert, AlertKind, raise_alert},
-    order::{Order, OrderStatus},
+    id::{OrderId, PaymentId, RefundId, TaskId},
+    inventory::{Alert, AlertKind, admins, raise_alert},
     money::Money,
-    page::Slice,
+    order::{Order, OrderStatus},
     store::{ChangeSet, Claim, ClaimKind, MovementKind, Root, StockDelta, StoreError},
 };
 
@@ -52,14 +50,13 @@ impl PlacementOutcome {
     #[must_use]
     pub fn of(order: &Order) -> Self {
         match (order.status, order.payment_status) {
-            (OrderStatus::Confirmed | OrderStatus::Completed, _) => Self::Placed,
             (OrderStatus::Pending, PaymentStatus::RequiresAction) => Self::ActionRequired,
             (OrderStatus::Pending, _) => Self::Pending,
             (OrderStatus::Cancelled, _) if order.declined => {
                 let code = order.payments.last().and_then(|payment| payment.failure.clone());
                 Self::Declined { code: code.unwrap_or_default() }
             }
-            (OrderStatus::Cancelled, _) => Self::Placed,
+            (OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Cancelled, _) => Self::Placed,
         }
     }
 }
@@ -129,7 +126,7 @@ impl Process {
             Ok(word) => self.settle(order, id, &word).await.map(Ok),
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
-                let word = self.refusal(&order, id, "rejected")?;
+                let word = Self::refusal(&order, id, "rejected")?;
                 self.settle(order, id, &word).await.map(Ok)
             }
             Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
@@ -147,7 +144,7 @@ impl Process {
     }
 
     /// A refusal that the gateway didn't word as a payment.
-    pub fn refusal(&self, order: &Order, id: PaymentId, code: &str) -> Result<GatewayPayment, CommonError> {
+    pub fn refusal(order: &Order, id: PaymentId, code: &str) -> Result<GatewayPayment, CommonError> {
         let payment = order.payment(id)?;
         Ok(GatewayPayment {
             reference: payment.reference.clone().unwrap_or_default(),
@@ -315,7 +312,9 @@ impl Process {
         }
         if settlement == Settlement::Late {
             let detail = match (reinstated, late_refund) {
-                (true, _) => "a payment succeeded after its order had expired; there was stock, so the order was confirmed",
+                (true, _) => {
+                    "a payment succeeded after its order had expired; there was stock, so the order was confirmed"
+                }
                 (false, Some(_)) => "a payment succeeded after its order had been given up; it is being refunded",
                 (false, None) => "a payment was promised after its order had been given up; it is being voided",
             };
@@ -483,7 +482,8 @@ impl Process {
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
         match self.gateway(&payment.gateway)?.void(&request).await {
             Ok(word) if word.state == GatewayState::Captured => {
-                let detail = format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
+                let detail =
+                    format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
                 Ok((self.settle(order, id, &word).await?, true))
             }
@@ -586,16 +586,7 @@ impl Process {
         detail: String,
     ) -> Result<(), CommonError> {
         let admins = admins(&self.engine).await?;
-        let mut alert = Alert {
-            id: AlertId(self.engine.uuid()),
-            kind,
-            variant_id: None,
-            order_id: Some(order.id),
-            detail,
-            raised_at: set.at(),
-            acknowledged_at: None,
-            version: 0,
-        };
+        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
         raise_alert(set, self.engine.ids(), &mut alert, &admins);
         Ok(())
     }
@@ -607,13 +598,6 @@ impl Process {
         self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
         Ok(())
     }
-}
-
-/// The admins that alerts are mailed to.
-pub(crate) async fn admins(engine: &Engine) -> Result<Vec<UserId>, StoreError> {
-    let query = UserQuery { role: Some(Role::Admin), ..UserQuery::default() };
-    let users = engine.reads().list_users(&query, &Slice::first(100)).await?;
-    Ok(users.items.into_iter().filter(|user| !user.disabled).map(|user| user.id).collect())
 }
 
 /// Turns the units of an order into a sale; `reserved` is −1 if they are reserved, 0 if not.

@@ -72,7 +72,9 @@ impl Order {
         }
         let (status, captured) = match &word.state {
             GatewayState::Offline => (before.status, before.captured),
-            GatewayState::Processing => (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0),
+            GatewayState::Processing => {
+                (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0)
+            }
             GatewayState::RequiresAction(action) => {
                 payment.next_action = Some(action.clone());
                 (PaymentStatus::RequiresAction, 0)
@@ -90,7 +92,9 @@ impl Order {
         };
         // What was taken before the word arrived isn't given back by an older word.
         let is_old_news = before.captured > 0 || (before.status == PaymentStatus::Authorized && status.is_open());
-        if is_old_news || (before.status.is_given_up() && !matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid)) {
+        if is_old_news
+            || (before.status.is_given_up() && !matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid))
+        {
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Same);
         }
@@ -109,7 +113,8 @@ impl Order {
             payment.failure = None;
         }
         let moved = *payment != before;
-        let succeeded = matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || word.state == GatewayState::Offline;
+        let succeeded =
+            matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || word.state == GatewayState::Offline;
         if moved {
             self.payment_mut(id)?.updated_at = now;
         }
@@ -154,18 +159,14 @@ impl Order {
 
     /// What was taken and hasn't gone back, nor is on its way back.
     pub(crate) fn refundable(&self) -> Money {
-        let left = self
-            .payments
-            .iter()
-            .map(|payment| payment.captured - payment.refunded - payment.refund_pending)
-            .sum();
+        let left =
+            self.payments.iter().map(|payment| payment.captured - payment.refunded - payment.refund_pending).sum();
         Money::new(left, self.currency())
     }
 
     /// What is to be captured of the authorised payment: its amount less the share of cancelled units.
     pub(crate) fn capturable(&self, payment: &Payment) -> Result<Money, CommonError> {
-        let cancelled =
-            self.lines.iter().map(|line| line.charged.cumulative_share(line.cancelled, line.quantity));
+        let cancelled = self.lines.iter().map(|line| line.charged.cumulative_share(line.cancelled, line.quantity));
         let cancelled = Money::sum(self.currency(), cancelled)?;
         Ok(payment.amount.minus(cancelled)?)
     }
@@ -218,10 +219,8 @@ impl Order {
     }
 
     fn refund_all_lines(&mut self) -> Vec<LineQuantity> {
-        let left = |line: &OrderLine| LineQuantity {
-            variant_id: line.variant_id,
-            quantity: line.quantity - line.refunded,
-        };
+        let left =
+            |line: &OrderLine| LineQuantity { variant_id: line.variant_id, quantity: line.quantity - line.refunded };
         let items = self.lines.iter().map(left).filter(|item| item.quantity > 0).collect();
         self.lines.iter_mut().for_each(|line| line.refunded = line.quantity);
         items

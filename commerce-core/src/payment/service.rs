@@ -76,7 +76,8 @@ impl Payments {
         self.engine
             .run(async move {
                 let lease = this.engine.settings.gateway_lease;
-                let intend = this.orders().edit(&call, id, |order, _, now| {
+                let orders = this.orders();
+                let intend = orders.edit(&call, id, |order, _, now| {
                     let authorized = order.payments.iter_mut().find(|p| p.status == PaymentStatus::Authorized);
                     let payment = authorized.ok_or(OrderError::NothingToCapture)?;
                     if payment.lease_until.is_some_and(|until| until > now) {
@@ -101,7 +102,8 @@ impl Payments {
     }
 
     async fn release_lease(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
-        let release = self.orders().edit(call, id, |order, _, _| {
+        let orders = self.orders();
+        let release = orders.edit(call, id, |order, _, _| {
             order.payment_mut(payment)?.lease_until = None;
             Ok(())
         });
@@ -129,7 +131,8 @@ impl Payments {
             .run(async move {
                 let refund_id = RefundId(this.engine.uuid());
                 let lease = this.engine.settings.gateway_lease;
-                let edit = this.orders().edit(&call, id, |order, effects, now| {
+                let orders = this.orders();
+                let edit = orders.edit(&call, id, |order, effects, now| {
                     let RefundInput { amount, items, reason, restock } = input.clone();
                     let new = NewRefund {
                         id: refund_id,
@@ -221,9 +224,10 @@ impl Payments {
             }
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
                 let Some((order, _)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
-                let ours = order.refunds.iter().find(|ours| {
-                    refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference)
-                });
+                let ours = order
+                    .refunds
+                    .iter()
+                    .find(|ours| refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference));
                 match ours.map(|ours| ours.id) {
                     Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
                     None => {
@@ -243,7 +247,8 @@ impl Payments {
     /// Marks the order's history and alerts staff.
     async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
         let id = order.id;
-        let edit = self.orders().edit(&Call::system(), id, |order, effects, now| {
+        let (orders, call) = (self.orders(), Call::system());
+        let edit = orders.edit(&call, id, |order, effects, now| {
             order.payment_mut(payment)?.updated_at = now;
             effects.events.push(DomainEvent::PaymentDisputed { order: order.id, payment });
             Ok(())

@@ -1,7 +1,7 @@
 //! [`TestGateway`]: moves no money, keeps a ledger as if it did, and can be told to fail.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -155,17 +155,22 @@ impl TestGateway {
 impl State {
     /// The entry that a reference names. A payment from before a restart is rebuilt from its reference, so that a
     /// development shop can refund and capture what it sold yesterday.
-    fn entry(&mut self, id: PaymentId, reference: Option<&str>, was: &GatewayState) -> Result<&mut Entry, GatewayError> {
-        if !self.payments.contains_key(&id) {
-            let unknown = || GatewayError::Rejected(format!("no such payment: {id}"));
-            let reference = reference.ok_or_else(unknown)?;
-            let amount = amount_of(reference, id).ok_or_else(unknown)?;
-            let captured = if *was == GatewayState::Captured { amount.minor } else { 0 };
-            let (reference, state) = (reference.to_owned(), was.clone());
-            let entry = Entry { reference, state, amount, captured, capture: false, refunds: HashMap::new() };
-            self.payments.insert(id, entry);
-        }
-        self.payments.get_mut(&id).ok_or_else(|| GatewayError::Rejected(format!("no such payment: {id}")))
+    fn entry(
+        &mut self,
+        id: PaymentId,
+        reference: Option<&str>,
+        was: &GatewayState,
+    ) -> Result<&mut Entry, GatewayError> {
+        let slot = match self.payments.entry(id) {
+            hash_map::Entry::Occupied(known) => return Ok(known.into_mut()),
+            hash_map::Entry::Vacant(slot) => slot,
+        };
+        let unknown = || GatewayError::Rejected(format!("no such payment: {id}"));
+        let reference = reference.ok_or_else(unknown)?;
+        let amount = amount_of(reference, id).ok_or_else(unknown)?;
+        let captured = if *was == GatewayState::Captured { amount.minor } else { 0 };
+        let (reference, state) = (reference.to_owned(), was.clone());
+        Ok(slot.insert(Entry { reference, state, amount, captured, capture: false, refunds: HashMap::new() }))
     }
 }
 
@@ -242,8 +247,7 @@ impl PaymentGateway for TestGateway {
 
     async fn void(&self, request: &VoidRequest) -> Result<GatewayPayment, GatewayError> {
         self.call(|state| {
-            let entry =
-                state.entry(request.payment_id, request.reference.as_deref(), &GatewayState::Authorized)?;
+            let entry = state.entry(request.payment_id, request.reference.as_deref(), &GatewayState::Authorized)?;
             if !matches!(entry.state, GatewayState::Captured | GatewayState::Declined(_)) {
                 entry.state = GatewayState::Voided;
             }

@@ -1,78 +1,24 @@
 //! Reviews and ratings: one per customer and product, shown at once, hidden by moderators.
 
+mod entity;
+mod rules;
+mod service;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use crate::{
-    account::aggregate,
-    clock::Timestamp,
-    id::{ProductId, ReviewId, UserId},
-    page::{Listed, Slice},
-    store::{StoreError, Version},
+pub use self::{
+    entity::{Review, ReviewQuery, ReviewStatus},
+    rules::{ReviewDraft, ReviewPatch},
 };
-
-/// Whether a review is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReviewStatus {
-    /// To everybody; it counts for the rating.
-    Published,
-    /// To its author and staff only; it doesn't count.
-    Hidden,
-}
-
-impl ReviewStatus {
-    /// The name in the API and in storage.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Hidden => "hidden",
-        }
-    }
-}
-
-/// A review.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Review {
-    /// Its id.
-    pub id: ReviewId,
-    /// Of which product.
-    pub product_id: ProductId,
-    /// By whom; unique with the product by [`crate::store::Claim::review`].
-    pub customer_id: UserId,
-    /// Stars, 1 to 5.
-    pub rating: i64,
-    /// A headline.
-    pub title: String,
-    /// The text.
-    pub body: String,
-    /// How the author is shown: first name and initial.
-    pub author: String,
-    /// Whether the author had a confirmed order of the product when they wrote.
-    pub verified_purchase: bool,
-    /// Whether it is shown.
-    pub status: ReviewStatus,
-    /// When it was written.
-    pub created_at: Timestamp,
-    /// When it was last edited.
-    pub updated_at: Timestamp,
-    /// Counts writes.
-    pub version: Version,
-}
-
-aggregate!(Review, Review, Review);
-
-/// Filters of a list of reviews, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReviewQuery {
-    /// Only of this product.
-    pub product: Option<ProductId>,
-    /// Only by this customer.
-    pub customer: Option<UserId>,
-    /// Only shown, or only hidden ones.
-    pub status: Option<ReviewStatus>,
-}
+use crate::{
+    engine::Engine,
+    error::{CommonError, common_errors},
+    id::ReviewId,
+    page::{Listed, Slice},
+    store::StoreError,
+};
 
 /// Reads of reviews.
 #[async_trait]
@@ -84,14 +30,30 @@ pub trait ReviewStore: Send + Sync {
     async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError>;
 }
 
+/// What reviews can answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// What every service can answer.
+    #[error(transparent)]
+    Common(#[from] CommonError),
+    /// One review per customer and product.
+    #[error("you have reviewed this product already: change your review instead")]
+    AlreadyReviewed,
+}
+
+common_errors!(ReviewError);
+
 /// Reviews and ratings.
+///
+/// Everybody sees published reviews of active products; signed-in users write one for each product; hiding needs
+/// [`Permission::ModerateReviews`](crate::call::Permission::ModerateReviews).
 #[derive(Clone)]
 pub struct Reviews {
-    engine: std::sync::Arc<crate::engine::Engine>,
+    engine: Arc<Engine>,
 }
 
 impl Reviews {
-    pub(crate) fn new(engine: std::sync::Arc<crate::engine::Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
 }

@@ -461,6 +461,13 @@ impl ChangeSet {
         self
     }
 
+    /// The same set with other moves of stock: for a store that is broken on purpose.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn with_stock(mut self, stock: BTreeMap<VariantId, StockDelta>) -> Self {
+        self.stock = stock;
+        self
+    }
+
     fn touch(&mut self, root: Root) {
         assert!(self.touched.insert(root), "{root:?} is written twice in one set");
     }
@@ -490,16 +497,19 @@ impl ChangeSet {
     }
 
     /// Claims to take or give back, sorted.
+    #[must_use]
     pub fn claims(&self) -> impl ExactSizeIterator<Item = (&Claim, Take)> {
         self.claims.iter().map(|(claim, take)| (claim, *take))
     }
 
     /// Stock to move, sorted by variant.
+    #[must_use]
     pub fn stock(&self) -> impl ExactSizeIterator<Item = (VariantId, StockDelta)> {
         self.stock.iter().map(|(variant, delta)| (*variant, *delta))
     }
 
     /// Ratings to move, sorted by product.
+    #[must_use]
     pub fn ratings(&self) -> impl ExactSizeIterator<Item = (ProductId, RatingDelta)> {
         self.ratings.iter().map(|(product, delta)| (*product, *delta))
     }

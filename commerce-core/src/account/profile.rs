@@ -1,0 +1,197 @@
+//! The signed-in user's own account: profile, password, erasure.
+
+use super::{AccountError, Accounts, User, expect_version, password::Check, rules, session::end_all};
+use crate::{
+    call::{Actor, Call, Role},
+    engine::Planned,
+    error::Invalid,
+    event::DomainEvent,
+    id::{ReviewId, UserId},
+    page::Slice,
+    review::ReviewQuery,
+    store::{Aggregate, Claim, Version},
+};
+
+/// What to change of a profile; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProfilePatch {
+    /// First name.
+    pub first_name: Option<String>,
+    /// Last name.
+    pub last_name: Option<String>,
+    /// Phone number; `Some(None)` takes it away.
+    pub phone: Option<Option<String>>,
+}
+
+impl Accounts {
+    /// The signed-in user.
+    ///
+    /// # Errors
+    /// If nobody is signed in.
+    pub async fn me(&self, actor: &Actor) -> Result<User, AccountError> {
+        self.signed_in(actor).await
+    }
+
+    /// Changes the actor's profile.
+    ///
+    /// # Errors
+    /// Rules broken by the input; [`crate::error::CommonError::VersionMismatch`].
+    pub async fn update_profile(
+        &self,
+        call: &Call,
+        patch: ProfilePatch,
+        expected: Option<Version>,
+    ) -> Result<User, AccountError> {
+        call.actor.identity()?;
+        self.run(call, |this, call| async move {
+            let plan = || this.plan_update_profile(&call, patch.clone(), expected);
+            this.save_user(&call, plan, |_| None).await.map(|done| done.value)
+        })
+        .await
+    }
+
+    /// Changes the actor's profile in a transaction of the embedder's own.
+    ///
+    /// # Errors
+    /// As [`Self::update_profile`].
+    pub async fn plan_update_profile(
+        &self,
+        call: &Call,
+        patch: ProfilePatch,
+        expected: Option<Version>,
+    ) -> Result<Planned<User>, AccountError> {
+        let before = self.signed_in(&call.actor).await?;
+        let mut changes = self.engine.set(&call.actor);
+        let mut user = before.clone();
+        let mut invalid = Invalid::default();
+        if let Some(text) = patch.first_name {
+            user.first_name = rules::name(&mut invalid, &text, "/first_name");
+        }
+        if let Some(text) = patch.last_name {
+            user.last_name = rules::name(&mut invalid, &text, "/last_name");
+        }
+        if let Some(text) = patch.phone {
+            user.phone = rules::phone(&mut invalid, text.as_deref(), "/phone");
+        }
+        invalid.into_result()?;
+        expect_version(expected, before.version)?;
+        user.updated_at = changes.at();
+        changes.update(&before, &mut user);
+        changes.event(self.engine.ids(), user.root(), user.version, DomainEvent::UserChanged { user: user.id });
+        Ok(Planned { changes, output: user })
+    }
+
+    /// Changes the actor's password. Their other sessions end; the one that asks goes on.
+    ///
+    /// # Errors
+    /// [`AccountError::InvalidCredentials`] if `current` is wrong; `weak_password` at `/new_password`.
+    pub async fn change_password(&self, call: &Call, current: &str, new: &str) -> Result<(), AccountError> {
+        let identity = call.actor.identity()?;
+        let (current, new) = (current.to_owned(), new.to_owned());
+        self.run(call, |this, call| async move {
+            let user = this.signed_in(&call.actor).await?;
+            let password_hash = this.new_password_hash(&user, &new).await?;
+            let plan = || async {
+                let before = this.signed_in(&call.actor).await?;
+                if this.shared().passwords.check(&current, Some(&before.password_hash)).await? == Check::Wrong {
+                    return Err(AccountError::InvalidCredentials);
+                }
+                let mut changes = this.engine.set(&call.actor);
+                let user = this.replace_password(&mut changes, &before, &password_hash);
+                // The session that proved to know the password begins anew with it.
+                if let Some((old, _)) = this.engine.reads().load_session(identity.session).await? {
+                    let mut session = old.clone();
+                    session.created_at = user.sessions_from;
+                    changes.update(&old, &mut session);
+                }
+                Ok(Planned { changes, output: () })
+            };
+            let done = this.engine.transact(&call, plan, |_| None::<AccountError>).await;
+            this.shared().forget(identity.user);
+            done.map(drop)
+        })
+        .await
+    }
+
+    /// Erases the actor's account: their address is free again, and nothing that tells who they were is left but in their
+    /// orders, which the law wants kept.
+    ///
+    /// # Errors
+    /// [`AccountError::LastAdmin`].
+    pub async fn erase(&self, call: &Call) -> Result<(), AccountError> {
+        let identity = call.actor.identity()?;
+        self.run(call, |this, call| async move {
+            let mut changes = this.engine.set(&call.actor);
+            this.keep_an_admin(&mut changes, &this.signed_in(&call.actor).await?).await?;
+            this.unname_reviews(&call.actor, identity.user).await?;
+            let done = this.engine.transact(&call, || this.plan_erase(&call.actor), |_| None).await;
+            this.shared().forget(identity.user);
+            done.map(drop)
+        })
+        .await
+    }
+
+    async fn plan_erase(&self, actor: &Actor) -> Result<Planned<()>, AccountError> {
+        let before = self.signed_in(actor).await?;
+        let mut changes = self.engine.set(actor);
+        let now = changes.at();
+        self.keep_an_admin(&mut changes, &before).await?;
+        let mut user = User {
+            email: String::new(),
+            email_confirmed: false,
+            password_hash: String::new(),
+            first_name: String::new(),
+            last_name: String::new(),
+            phone: None,
+            role: Role::Customer,
+            disabled: true,
+            updated_at: now,
+            ..before.clone()
+        };
+        end_all(&mut user, now);
+        changes.free(Claim::email(&before.email), user.id);
+        changes.update(&before, &mut user);
+        changes.event(self.engine.ids(), user.root(), user.version, DomainEvent::UserErased { user: user.id });
+        for address in self.engine.reads().list_addresses(user.id).await? {
+            changes.remove(address.root(), address.version);
+        }
+        for session in self.engine.reads().list_sessions(user.id).await? {
+            let mut ended = session.clone();
+            ended.ended_at = Some(now);
+            (ended.ip, ended.user_agent) = (None, None);
+            changes.update(&session, &mut ended);
+        }
+        Ok(Planned { changes, output: () })
+    }
+
+    /// Takes the author's name from a user's reviews, some at a time; the reviews stay.
+    async fn unname_reviews(&self, actor: &Actor, customer: UserId) -> Result<(), AccountError> {
+        let query = ReviewQuery { customer: Some(customer), ..ReviewQuery::default() };
+        let mut slice = Slice::first(100);
+        loop {
+            let listed = self.engine.reads().list_reviews(&query, &slice).await?;
+            for review in listed.items {
+                self.unname_review(actor, review.id).await?;
+            }
+            match listed.next {
+                Some(next) => slice.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn unname_review(&self, actor: &Actor, id: ReviewId) -> Result<(), AccountError> {
+        let plan = || async {
+            let mut changes = self.engine.set(actor);
+            if let Some(before) = self.engine.reads().load_review(id).await?
+                && !before.author.is_empty()
+            {
+                let mut after = before.clone();
+                after.author.clear();
+                changes.update(&before, &mut after);
+            }
+            Ok(Planned { changes, output: () })
+        };
+        self.engine.transact(&Call::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
+    }
+}

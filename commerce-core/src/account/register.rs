@@ -1,0 +1,137 @@
+//! New accounts: customers who register, and users made by an admin or the command line.
+
+use std::fmt;
+
+use super::{AccountError, Accounts, MailTokenKind, User, normalise_email, rules};
+use crate::{
+    call::{Call, Done, Permission, Role},
+    engine::{Conflicts, Planned},
+    error::Invalid,
+    event::{DomainEvent, Notice, Task},
+    id::UserId,
+    store::{Aggregate, Claim, ClaimKind},
+};
+
+/// What somebody says of themselves when they register.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// Their e-mail address; unique.
+    pub email: String,
+    /// Their password, in the clear.
+    pub password: String,
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// Phone number.
+    pub phone: Option<String>,
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registration(…)")
+    }
+}
+
+/// A registration that keeps all rules, with the password hashed.
+struct Newcomer {
+    email: String,
+    password_hash: String,
+    first_name: String,
+    last_name: String,
+    phone: Option<String>,
+}
+
+impl Accounts {
+    /// Registers a customer, and mails them a token that confirms their address. They aren't signed in by it.
+    ///
+    /// # Errors
+    /// [`AccountError::EmailTaken`]; `invalid_email`, `weak_password` and other rules broken by the input.
+    pub async fn register(&self, call: &Call, registration: Registration) -> Result<Done<User>, AccountError> {
+        self.run(call, |this, call| async move {
+            let newcomer = this.vet(registration).await?;
+            let plan = || async { Ok(this.welcome(&call, &newcomer, Role::Customer, false)) };
+            this.save_user(&call, plan, email_taken).await
+        })
+        .await
+    }
+
+    /// Registers a customer in a transaction of the embedder's own.
+    ///
+    /// # Errors
+    /// Rules broken by the input. That the address is taken shows when the changes are applied.
+    pub async fn plan_register(&self, call: &Call, registration: Registration) -> Result<Planned<User>, AccountError> {
+        let newcomer = self.vet(registration).await?;
+        Ok(self.welcome(call, &newcomer, Role::Customer, false))
+    }
+
+    /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself.
+    ///
+    /// # Errors
+    /// As [`Self::register`], and if the actor may not edit users.
+    pub async fn create_user(
+        &self,
+        call: &Call,
+        registration: Registration,
+        role: Role,
+    ) -> Result<Done<User>, AccountError> {
+        call.actor.require(Permission::EditUsers)?;
+        self.run(call, |this, call| async move {
+            let newcomer = this.vet(registration).await?;
+            let plan = || async { Ok(this.welcome(&call, &newcomer, role, true)) };
+            this.save_user(&call, plan, email_taken).await
+        })
+        .await
+    }
+
+    async fn vet(&self, registration: Registration) -> Result<Newcomer, AccountError> {
+        let Registration { email, password, first_name, last_name, phone } = registration;
+        let mut invalid = Invalid::default();
+        let email = normalise_email(&email).unwrap_or_else(|wrong| {
+            invalid.errors.extend(wrong.errors);
+            email
+        });
+        let known = vec![email.clone(), first_name.clone(), last_name.clone()];
+        self.shared().passwords.judge(&mut invalid, "/password", &password, known).await?;
+        let first_name = rules::name(&mut invalid, &first_name, "/first_name");
+        let last_name = rules::name(&mut invalid, &last_name, "/last_name");
+        let phone = rules::phone(&mut invalid, phone.as_deref(), "/phone");
+        invalid.into_result()?;
+        let password_hash = self.shared().passwords.hash(&password).await?;
+        Ok(Newcomer { email, password_hash, first_name, last_name, phone })
+    }
+
+    fn welcome(&self, call: &Call, newcomer: &Newcomer, role: Role, confirmed: bool) -> Planned<User> {
+        let ids = self.engine.ids();
+        let mut changes = self.engine.set(&call.actor);
+        let now = changes.at();
+        let mut user = User {
+            id: UserId(self.engine.uuid()),
+            email: newcomer.email.clone(),
+            email_confirmed: confirmed,
+            password_hash: newcomer.password_hash.clone(),
+            first_name: newcomer.first_name.clone(),
+            last_name: newcomer.last_name.clone(),
+            phone: newcomer.phone.clone(),
+            role,
+            disabled: false,
+            sessions_from: now,
+            created_at: now,
+            updated_at: now,
+            version: 0,
+        };
+        changes.hold(Claim::email(&user.email), user.id);
+        changes.insert(&mut user);
+        changes.event(ids, user.root(), user.version, DomainEvent::UserRegistered { user: user.id });
+        if !confirmed {
+            let token = self.mail_token(&mut changes, &user, MailTokenKind::ConfirmEmail);
+            let message = Notice::ConfirmEmail { user: user.id, token };
+            changes.task(ids, now, Task::Send { message });
+        }
+        Planned { changes, output: user }
+    }
+}
+
+fn email_taken(conflicts: &Conflicts) -> Option<AccountError> {
+    conflicts.taken(ClaimKind::Email).then_some(AccountError::EmailTaken)
+}

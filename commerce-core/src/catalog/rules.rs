@@ -1,0 +1,324 @@
+//! What drafts and patches must be like. Pure: plain data in, trimmed data or all broken rules out.
+//!
+//! Pointers are JSON pointers into the request, as the API's bodies are shaped like the drafts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use url::Url;
+
+use super::{
+    Category, CategoryDraft, CategoryPatch, CategoryTree, Image, Product, ProductDraft, ProductPatch, ProductStatus,
+    Variant, VariantDraft, VariantPatch,
+    slug::{MAX_SLUG, is_slug},
+};
+use crate::{
+    error::Invalid,
+    id::CategoryId,
+    inventory::MAX_STOCK,
+    money::{Currency, Money},
+};
+
+const MAX_TITLE: usize = 200;
+const MAX_DESCRIPTION: usize = 20_000;
+const MAX_SKU: usize = 64;
+const MAX_URL: usize = 2048;
+const MAX_ALT: usize = 500;
+const MAX_NAME: usize = 100;
+const MAX_VALUE: usize = 1000;
+const MAX_ATTRIBUTES: usize = 50;
+const MAX_OPTIONS: usize = 20;
+const MAX_IMAGES: usize = 50;
+const MAX_CATEGORIES: usize = 50;
+const MAX_POSITION: i64 = 1_000_000;
+/// How many variants of a product can be sold at a time.
+pub(super) const MAX_VARIANTS: usize = 100;
+/// Ten thousand million of a currency with cents: sums over the largest orders still fit 64 bits.
+const MAX_PRICE: i64 = 1_000_000_000_000;
+
+/// A draft, trimmed, if it keeps all rules.
+pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTree) -> Result<ProductDraft, Invalid> {
+    let draft = ProductDraft {
+        title: trimmed(&raw.title),
+        slug: raw.slug.as_deref().map(trimmed),
+        description: trimmed(&raw.description),
+        status: raw.status,
+        category_ids: without_doubles(&raw.category_ids),
+        attributes: raw.attributes.clone(),
+        images: raw.images.iter().map(trimmed_image).collect(),
+        variants: raw.variants.iter().map(trimmed_variant).collect(),
+    };
+    let mut invalid = Invalid::default();
+    check_line(&mut invalid, "/title", &draft.title, 1, MAX_TITLE);
+    check_slug(&mut invalid, draft.slug.as_deref());
+    check_description(&mut invalid, &draft.description);
+    check_status(&mut invalid, draft.status);
+    check_categories(&mut invalid, &raw.category_ids, tree);
+    check_attributes(&mut invalid, &draft.attributes);
+    check_images(&mut invalid, &draft.images);
+    invalid.check(!draft.variants.is_empty(), "/variants", "required", "a product needs at least one variant");
+    check_count(&mut invalid, "/variants", draft.variants.len(), MAX_VARIANTS);
+    let mut skus = BTreeSet::new();
+    for (n, variant) in draft.variants.iter().enumerate() {
+        let at = format!("/variants/{n}");
+        check_variant_draft(&mut invalid, &at, variant, currency);
+        let first = skus.insert(&variant.sku);
+        invalid.check(first, &format!("{at}/sku"), "duplicate", "another variant of this product has the same SKU");
+    }
+    invalid.into_result()?;
+    Ok(draft)
+}
+
+/// A product with a patch applied, if the patched fields keep all rules.
+pub(super) fn patched_product(
+    product: &Product,
+    patch: &ProductPatch,
+    tree: &CategoryTree,
+) -> Result<Product, Invalid> {
+    let mut after = product.clone();
+    let mut invalid = Invalid::default();
+    if let Some(title) = &patch.title {
+        after.title = trimmed(title);
+        check_line(&mut invalid, "/title", &after.title, 1, MAX_TITLE);
+    }
+    if let Some(slug) = &patch.slug {
+        after.slug = trimmed(slug);
+        check_slug(&mut invalid, Some(&after.slug));
+    }
+    if let Some(description) = &patch.description {
+        after.description = trimmed(description);
+        check_description(&mut invalid, &after.description);
+    }
+    if let Some(status) = patch.status {
+        after.status = status;
+        check_status(&mut invalid, status);
+    }
+    if let Some(categories) = &patch.category_ids {
+        after.category_ids = without_doubles(categories);
+        check_categories(&mut invalid, categories, tree);
+    }
+    if let Some(attributes) = &patch.attributes {
+        merge(&mut after.attributes, attributes);
+        check_attributes(&mut invalid, &after.attributes);
+    }
+    if let Some(images) = &patch.images {
+        after.images = images.iter().map(trimmed_image).collect();
+        check_images(&mut invalid, &after.images);
+    }
+    invalid.into_result()?;
+    Ok(after)
+}
+
+/// A draft of a variant on its own, trimmed, if it keeps all rules.
+pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<VariantDraft, Invalid> {
+    let draft = trimmed_variant(draft);
+    let mut invalid = Invalid::default();
+    check_variant_draft(&mut invalid, "", &draft, currency);
+    invalid.into_result()?;
+    Ok(draft)
+}
+
+/// A variant with a patch applied, if the patched fields keep all rules.
+pub(super) fn patched_variant(variant: &Variant, patch: &VariantPatch, currency: Currency) -> Result<Variant, Invalid> {
+    let mut after = variant.clone();
+    let mut invalid = Invalid::default();
+    if let Some(sku) = &patch.sku {
+        after.sku = trimmed(sku);
+        check_line(&mut invalid, "/sku", &after.sku, 1, MAX_SKU);
+    }
+    if let Some(title) = &patch.title {
+        after.title = trimmed(title);
+        check_line(&mut invalid, "/title", &after.title, 0, MAX_TITLE);
+    }
+    if let Some(options) = &patch.options {
+        merge(&mut after.options, options);
+        check_options(&mut invalid, "/options", &after.options);
+    }
+    if let Some(price) = patch.price {
+        after.price = price;
+        check_price(&mut invalid, "/price", price, currency);
+    }
+    invalid.into_result()?;
+    Ok(after)
+}
+
+/// A draft of a category, trimmed, if it keeps all rules but those of the tree.
+pub(super) fn category(draft: &CategoryDraft) -> Result<CategoryDraft, Invalid> {
+    let draft = CategoryDraft { name: trimmed(&draft.name), slug: draft.slug.as_deref().map(trimmed), ..draft.clone() };
+    let mut invalid = Invalid::default();
+    check_line(&mut invalid, "/name", &draft.name, 1, MAX_TITLE);
+    check_slug(&mut invalid, draft.slug.as_deref());
+    check_position(&mut invalid, draft.position);
+    invalid.into_result()?;
+    Ok(draft)
+}
+
+/// A category with a patch applied, if the patched fields keep all rules but those of the tree.
+pub(super) fn patched_category(category: &Category, patch: &CategoryPatch) -> Result<Category, Invalid> {
+    let mut after = category.clone();
+    let mut invalid = Invalid::default();
+    if let Some(name) = &patch.name {
+        after.name = trimmed(name);
+        check_line(&mut invalid, "/name", &after.name, 1, MAX_TITLE);
+    }
+    if let Some(slug) = &patch.slug {
+        after.slug = trimmed(slug);
+        check_slug(&mut invalid, Some(&after.slug));
+    }
+    check_position(&mut invalid, patch.position);
+    after.position = patch.position.unwrap_or(after.position);
+    after.parent_id = patch.parent_id.unwrap_or(after.parent_id);
+    invalid.into_result()?;
+    Ok(after)
+}
+
+/// What a filter's price must be: in the shop's currency.
+pub(super) fn filter_price(pointer: &str, price: Option<Money>, currency: Currency) -> Result<Option<i64>, Invalid> {
+    let mut invalid = Invalid::default();
+    if let Some(price) = price {
+        check_currency(&mut invalid, pointer, price, currency);
+    }
+    invalid.into_result()?;
+    Ok(price.map(|price| price.minor))
+}
+
+fn check_variant_draft(invalid: &mut Invalid, at: &str, variant: &VariantDraft, currency: Currency) {
+    check_line(invalid, &format!("{at}/sku"), &variant.sku, 1, MAX_SKU);
+    check_line(invalid, &format!("{at}/title"), variant.title.as_deref().unwrap_or(""), 0, MAX_TITLE);
+    check_options(invalid, &format!("{at}/options"), &variant.options);
+    check_price(invalid, &format!("{at}/price"), variant.price, currency);
+    check_units(invalid, &format!("{at}/stock"), variant.stock);
+    check_units(invalid, &format!("{at}/low_stock_threshold"), variant.low_stock_threshold);
+}
+
+fn check_line(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
+    invalid.check_text(text, pointer, min, max);
+    let plain = !text.chars().any(char::is_control);
+    invalid.check(plain, pointer, "invalid_text", "must be one line without control characters");
+}
+
+fn check_description(invalid: &mut Invalid, text: &str) {
+    invalid.check_text(text, "/description", 0, MAX_DESCRIPTION);
+    let plain = !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    invalid.check(plain, "/description", "invalid_text", "must not contain control characters");
+}
+
+fn check_slug(invalid: &mut Invalid, slug: Option<&str>) {
+    let Some(slug) = slug else { return };
+    if slug.len() > MAX_SLUG {
+        invalid.add("/slug", "too_long", format!("must not be longer than {MAX_SLUG} characters"));
+    } else if !is_slug(slug) {
+        let detail = "must be lower-case letters and digits joined by single hyphens, and not look like an id";
+        invalid.add("/slug", "invalid_slug", detail);
+    }
+}
+
+fn check_status(invalid: &mut Invalid, status: ProductStatus) {
+    let kept = status != ProductStatus::Deleted;
+    invalid.check(kept, "/status", "invalid_status", "must be draft, active or archived");
+}
+
+fn check_categories(invalid: &mut Invalid, ids: &[CategoryId], tree: &CategoryTree) {
+    check_count(invalid, "/category_ids", ids.len(), MAX_CATEGORIES);
+    for (n, id) in ids.iter().enumerate() {
+        let known = tree.get(*id).is_some();
+        invalid.check(known, &format!("/category_ids/{n}"), "unknown_category", "there is no such category");
+    }
+}
+
+fn check_attributes(invalid: &mut Invalid, attributes: &BTreeMap<String, String>) {
+    check_count(invalid, "/attributes", attributes.len(), MAX_ATTRIBUTES);
+    for (name, value) in attributes {
+        let at = format!("/attributes/{}", escaped(name));
+        check_line(invalid, &at, name, 1, MAX_NAME);
+        check_line(invalid, &at, value, 0, MAX_VALUE);
+    }
+}
+
+fn check_options(invalid: &mut Invalid, at: &str, options: &BTreeMap<String, String>) {
+    check_count(invalid, at, options.len(), MAX_OPTIONS);
+    for (name, value) in options {
+        let at = format!("{at}/{}", escaped(name));
+        check_line(invalid, &at, name, 1, MAX_NAME);
+        check_line(invalid, &at, value, 1, MAX_TITLE);
+    }
+}
+
+fn check_images(invalid: &mut Invalid, images: &[Image]) {
+    check_count(invalid, "/images", images.len(), MAX_IMAGES);
+    for (n, image) in images.iter().enumerate() {
+        let at = format!("/images/{n}/url");
+        let parsed = Url::parse(&image.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        invalid.check(parsed.is_some(), &at, "invalid_url", "must be an http or https URL");
+        check_line(invalid, &at, &image.url, 0, MAX_URL);
+        check_line(invalid, &format!("/images/{n}/alt"), image.alt.as_deref().unwrap_or(""), 0, MAX_ALT);
+    }
+}
+
+fn check_price(invalid: &mut Invalid, pointer: &str, price: Money, currency: Currency) {
+    check_currency(invalid, pointer, price, currency);
+    let in_range = (0..=MAX_PRICE).contains(&price.minor);
+    invalid.check(in_range, pointer, "out_of_range", "must not be negative, nor that large");
+}
+
+fn check_currency(invalid: &mut Invalid, pointer: &str, price: Money, currency: Currency) {
+    if price.currency != currency {
+        invalid.add(
+            pointer,
+            "currency_mismatch",
+            format!("this shop's currency is {currency}, not {}", price.currency),
+        );
+    }
+}
+
+fn check_units(invalid: &mut Invalid, pointer: &str, units: Option<i64>) {
+    if units.is_some_and(|units| !(0..=MAX_STOCK).contains(&units)) {
+        invalid.add(pointer, "out_of_range", format!("must be between 0 and {MAX_STOCK}"));
+    }
+}
+
+fn check_position(invalid: &mut Invalid, position: Option<i64>) {
+    if position.is_some_and(|position| !(-MAX_POSITION..=MAX_POSITION).contains(&position)) {
+        invalid.add("/position", "out_of_range", format!("must be between -{MAX_POSITION} and {MAX_POSITION}"));
+    }
+}
+
+fn check_count(invalid: &mut Invalid, pointer: &str, count: usize, max: usize) {
+    if count > max {
+        invalid.add(pointer, "too_many", format!("must not be more than {max}"));
+    }
+}
+
+fn merge(into: &mut BTreeMap<String, String>, patch: &BTreeMap<String, Option<String>>) {
+    for (name, value) in patch {
+        match value {
+            Some(value) => into.insert(name.clone(), value.clone()),
+            None => into.remove(name),
+        };
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    text.trim().to_owned()
+}
+
+fn trimmed_image(image: &Image) -> Image {
+    let alt = image.alt.as_deref().map(trimmed).filter(|alt| !alt.is_empty());
+    Image { url: trimmed(&image.url), alt }
+}
+
+fn trimmed_variant(variant: &VariantDraft) -> VariantDraft {
+    VariantDraft { sku: trimmed(&variant.sku), title: variant.title.as_deref().map(trimmed), ..variant.clone() }
+}
+
+fn without_doubles(ids: &[CategoryId]) -> Vec<CategoryId> {
+    let mut seen = BTreeSet::new();
+    ids.iter().copied().filter(|id| seen.insert(*id)).collect()
+}
+
+/// A name as a token of a JSON pointer (RFC 6901 §3).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! What everybody may ask of the catalogue.
+
+use super::{
+    Catalog, CatalogError, CategoryNode, CategoryTree, ProductDetail, ProductFilter, ProductKey, ProductQuery,
+    ProductSort, ProductStatus, ProductView, SearchTerms, rules, search::Search,
+};
+use crate::{
+    call::Actor,
+    error::{CommonError, Invalid},
+    page::{Page, PageRequest},
+};
+
+impl Catalog {
+    /// Active products. An unknown category, and words without any letter or digit, match nothing.
+    ///
+    /// # Errors
+    /// [`CommonError::Invalid`] if a price filter isn't in the shop's currency (`/min_price`, `/max_price`) or the rating
+    /// filter isn't between 0 and 5 (`/min_rating`); [`CommonError::Cursor`]; [`CommonError::Store`].
+    pub async fn products(
+        &self,
+        _actor: &Actor,
+        query: ProductQuery,
+        page: &PageRequest,
+    ) -> Result<Page<ProductDetail>, CatalogError> {
+        let currency = self.engine.settings.currency;
+        let min_price = rules::filter_price("/min_price", query.min_price, currency)?;
+        let max_price = rules::filter_price("/max_price", query.max_price, currency)?;
+        if query.min_rating.is_some_and(|stars| !(0.0..=5.0).contains(&stars)) {
+            return Err(Invalid::field("/min_rating", "out_of_range", "must be between 0 and 5").into());
+        }
+        let tree = self.engine.reads().load_categories().await?;
+        let (search, nothing) = search(query.q.as_deref());
+        let categories = query.category.as_deref().map(|category| {
+            let found = tree.find(category);
+            found.map(|category| tree.subtree(category.id).into_iter().collect()).unwrap_or_default()
+        });
+        let filter = ProductFilter {
+            statuses: vec![ProductStatus::Active],
+            sort: sort(query.sort, search.is_some()),
+            search,
+            categories: if nothing { Some(Vec::new()) } else { categories },
+            min_price,
+            max_price,
+            in_stock: query.in_stock,
+            min_rating: query.min_rating,
+        };
+        // The cursor is bound to what was asked, not to the ids it means: a new subcategory doesn't end anybody's paging.
+        self.list(&filter, &tree, &query, page).await
+    }
+
+    /// An active product, by id or slug.
+    ///
+    /// # Errors
+    /// [`CommonError::NotFound`] if there is none or it isn't active; [`CommonError::Store`].
+    pub async fn product(&self, _actor: &Actor, id_or_slug: &str) -> Result<ProductDetail, CatalogError> {
+        let view = self.active_product(id_or_slug).await?;
+        let tree = self.engine.reads().load_categories().await?;
+        Ok(ProductDetail::new(view, &tree))
+    }
+
+    /// The category tree, with how many active products are in each category or below it.
+    ///
+    /// # Errors
+    /// [`CommonError::Store`].
+    pub async fn categories(&self, _actor: &Actor) -> Result<Vec<CategoryNode>, CatalogError> {
+        let tree = self.engine.reads().load_categories().await?;
+        let counts = self.engine.reads().count_products().await?;
+        Ok(tree.build(&counts))
+    }
+
+    /// A category with everything below it, by id or slug.
+    ///
+    /// # Errors
+    /// [`CommonError::NotFound`]; [`CommonError::Store`].
+    pub async fn category(&self, _actor: &Actor, id_or_slug: &str) -> Result<CategoryNode, CatalogError> {
+        let tree = self.engine.reads().load_categories().await?;
+        let id = tree.find(id_or_slug).ok_or(CommonError::NotFound("category"))?.id;
+        let counts = self.engine.reads().count_products().await?;
+        Ok(tree.node(id, &counts).ok_or(CommonError::NotFound("category"))?)
+    }
+
+    /// An active product as shown, by id or slug.
+    pub(crate) async fn active_product(&self, id_or_slug: &str) -> Result<ProductView, CommonError> {
+        let key = ProductKey::parse(id_or_slug).ok_or(CommonError::NotFound("product"))?;
+        let view = self.engine.reads().view_product(&key).await?;
+        let view = view.filter(|view| view.product.status == ProductStatus::Active);
+        view.ok_or(CommonError::NotFound("product"))
+    }
+
+    /// A page of products with their categories, its cursor bound to `query`.
+    pub(super) async fn list(
+        &self,
+        filter: &ProductFilter,
+        tree: &CategoryTree,
+        query: &impl serde::Serialize,
+        page: &PageRequest,
+    ) -> Result<Page<ProductDetail>, CatalogError> {
+        let bound = (query, filter.sort);
+        let slice = page.slice(&bound)?;
+        let nothing = filter.categories.as_ref().is_some_and(Vec::is_empty) || filter.statuses.is_empty();
+        if nothing {
+            return Ok(Page { items: Vec::new(), next_cursor: None, total: slice.count.then_some(0) });
+        }
+        let listed = self.engine.reads().list_products(filter, &slice).await?;
+        Ok(listed.page(&bound).map(|view| ProductDetail::new(view, tree)))
+    }
+}
+
+/// The words to look for, and whether a text was given that has none.
+pub(super) fn search(q: Option<&str>) -> (Option<SearchTerms>, bool) {
+    match Search::parse(q) {
+        Search::Everything => (None, false),
+        Search::Nothing => (None, true),
+        Search::For(terms) => (Some(terms), false),
+    }
+}
+
+pub(super) fn sort(wanted: Option<ProductSort>, searching: bool) -> ProductSort {
+    match wanted {
+        None if searching => ProductSort::Relevance,
+        // Without words, nothing is more relevant than anything else.
+        Some(ProductSort::Relevance) if !searching => ProductSort::Newest,
+        wanted => wanted.unwrap_or_default(),
+    }
+}

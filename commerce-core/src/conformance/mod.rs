@@ -1,0 +1,92 @@
+//! The published contract of storage backends and payment gateways, as tests.
+//!
+//! A backend or gateway that passes can be trusted with a shop. Give [`store_conformance_tests!`](crate::store_conformance_tests)
+//! or [`gateway_conformance_tests!`](crate::gateway_conformance_tests) a function that makes a fixture, in an integration test of
+//! your crate; each case becomes a test. Cases are plain functions in [`cases`], to be called from any other harness too.
+//!
+//! Store cases speak to `dyn Store` directly, in hand-made change-sets: they test storage, not rules. Rows refer to aggregates
+//! that aren't there where that makes no difference, because there are no foreign keys between aggregates.
+#![allow(clippy::missing_panics_doc, reason = "a case panics if the contract is broken: that is what it is for")]
+#![allow(
+    clippy::assigning_clones,
+    clippy::similar_names,
+    reason = "plain assignments and short names read best in cases"
+)]
+
+mod account;
+mod broken;
+mod cart;
+mod catalog;
+mod commit;
+mod concurrency;
+mod gateway;
+mod guards;
+mod inventory;
+mod listing;
+mod order;
+mod outbox;
+mod pagination;
+mod review;
+mod sample;
+mod search;
+mod shop;
+
+#[allow(missing_docs, reason = "the doc of a case is the case's")]
+pub mod cases;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::{broken::BrokenStore, concurrency::oversell};
+use crate::{
+    clock::{Clock, SystemClock, Timestamp},
+    id::PaymentId,
+    money::Currency,
+    payment::PaymentGateway,
+    store::Store,
+};
+
+/// An empty store for one test, and whatever keeps it alive: dropped when the test ends.
+pub trait StoreFixture: Send + Sync {
+    /// The store. Each call gives the same one.
+    fn store(&self) -> Arc<dyn Store>;
+}
+
+/// A gateway to test, in its test mode, and what makes it answer this way or that.
+#[async_trait]
+pub trait GatewayFixture: Send + Sync {
+    /// The gateway. Each call gives the same one.
+    fn gateway(&self) -> Arc<dyn PaymentGateway>;
+
+    /// The method that payments are made with.
+    fn method(&self) -> String;
+
+    /// A payment-method token that succeeds at once.
+    fn good_token(&self) -> String;
+
+    /// A payment-method token that is declined.
+    fn declined_token(&self) -> String;
+
+    /// A payment-method token for which the customer must act (3-D Secure); `None` if the gateway never asks that.
+    fn action_token(&self) -> Option<String>;
+
+    /// Whether money can be promised first and taken later.
+    fn manual_capture(&self) -> bool;
+
+    /// The currency to pay in.
+    fn currency(&self) -> Currency {
+        Currency::EUR
+    }
+
+    /// The present, as the gateway knows it.
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// How often a payment was charged, if the gateway's own ledger can be looked into.
+    async fn charges(&self, payment: PaymentId) -> Option<u64> {
+        let _ = payment;
+        None
+    }
+}

@@ -1,0 +1,155 @@
+//! Search, as documented at [`SearchTerms`].
+
+use super::{
+    StoreFixture,
+    listing::{active, slugs},
+    sample::pairs,
+    shop::Shop,
+};
+use crate::catalog::{Product, ProductFilter, ProductSort, ProductStatus, SearchTerms};
+
+fn query(text: &str) -> ProductFilter {
+    let search = SearchTerms::parse(text);
+    assert!(search.is_some(), "'{text}' has words");
+    ProductFilter { search, sort: ProductSort::Relevance, ..active() }
+}
+
+async fn found(shop: &Shop, text: &str) -> Vec<String> {
+    slugs(shop, &query(text)).await
+}
+
+async fn titled(shop: &Shop, slug: &str, title: &str) -> Product {
+    shop.shelve(Product { title: title.to_owned(), ..shop.product(slug, &[100]) }).await
+}
+
+/// A word matches the beginning of a word, not its middle.
+pub async fn words_match_by_their_beginning(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    titled(&shop, "ball", "Ball").await;
+    titled(&shop, "balloon", "Red balloon").await;
+    titled(&shop, "football", "Football").await;
+    assert_eq!(found(&shop, "ball").await, ["balloon", "ball"]);
+    assert_eq!(found(&shop, "BALLO").await, ["balloon"]);
+    assert_eq!(found(&shop, "f").await, ["football"]);
+    assert!(found(&shop, "balls").await.is_empty());
+}
+
+/// Every word must match, each in whatever field, in any order.
+pub async fn all_words_must_match(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let mut mug =
+        Product { title: "Blue mug".to_owned(), description: "Holds coffee.".to_owned(), ..shop.product("a", &[100]) };
+    mug.attributes = pairs(&[("material", "Stoneware")]);
+    mug.variants[0].options = pairs(&[("size", "Large")]);
+    mug.variants[0].sku = "XK-42".to_owned();
+    shop.shelve(mug).await;
+    titled(&shop, "b", "Blue plate").await;
+    assert_eq!(found(&shop, "blue").await, ["b", "a"]);
+    for text in ["mug blue", "blue coffee", "stone large mug", "xk-42", "42 holds blue lar stone", "mug mug"] {
+        assert_eq!(found(&shop, text).await, ["a"], "{text}");
+    }
+    for text in ["blue plate coffee", "mug plate", "material", "size", "green"] {
+        assert!(found(&shop, text).await.is_empty(), "{text}");
+    }
+}
+
+/// Title before keywords before description; newest (greatest id) first among equals, whatever the time of creation says.
+pub async fn the_best_match_comes_first(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let title_old = titled(&shop, "title-old", "Steel pot").await;
+    let described =
+        |slug: &str| Product { description: "A steel pot for soup.".to_owned(), ..shop.product(slug, &[100]) };
+    shop.shelve(described("body-old")).await;
+    let keyed = |slug: &str| Product {
+        title: "Pot".to_owned(),
+        attributes: pairs(&[("material", "steel")]),
+        ..shop.product(slug, &[100])
+    };
+    shop.shelve(keyed("keyword-old")).await;
+    shop.shelve(Product {
+        created_at: title_old.created_at - super::shop::minutes(9),
+        title: "pot, steel".to_owned(),
+        ..shop.product("title-new", &[100])
+    })
+    .await;
+    shop.shelve(keyed("keyword-new")).await;
+    shop.shelve(described("body-new")).await;
+    let mixed =
+        Product { title: "Pot".to_owned(), description: "Steel.".to_owned(), ..shop.product("body-mixed", &[100]) };
+    shop.shelve(mixed).await;
+    let ranked = ["title-new", "title-old", "keyword-new", "keyword-old", "body-mixed", "body-new", "body-old"];
+    assert_eq!(found(&shop, "steel pot").await, ranked);
+}
+
+/// The score doesn't depend on how often a word occurs or how long a text is.
+pub async fn scores_are_plain(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    titled(&shop, "often", "Mug mug mug mug").await;
+    titled(&shop, "long", &format!("Mug {}", "and so on ".repeat(50))).await;
+    titled(&shop, "plain", "Mug").await;
+    assert_eq!(found(&shop, "mug").await, ["plain", "long", "often"]);
+}
+
+/// Letters with accents, ligatures and capitals match their plain forms, both ways.
+pub async fn letters_are_folded(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    titled(&shop, "tete", "Tête-à-tête ŒUVRE").await;
+    titled(&shop, "gross", "Größe XL").await;
+    titled(&shop, "city", "東京 tee").await;
+    for (text, slug) in [
+        ("tete", "tete"),
+        ("TÊTE", "tete"),
+        ("œuvre", "tete"),
+        ("oeuv", "tete"),
+        ("größe", "gross"),
+        ("GROSSE", "gross"),
+        ("grosse xl", "gross"),
+        ("東京", "city"),
+    ] {
+        assert_eq!(found(&shop, text).await, [slug], "{text}");
+    }
+}
+
+/// The words of query languages are words like any other.
+pub async fn words_are_no_syntax(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    titled(&shop, "syntax", "AND OR NOT NEAR title null").await;
+    titled(&shop, "other", "Something else").await;
+    for text in
+        ["and", "or", "not", "near", "not near", "AND OR", "title:near", "near*", "\"not\"", "(or)", "null", "'or'"]
+    {
+        assert_eq!(found(&shop, text).await, ["syntax"], "{text}");
+    }
+    assert!(found(&shop, "something NOT").await.is_empty());
+    assert!(found(&shop, "something OR null").await.is_empty());
+}
+
+/// Search goes by the product as it is now, without retired variants, and heeds the other filters and sorts.
+pub async fn search_follows_changes(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let mut mug =
+        Product { title: "Mug".to_owned(), description: "old words".to_owned(), ..shop.product("mug", &[300, 400]) };
+    mug.variants[1].sku = "SPECIAL-1".to_owned();
+    let mug = shop.shelve(mug).await;
+    let cheap = titled(&shop, "cheap", "Mug, small").await;
+    assert_eq!(found(&shop, "special").await, ["mug"]);
+    let mug = shop
+        .update(&mug, |mug| {
+            (mug.title, mug.description) = ("Beaker".to_owned(), "new mug words".to_owned());
+            mug.variants[1].retired = true;
+        })
+        .await;
+    for text in ["special", "old"] {
+        assert!(found(&shop, text).await.is_empty(), "{text}");
+    }
+    assert_eq!(found(&shop, "beak").await, ["mug"]);
+    assert_eq!(found(&shop, "mug").await, ["cheap", "mug"]);
+    let dear = ProductFilter { sort: ProductSort::PriceDescending, ..query("mug") };
+    assert_eq!(slugs(&shop, &dear).await, ["mug", "cheap"]);
+    assert_eq!(slugs(&shop, &ProductFilter { max_price: Some(100), ..query("mug") }).await, ["cheap"]);
+    shop.update(&cheap, |cheap| cheap.status = ProductStatus::Archived).await;
+    assert_eq!(found(&shop, "mug").await, ["mug"]);
+    let archived = ProductFilter { statuses: vec![ProductStatus::Archived], ..query("mug") };
+    assert_eq!(slugs(&shop, &archived).await, ["cheap"]);
+    assert_eq!(mug.version, 2);
+}

@@ -1,0 +1,297 @@
+//! What staff may ask and change of stock and alerts.
+
+use super::{Alert, AlertQuery, Inventory, InventoryError, MAX_STOCK, MovementRecord, StockItem, StockQuery};
+use crate::{
+    call::{Actor, Call, Done, Permission},
+    engine::{Engine, Planned},
+    error::{CommonError, Invalid},
+    event::DomainEvent,
+    id::{AlertId, VariantId},
+    page::{Page, PageRequest},
+    store::{ChangeSet, MovementKind, Root, StockDelta},
+};
+
+const MAX_ADJUSTMENT: i64 = 1_000_000;
+const MAX_REASON: usize = 500;
+
+impl Inventory {
+    /// Stock, by SKU.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
+    pub async fn stock(
+        &self,
+        actor: &Actor,
+        query: StockQuery,
+        page: &PageRequest,
+    ) -> Result<Page<StockItem>, InventoryError> {
+        actor.require(Permission::EditStock)?;
+        let slice = page.slice(&query)?;
+        // Databases refuse NUL in texts; no SKU or title has one.
+        let sought = StockQuery { q: query.q.as_deref().map(|q| q.trim().replace('\0', "")), ..query.clone() };
+        let sought = StockQuery { q: sought.q.filter(|q| !q.is_empty()), ..sought };
+        Ok(self.engine.reads().list_stock(&sought, &slice).await?.page(&query))
+    }
+
+    /// The stock of a variant.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Store`].
+    pub async fn stock_item(&self, actor: &Actor, variant: VariantId) -> Result<StockItem, InventoryError> {
+        actor.require(Permission::EditStock)?;
+        Ok(self.load(variant).await?)
+    }
+
+    /// Sets how many units staff counted, and when there are few. What is absent stays as it is.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`InventoryError::BelowReserved`];
+    /// [`CommonError::Store`].
+    pub async fn set_stock(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        on_hand: Option<i64>,
+        low_stock_threshold: Option<i64>,
+    ) -> Result<StockItem, InventoryError> {
+        call.actor.require(Permission::EditStock)?;
+        let (inventory, call) = (self.clone(), call.clone());
+        let write = async move {
+            let plan = || inventory.plan_set_stock(&call, variant, on_hand, low_stock_threshold);
+            let done = inventory.engine.transact(&call, plan, |_| None).await?;
+            Ok(inventory.fresh(done).await.value)
+        };
+        self.engine.run(write).await
+    }
+
+    /// Plans [`set_stock`](Self::set_stock), to be committed in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As the call itself.
+    pub async fn plan_set_stock(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        on_hand: Option<i64>,
+        low_stock_threshold: Option<i64>,
+    ) -> Result<Planned<StockItem>, InventoryError> {
+        call.actor.require(Permission::EditStock)?;
+        let mut item = self.load(variant).await?;
+        let mut invalid = Invalid::default();
+        check_units(&mut invalid, "/on_hand", on_hand);
+        check_units(&mut invalid, "/low_stock_threshold", low_stock_threshold);
+        invalid.into_result()?;
+        let mut set = self.engine.set(&call.actor);
+        if let Some(on_hand) = on_hand {
+            let expect_on_hand = Some(item.on_hand);
+            // Counted against what was read: a sale in between is not to be counted twice.
+            let delta = StockDelta { on_hand: on_hand - item.on_hand, reserved: 0, expect_on_hand };
+            move_units(&mut set, &self.engine, &mut item, delta, "count")?;
+        }
+        if let Some(threshold) = low_stock_threshold.filter(|threshold| *threshold != item.low_stock_threshold) {
+            set.threshold(variant, threshold);
+            item.low_stock_threshold = threshold;
+        }
+        Ok(Planned { changes: set, output: item })
+    }
+
+    /// Corrects a variant's stock by so many units, up or down.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`] (`/delta`, `/reason`);
+    /// [`InventoryError::BelowReserved`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub async fn adjust(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        delta: i64,
+        reason: String,
+    ) -> Result<Done<StockItem>, InventoryError> {
+        call.actor.require(Permission::EditStock)?;
+        let (inventory, call) = (self.clone(), call.clone());
+        let write = async move {
+            let plan = || inventory.plan_adjust(&call, variant, delta, &reason);
+            let done = inventory.engine.transact(&call, plan, |_| None).await?;
+            Ok(inventory.fresh(done).await)
+        };
+        self.engine.run(write).await
+    }
+
+    /// Plans [`adjust`](Self::adjust), to be committed in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As the call itself.
+    pub async fn plan_adjust(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        delta: i64,
+        reason: &str,
+    ) -> Result<Planned<StockItem>, InventoryError> {
+        call.actor.require(Permission::EditStock)?;
+        let mut item = self.load(variant).await?;
+        check_adjustment(&item, delta, reason)?;
+        let mut set = self.engine.set(&call.actor);
+        let delta = StockDelta { on_hand: delta, ..StockDelta::default() };
+        move_units(&mut set, &self.engine, &mut item, delta, reason.trim())?;
+        Ok(Planned { changes: set, output: item })
+    }
+
+    /// A variant's ledger, newest first.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Cursor`]; [`CommonError::Store`].
+    pub async fn movements(
+        &self,
+        actor: &Actor,
+        variant: VariantId,
+        page: &PageRequest,
+    ) -> Result<Page<MovementRecord>, InventoryError> {
+        actor.require(Permission::EditStock)?;
+        self.load(variant).await?;
+        let slice = page.slice(&variant)?;
+        Ok(self.engine.reads().list_movements(variant, &slice).await?.page(&variant))
+    }
+
+    /// Alerts, newest first.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
+    pub async fn alerts(
+        &self,
+        actor: &Actor,
+        query: AlertQuery,
+        page: &PageRequest,
+    ) -> Result<Page<Alert>, InventoryError> {
+        actor.require(Permission::ViewAlerts)?;
+        let slice = page.slice(&query)?;
+        Ok(self.engine.reads().list_alerts(&query, &slice).await?.page(&query))
+    }
+
+    /// Notes that staff took note of an alert. Once noted, it stays as it is.
+    ///
+    /// # Errors
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Store`].
+    pub async fn acknowledge(&self, call: &Call, id: AlertId) -> Result<Alert, InventoryError> {
+        call.actor.require(Permission::ViewAlerts)?;
+        let (inventory, call) = (self.clone(), call.clone());
+        let write = async move {
+            let plan = || inventory.plan_acknowledge(&call, id);
+            inventory.engine.transact(&call, plan, |_| None).await
+        };
+        Ok(self.engine.run(write).await?.value)
+    }
+
+    /// Plans [`acknowledge`](Self::acknowledge), to be committed in a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As the call itself.
+    pub async fn plan_acknowledge(&self, call: &Call, id: AlertId) -> Result<Planned<Alert>, InventoryError> {
+        call.actor.require(Permission::ViewAlerts)?;
+        let before = self.engine.reads().load_alert(id).await?.ok_or(CommonError::NotFound("alert"))?;
+        let mut set = self.engine.set(&call.actor);
+        let mut after = before.clone();
+        if before.acknowledged_at.is_none() {
+            after.acknowledged_at = Some(set.at());
+            set.update(&before, &mut after);
+        }
+        Ok(Planned { changes: set, output: after })
+    }
+
+    async fn load(&self, variant: VariantId) -> Result<StockItem, CommonError> {
+        self.engine.reads().load_stock(variant).await?.ok_or(CommonError::NotFound("variant"))
+    }
+
+    /// The item as it stands, where the answer isn't an earlier one: what was planned is blind to sales in between. The
+    /// write is done, so a failure to read falls back to what was planned.
+    async fn fresh(&self, done: Done<StockItem>) -> Done<StockItem> {
+        if done.replayed {
+            return done;
+        }
+        match self.load(done.value.variant_id).await {
+            Ok(item) => Done::fresh(item),
+            Err(_) => done,
+        }
+    }
+}
+
+/// Moves what is on hand, with its ledger line and event. Short or outdated stock is found by the commit and planned anew.
+fn move_units(
+    set: &mut ChangeSet,
+    engine: &Engine,
+    item: &mut StockItem,
+    delta: StockDelta,
+    reason: &str,
+) -> Result<(), InventoryError> {
+    if delta.on_hand == 0 {
+        return Ok(());
+    }
+    let after = item.on_hand + delta.on_hand;
+    if after < item.reserved {
+        return Err(InventoryError::BelowReserved { reserved: item.reserved });
+    }
+    let variant = item.variant_id;
+    set.move_stock(variant, delta, Some((MovementKind::Adjustment, None, Some(reason.to_owned()))));
+    // Stock moves without a version; the time takes its place, so that receivers can still order and tell events apart.
+    let version = set.at().as_micros();
+    let event = DomainEvent::StockAdjusted { variant, delta: delta.on_hand };
+    set.event(engine.ids(), Root::StockAlert(variant), version, event);
+    item.on_hand = after;
+    Ok(())
+}
+
+fn check_adjustment(item: &StockItem, delta: i64, reason: &str) -> Result<(), Invalid> {
+    let mut invalid = Invalid::default();
+    if delta == 0 || !(-MAX_ADJUSTMENT..=MAX_ADJUSTMENT).contains(&delta) {
+        let detail = format!("must be between -{MAX_ADJUSTMENT} and {MAX_ADJUSTMENT}, and not 0");
+        invalid.add("/delta", "out_of_range", detail);
+    } else if item.on_hand + delta > MAX_STOCK {
+        invalid.add("/delta", "out_of_range", format!("no more than {MAX_STOCK} units can be on hand"));
+    }
+    invalid.check_text(reason, "/reason", 1, MAX_REASON);
+    let plain = !reason.trim().chars().any(char::is_control);
+    invalid.check(plain, "/reason", "invalid_text", "must be one line without control characters");
+    invalid.into_result()
+}
+
+fn check_units(invalid: &mut Invalid, pointer: &str, units: Option<i64>) {
+    if units.is_some_and(|units| !(0..=MAX_STOCK).contains(&units)) {
+        invalid.add(pointer, "out_of_range", format!("must be between 0 and {MAX_STOCK}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ProductId;
+
+    fn item() -> StockItem {
+        StockItem {
+            variant_id: VariantId(uuid::Uuid::nil()),
+            product_id: ProductId(uuid::Uuid::nil()),
+            sku: "MUG".into(),
+            product_title: "Mug".into(),
+            variant_title: String::new(),
+            on_hand: MAX_STOCK - 5,
+            reserved: 2,
+            low_stock_threshold: 0,
+            crossings: 0,
+            alerted: 0,
+        }
+    }
+
+    #[test]
+    fn adjustments_are_bounded_and_explained() {
+        let broken = |delta, reason| {
+            let errors = check_adjustment(&item(), delta, reason).err().unwrap_or_default().errors;
+            errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
+        };
+        assert_eq!(broken(5, "found"), []);
+        assert_eq!(broken(-1_000_000, "lost"), []);
+        for delta in [0, 6, 1_000_001, -1_000_001, i64::MIN, i64::MAX] {
+            assert_eq!(broken(delta, "x"), [("/delta".to_owned(), "out_of_range")], "{delta}");
+        }
+        assert_eq!(broken(1, "  "), [("/reason".to_owned(), "required")]);
+        assert_eq!(broken(1, "a\0b"), [("/reason".to_owned(), "invalid_text")]);
+    }
+}

@@ -1,0 +1,119 @@
+//! From a queued notice to a message.
+
+use super::{
+    Message,
+    text::{Letter, Letterhead},
+};
+use crate::{
+    account::{MailToken, User},
+    call::Permission,
+    engine::Engine,
+    event::Notice,
+    id::{MailTokenId, OrderId, TaskId, UserId},
+    order::Order,
+    payment::RefundStatus,
+    store::StoreError,
+};
+
+/// What a notice says, to whom. `None` if there is nobody to tell any more, or nothing: the recipient was erased or locked
+/// out, the token was used or is too old.
+pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> Result<Option<Message>, StoreError> {
+    let Some((to, letter)) = write(engine, notice).await? else { return Ok(None) };
+    let settings = &engine.settings;
+    let host = settings.mail_from.rsplit_once('@').map_or("localhost", |(_, host)| host);
+    Ok(Some(Message {
+        id: format!("{task}@{host}"),
+        from_name: settings.shop_name.clone(),
+        from: settings.mail_from.clone(),
+        to,
+        subject: letter.subject,
+        text: letter.text,
+        at: engine.now(),
+    }))
+}
+
+async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, Letter)>, StoreError> {
+    Ok(match *notice {
+        Notice::ConfirmEmail { user, token } => {
+            let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
+            let letter = to_user(engine, &user).confirm_email(&engine.signer.mail_token(token.id), token.expires_at);
+            Some((user.email, letter))
+        }
+        Notice::ResetPassword { user, token } => {
+            let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
+            let letter = to_user(engine, &user).reset_password(&engine.signer.mail_token(token.id), token.expires_at);
+            Some((user.email, letter))
+        }
+        Notice::PasswordChanged { user } => reachable(engine, user).await?.map(|user| {
+            let letter = to_user(engine, &user).password_changed();
+            (user.email, letter)
+        }),
+        Notice::OrderConfirmed { order } => {
+            about(engine, order, |head, order| Some(head.order_confirmed(order))).await?
+        }
+        Notice::OrderShipped { order, fulfilment } => {
+            about(engine, order, |head, order| {
+                let parcel = order.fulfilments.iter().find(|parcel| parcel.id == fulfilment)?;
+                Some(head.order_shipped(order, parcel))
+            })
+            .await?
+        }
+        Notice::OrderCancelled { order } => {
+            about(engine, order, |head, order| Some(head.order_cancelled(order))).await?
+        }
+        Notice::OrderRefunded { order, refund } => {
+            about(engine, order, |head, order| {
+                let refund =
+                    order.refunds.iter().find(|other| other.id == refund && other.status != RefundStatus::Failed)?;
+                Some(head.order_refunded(order, refund))
+            })
+            .await?
+        }
+        Notice::Alert { alert, to } => {
+            let user = reachable(engine, to).await?.filter(|user| user.role.allows(Permission::ViewAlerts));
+            let alert = engine.reads().load_alert(alert).await?;
+            user.zip(alert).map(|(user, alert)| {
+                let letter = to_user(engine, &user).alert(&alert);
+                (user.email, letter)
+            })
+        }
+    })
+}
+
+/// A user who may get mail.
+async fn reachable(engine: &Engine, id: UserId) -> Result<Option<User>, StoreError> {
+    let user = engine.reads().load_user(id).await?;
+    Ok(user.filter(|user| !user.disabled && !user.email.is_empty()))
+}
+
+/// A user who may get mail, and a token that is still good.
+async fn user_and_token(
+    engine: &Engine,
+    user: UserId,
+    token: MailTokenId,
+) -> Result<Option<(User, MailToken)>, StoreError> {
+    let Some(user) = reachable(engine, user).await? else { return Ok(None) };
+    let token = engine.reads().load_mail_token(token).await?;
+    let good = |token: &MailToken| token.used_at.is_none() && engine.now() < token.expires_at;
+    Ok(token.filter(good).map(|token| (user, token)))
+}
+
+/// A letter about an order, to the address it was placed with.
+async fn about(
+    engine: &Engine,
+    order: OrderId,
+    letter: impl FnOnce(&Letterhead<'_>, &Order) -> Option<Letter> + Send,
+) -> Result<Option<(String, Letter)>, StoreError> {
+    let Some(order) = engine.reads().load_order(order).await? else { return Ok(None) };
+    let head = letterhead(engine, &order.shipping_address.name);
+    let letter = letter(&head, &order);
+    Ok(letter.map(|letter| (order.email, letter)))
+}
+
+fn to_user<'a>(engine: &'a Engine, user: &'a User) -> Letterhead<'a> {
+    letterhead(engine, &user.first_name)
+}
+
+fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> Letterhead<'a> {
+    Letterhead { shop: &engine.settings.shop_name, url: &engine.settings.public_url, name }
+}

@@ -1,0 +1,159 @@
+//! What reviews must be like, and how their authors are shown. Pure.
+
+use crate::{error::Invalid, review::Review};
+
+const MAX_TITLE: usize = 120;
+const MAX_BODY: usize = 5000;
+
+/// A review to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewDraft {
+    /// Stars, 1 to 5.
+    pub rating: i64,
+    /// A headline, at most 120 characters.
+    pub title: String,
+    /// The text, at most 5000 characters.
+    pub body: String,
+}
+
+/// Changes to a review; what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReviewPatch {
+    /// Stars, 1 to 5.
+    pub rating: Option<i64>,
+    /// A headline.
+    pub title: Option<String>,
+    /// The text.
+    pub body: Option<String>,
+}
+
+/// A draft, trimmed, if it keeps all rules.
+pub(super) fn review(draft: &ReviewDraft) -> Result<ReviewDraft, Invalid> {
+    let draft =
+        ReviewDraft { rating: draft.rating, title: draft.title.trim().to_owned(), body: draft.body.trim().to_owned() };
+    let mut invalid = Invalid::default();
+    check_rating(&mut invalid, draft.rating);
+    check_title(&mut invalid, &draft.title);
+    check_body(&mut invalid, &draft.body);
+    invalid.into_result()?;
+    Ok(draft)
+}
+
+/// A review with a patch applied, if the patched fields keep all rules.
+pub(super) fn patched(review: &Review, patch: &ReviewPatch) -> Result<Review, Invalid> {
+    let mut after = review.clone();
+    let mut invalid = Invalid::default();
+    if let Some(rating) = patch.rating {
+        after.rating = rating;
+        check_rating(&mut invalid, rating);
+    }
+    if let Some(title) = &patch.title {
+        title.trim().clone_into(&mut after.title);
+        check_title(&mut invalid, &after.title);
+    }
+    if let Some(body) = &patch.body {
+        body.trim().clone_into(&mut after.body);
+        check_body(&mut invalid, &after.body);
+    }
+    invalid.into_result()?;
+    Ok(after)
+}
+
+/// How an author is shown: first name and the last name's initial, "Ada L.".
+pub(super) fn author(first_name: &str, last_name: &str) -> String {
+    let first = first_name.trim();
+    let initial = last_name.trim().chars().next().map(|initial| format!("{}.", initial.to_uppercase()));
+    match (first, initial) {
+        ("", _) => "Anonymous".to_owned(),
+        (first, None) => first.to_owned(),
+        (first, Some(initial)) => format!("{first} {initial}"),
+    }
+}
+
+fn check_rating(invalid: &mut Invalid, rating: i64) {
+    invalid.check((1..=5).contains(&rating), "/rating", "out_of_range", "must be between 1 and 5 stars");
+}
+
+fn check_title(invalid: &mut Invalid, title: &str) {
+    invalid.check_text(title, "/title", 1, MAX_TITLE);
+    let plain = !title.chars().any(char::is_control);
+    invalid.check(plain, "/title", "invalid_text", "must be one line without control characters");
+}
+
+fn check_body(invalid: &mut Invalid, body: &str) {
+    invalid.check_text(body, "/body", 1, MAX_BODY);
+    let plain = !body.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+    invalid.check(plain, "/body", "invalid_text", "must not contain control characters");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        id::{ProductId, ReviewId, UserId},
+        review::{ReviewStatus, entity::rating_change},
+    };
+
+    #[test]
+    fn authors_are_shown_by_first_name_and_initial() {
+        assert_eq!(author(" Ada ", "lovelace"), "Ada L.");
+        assert_eq!(author("Ada", " "), "Ada");
+        assert_eq!(author("", "Lovelace"), "Anonymous");
+        assert_eq!(author("Zoë", "ßen"), "Zoë SS.");
+    }
+
+    #[test]
+    fn each_rule_names_the_field_that_breaks_it() {
+        let broken = |rating, title: &str, body: &str| {
+            let draft = ReviewDraft { rating, title: title.to_owned(), body: body.to_owned() };
+            let errors = review(&draft).err().unwrap_or_default().errors;
+            errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
+        };
+        let one = |pointer: &str, code| vec![(pointer.to_owned(), code)];
+        assert_eq!(broken(5, "Nice", "Very\nnice"), []);
+        assert_eq!(broken(0, "Nice", "x"), one("/rating", "out_of_range"));
+        assert_eq!(broken(6, "Nice", "x"), one("/rating", "out_of_range"));
+        assert_eq!(broken(1, &"x".repeat(121), "x"), one("/title", "too_long"));
+        assert_eq!(broken(1, "a\nb", "x"), one("/title", "invalid_text"));
+        assert_eq!(broken(1, "x", &"x".repeat(5001)), one("/body", "too_long"));
+        assert_eq!(broken(1, "x", "\0x"), one("/body", "invalid_text"));
+        assert_eq!(broken(1, " ", ""), [one("/title", "required"), one("/body", "required")].concat());
+    }
+
+    fn written(rating: i64, status: ReviewStatus) -> Review {
+        Review {
+            id: ReviewId(uuid::Uuid::nil()),
+            product_id: ProductId(uuid::Uuid::nil()),
+            customer_id: UserId(uuid::Uuid::nil()),
+            rating,
+            title: "x".into(),
+            body: "x".into(),
+            author: "Ada L.".into(),
+            verified_purchase: false,
+            status,
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            version: 1,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_rating_is_the_sum_of_what_is_shown(states in prop::collection::vec(prop::option::of((1..=5i64, any::<bool>())), 1..20)) {
+            let (mut sum, mut count) = (0, 0);
+            let mut before: Option<Review> = None;
+            for state in states {
+                let status = |shown| if shown { ReviewStatus::Published } else { ReviewStatus::Hidden };
+                let after = state.map(|(rating, shown)| written(rating, status(shown)));
+                let delta = rating_change(before.as_ref(), after.as_ref());
+                (sum, count) = (sum + delta.sum, count + delta.count);
+                let shown = after.as_ref().filter(|review| review.status == ReviewStatus::Published);
+                prop_assert_eq!((sum, count), shown.map_or((0, 0), |review| (review.rating, 1)));
+                before = after;
+            }
+        }
+    }
+}
