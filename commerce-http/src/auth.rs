@@ -6,9 +6,7 @@ use commerce_core::account::{AccountError, Credentials};
 use poem_openapi::OpenApi;
 
 use crate::{
-    account::dto::{
-        EmailAddress, Login, LoginRequest, Logout, MailedToken, PasswordReset, Refresh, Register, User,
-    },
+    account::dto::{EmailAddress, Login, LoginRequest, Logout, MailedToken, PasswordReset, Refresh, Register, User},
     caller::{Caller, CartTokenHeader, Public, SignedIn},
     front::Shared,
     payload::{Created, Empty, Input, Optional, Reply},

@@ -89,9 +89,7 @@ pub mod staff {
         )+};
     }
 
-    staff!(
-        EditCatalog, EditStock, ViewOrders, ManageOrders, Refund, ModerateReviews, ViewAlerts, ViewUsers, EditUsers
-    );
+    staff!(EditCatalog, EditStock, ViewOrders, ManageOrders, Refund, ModerateReviews, ViewAlerts, ViewUsers, EditUsers);
 }
 
 /// Somebody who may call the operation.

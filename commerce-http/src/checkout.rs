@@ -22,7 +22,10 @@ use crate::{
     cart::dto::Totals,
     conditional::IdempotencyKey,
     front::{Shared, count_order},
-    order::{dto::{Order, ShippingMethod}, order},
+    order::{
+        dto::{Order, ShippingMethod},
+        order,
+    },
     payload::{Input, Optional, REPLAYED, Reply},
     problem::ApiError,
     spec::Tag,
@@ -153,7 +156,11 @@ impl CheckoutApi {
             }
             PlacementOutcome::Declined { code } => {
                 let error = declined(&placed, &code);
-                Err(if done.replayed { error.header(REPLAYED, "true".parse().map_err(|_| ApiError::internal())?) } else { error })
+                Err(if done.replayed {
+                    error.header(REPLAYED, "true".parse().map_err(|_| ApiError::internal())?)
+                } else {
+                    error
+                })
             }
         }
     }

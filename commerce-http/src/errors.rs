@@ -61,7 +61,8 @@ impl From<CommonError> for ApiError {
             }
             CommonError::Cursor(_) => Self::new(StatusCode::BAD_REQUEST, "invalid_cursor", error.to_string()),
             CommonError::VersionMismatch(version) => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", error.to_string()).with("version", version)
+                Self::new(StatusCode::PRECONDITION_FAILED, "version_mismatch", error.to_string())
+                    .with("version", version)
             }
             CommonError::Store(error) => error.into(),
         }

@@ -8,9 +8,10 @@ pub mod parts;
 use std::sync::Arc;
 
 use commerce_core::{
+    checkout::Placement,
     id::OrderId,
     order::{self as core, OrderError},
-    payment::{Placement, PlacementOutcome},
+    payment::PlacementOutcome,
 };
 use poem_openapi::{OpenApi, param::Path};
 use uuid::Uuid;

@@ -121,9 +121,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Node))),
-            Value::Object(members) => {
-                visitor.visit_map(MapDeserializer::new(members.iter().map(|(name, value)| (name.as_str(), Node(value)))))
-            }
+            Value::Object(members) => visitor
+                .visit_map(MapDeserializer::new(members.iter().map(|(name, value)| (name.as_str(), Node(value))))),
         }
     }
 

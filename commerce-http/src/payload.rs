@@ -261,8 +261,13 @@ impl<const STATUS: u16> IntoResponse for Empty<STATUS> {
 
 impl<const STATUS: u16> ApiResponse for Empty<STATUS> {
     fn meta() -> MetaResponses {
-        let response =
-            MetaResponse { description: "", status: Some(STATUS), status_range: None, content: vec![], headers: vec![] };
+        let response = MetaResponse {
+            description: "",
+            status: Some(STATUS),
+            status_range: None,
+            content: vec![],
+            headers: vec![],
+        };
         MetaResponses { responses: vec![response] }
     }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use commerce_core::{
     id::PaymentId,
-    payment::{WebhookFailure, gateway::{WebhookError, WebhookRequest}},
+    payment::{
+        WebhookFailure,
+        gateway::{WebhookError, WebhookRequest},
+    },
 };
 use poem::{Request, http::StatusCode};
 use poem_openapi::{
@@ -21,7 +24,11 @@ use crate::{
         staff::{ManageOrders, ViewOrders},
     },
     front::Shared,
-    order::{dto::Order, order, parts::{OrderPayment, PaymentStatus}},
+    order::{
+        dto::Order,
+        order,
+        parts::{OrderPayment, PaymentStatus},
+    },
     payload::{Empty, Input, Raw, Reply},
     problem::ApiError,
     spec::Tag,

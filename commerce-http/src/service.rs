@@ -211,8 +211,7 @@ fn add_health(routes: Route, shared: &Arc<Shared>, metrics: Option<RenderMetrics
             }
         })
     };
-    let routes =
-        routes.at("/health/live", get("/health/live", live)).at("/health/ready", get("/health/ready", ready));
+    let routes = routes.at("/health/live", get("/health/live", live)).at("/health/ready", get("/health/ready", ready));
     match metrics {
         None => routes,
         Some(render) => {

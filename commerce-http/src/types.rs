@@ -10,8 +10,8 @@ use commerce_core::{
 };
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{
-    Object,
     __private::UrlQuery,
+    Object,
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{Example, MaybeUndefined, ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
 };
@@ -319,7 +319,10 @@ mod tests {
     fn money_is_of_the_shop() {
         let read = |amount: &str, currency: &str| {
             let money = Money { amount: amount.into(), currency: currency.into() };
-            money.read(Currency::EUR, "/price").map(|m| m.minor).map_err(|e| (e.errors[0].pointer.clone(), e.errors[0].code))
+            money
+                .read(Currency::EUR, "/price")
+                .map(|m| m.minor)
+                .map_err(|e| (e.errors[0].pointer.clone(), e.errors[0].code))
         };
         assert_eq!(read("19.90", "EUR"), Ok(1990));
         assert_eq!(read("19.9", "EUR"), Err(("/price/amount".into(), "invalid_amount")));
@@ -329,7 +332,8 @@ mod tests {
 
     #[test]
     fn amounts_in_queries_may_be_short() {
-        let read = |text| read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.status);
+        let read =
+            |text| read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.status);
         assert_eq!((read("10"), read("10.5"), read("10.55")), (Ok(1000), Ok(1050), Ok(1055)));
         for bad in ["", "x", "10.555", "1e3"] {
             assert_eq!(read(bad).unwrap_err(), 400, "{bad}");

@@ -148,12 +148,12 @@ impl Example for AddressPatch {
         Self {
             name: Some(name),
             line1: Some(line1),
-            line2: line2.into(),
+            line2: Some(line2).into(),
             city: Some(city),
-            region: region.into(),
+            region: Some(region).into(),
             postal_code: Some(postal_code),
             country: Some(country),
-            phone: phone.into(),
+            phone: Some(phone).into(),
         }
     }
 }

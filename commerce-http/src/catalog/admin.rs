@@ -154,9 +154,7 @@ impl AdminCatalogApi {
         let draft = body.read_for(|body| body.read(self.currency(), ""), self.existing_product(&caller, id)).await?;
         let done = self.catalog().add_variant(&caller.once(&idempotency_key, body.bytes()), id, draft).await?;
         let added = done.value.variant_id;
-        Ok(variant(done.value.detail, added)?
-            .replayed(done.replayed)
-            .location(&format!("/v1/admin/variants/{added}")))
+        Ok(variant(done.value.detail, added)?.replayed(done.replayed).location(&format!("/v1/admin/variants/{added}")))
     }
 
     /// Change a variant

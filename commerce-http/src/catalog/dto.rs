@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use commerce_core::{
-    Currency,
-    catalog as core,
-    error::Invalid,
-    id::CategoryId,
-};
+use commerce_core::{Currency, catalog as core, error::Invalid, id::CategoryId};
 use poem_openapi::{Enum, Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -238,7 +233,11 @@ impl Example for Product {
             title: "Enamel mug".to_owned(),
             description: "Holds 300 ml, survives a fall.".to_owned(),
             status: ProductStatus::Active,
-            categories: vec![CategoryRef { id: sample::CATEGORY, slug: "kitchen".to_owned(), name: "Kitchen".to_owned() }],
+            categories: vec![CategoryRef {
+                id: sample::CATEGORY,
+                slug: "kitchen".to_owned(),
+                name: "Kitchen".to_owned(),
+            }],
             attributes: text_map(&[("material", "steel")]),
             images: vec![Image::example()],
             price_range: PriceRange { min: eur("17.90"), max: eur("19.90") },

@@ -36,8 +36,7 @@ impl Page {
     /// The page, or 304 if the client has it.
     pub fn response(&self, request: &HeaderMap) -> Response {
         let mut response = Response::default();
-        let known =
-            self.headers.get(header::ETAG).is_some_and(|etag| conditional::not_modified(request, etag));
+        let known = self.headers.get(header::ETAG).is_some_and(|etag| conditional::not_modified(request, etag));
         response.headers_mut().clone_from(&self.headers);
         if known {
             response.set_status(StatusCode::NOT_MODIFIED);

@@ -100,7 +100,8 @@ pub async fn compress(mut response: Response, encoding: Encoding) -> Response {
 
 /// Bytes differ by encoding, so a strong entity tag would lie (RFC 9110 §8.8.1).
 fn weaken(headers: &mut HeaderMap) {
-    let weak = headers.get(header::ETAG).and_then(|tag| HeaderValue::from_str(&format!("W/{}", tag.to_str().ok()?)).ok());
+    let weak =
+        headers.get(header::ETAG).and_then(|tag| HeaderValue::from_str(&format!("W/{}", tag.to_str().ok()?)).ok());
     if let Some(weak) = weak {
         headers.insert(header::ETAG, weak);
     }
@@ -127,7 +128,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_large_is_compressed() {
-        let json = |text: &str| Response::builder().content_type("application/json").header("etag", "\"1-a\"").body(text.to_owned());
+        let json = |text: &str| {
+            Response::builder().content_type("application/json").header("etag", "\"1-a\"").body(text.to_owned())
+        };
         let small = compress(json("{}"), Encoding::Gzip).await;
         assert_eq!((small.header("content-encoding"), small.header("vary")), (None, Some("Accept-Encoding")));
 

@@ -34,8 +34,7 @@ impl RouteMetrics {
         }
         // An unknown method could be anything; it must not grow the list without end.
         let name = if is_known(method) { method.as_str() } else { "OTHER" }.to_owned();
-        let labels =
-            [("route", self.route.clone()), ("method", name), ("status", status.as_u16().to_string())];
+        let labels = [("route", self.route.clone()), ("method", name), ("status", status.as_u16().to_string())];
         let counter = counter!("http_requests_total", &labels);
         counter.increment(1);
         if is_known(method) {

@@ -8,8 +8,8 @@ mod compress;
 mod cors;
 mod headers;
 mod limit;
-mod metrics;
 mod methods;
+mod metrics;
 
 use std::{
     net::IpAddr,
@@ -24,13 +24,13 @@ use poem::{
 };
 use tracing::Instrument;
 
+use self::{cache::PageCache, compress::Encoding};
 pub use self::{
     cors::Cors,
     limit::Limits,
     methods::Methods,
     metrics::{RouteMetrics, count_conflict, count_order},
 };
-use self::{cache::PageCache, compress::Encoding};
 use crate::{caller, conditional, problem::ApiError};
 
 /// What all operations share.
@@ -53,8 +53,7 @@ impl Visit {
         let given = request.header("x-request-id").filter(|id| {
             (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b))
         });
-        let request_id =
-            given.map_or_else(|| shared.commerce.ids().uuid().as_simple().to_string(), ToOwned::to_owned);
+        let request_id = given.map_or_else(|| shared.commerce.ids().uuid().as_simple().to_string(), ToOwned::to_owned);
         Self {
             shared: shared.clone(),
             request_id,
@@ -144,10 +143,7 @@ impl Front {
                 return response;
             }
         }
-        response
-            .headers_mut()
-            .entry(header::CACHE_CONTROL)
-            .or_insert(HeaderValue::from_static("no-store"));
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         compress::compress(response, encoding).await
     }
 }

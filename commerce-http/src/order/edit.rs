@@ -1,11 +1,6 @@
 //! What customers and staff send about orders.
 
-use commerce_core::{
-    Currency,
-    error::Invalid,
-    order as core,
-    payment::RefundInput,
-};
+use commerce_core::{Currency, error::Invalid, order as core, payment::RefundInput};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 

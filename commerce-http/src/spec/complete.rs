@@ -47,9 +47,9 @@ fn complete_operation(path: &str, operation: &mut Value) {
     let mut note = |status: u16, codes: &[&str]| {
         errors.entry(status).or_default().extend(codes.iter().map(|code| (*code).to_owned()));
     };
-    let needs_login = operation["security"]
-        .as_array()
-        .is_some_and(|ways| !ways.is_empty() && ways.iter().all(|way| way.as_object().is_some_and(|way| !way.is_empty())));
+    let needs_login = operation["security"].as_array().is_some_and(|ways| {
+        !ways.is_empty() && ways.iter().all(|way| way.as_object().is_some_and(|way| !way.is_empty()))
+    });
     if needs_login {
         note(401, &["unauthenticated", "invalid_token"]);
     }
@@ -66,7 +66,8 @@ fn complete_operation(path: &str, operation: &mut Value) {
     }
     if answers_a_page(operation) {
         note(400, &["invalid_cursor", "invalid_parameter"]);
-        let parameters = ["limit", "cursor", "count"].map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
+        let parameters =
+            ["limit", "cursor", "count"].map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
         match operation["parameters"].as_array_mut() {
             Some(existing) => existing.extend(parameters),
             None => operation["parameters"] = parameters.into_iter().collect(),
@@ -168,9 +169,12 @@ fn problem_answer(description: &str) -> Value {
 /// The names of the schemas that requests are made of.
 fn request_schemas(document: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for operation in document["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| {
-        item.as_object().into_iter().flatten().map(|(_, operation)| operation)
-    }) {
+    for operation in document["paths"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, item)| item.as_object().into_iter().flatten().map(|(_, operation)| operation))
+    {
         collect(&operation["requestBody"], document, &mut names);
     }
     names
@@ -276,9 +280,7 @@ fn problem_schema() -> Value {
 }
 
 fn paging_parameters() -> Value {
-    let query = |name: &str, description: &str, schema: Value| {
-        json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
-    };
+    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema });
     json!({
         "limit": query(
             "limit", "At most so many items.", json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 })
