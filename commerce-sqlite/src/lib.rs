@@ -1,1 +1,71 @@
-//! Under construction.
+//! A shop in one SQLite file: every storage trait of [`commerce_core`] on SQLite.
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use commerce_core::{call::ActorRef, cart::*, clock::*, id::*, store::*};
+//! use commerce_sqlite::SqliteStore;
+//!
+//! let store = SqliteStore::open("sqlite::memory:").await?;
+//! let (ids, now) = (UuidV7, SystemClock.now());
+//! let owner = CartOwner::User(UserId(ids.uuid()));
+//! let mut cart = Cart {
+//!     id: CartId(ids.uuid()),
+//!     owner: owner.clone(),
+//!     status: CartStatus::Open,
+//!     lines: vec![],
+//!     created_at: now,
+//!     updated_at: now,
+//!     version: 0,
+//! };
+//! let mut set = ChangeSet::new(&ids, now, ActorRef::System);
+//! set.hold(Claim::open_cart(&owner), cart.id).insert(&mut cart);
+//! store.commit(&set).await?;
+//! assert_eq!(store.load_open_cart(&owner).await?, Some(cart));
+//! # Ok(()) }
+//! ```
+//!
+//! # Map
+//!
+//! | module | holds |
+//! |---|---|
+//! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
+//! | `open` | connection settings, [`migrate`] |
+//! | `writer` | the one writer: groups what waits under one `COMMIT` |
+//! | `compile`, `script` | a change-set becomes one string of statements; [`apply`] |
+//! | `judge` | which guard failed |
+//! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
+//! | `codec`, `list`, `sql`, `children` | rows to entities, keyset pages, statements with binds, rows below a head |
+//!
+//! # How it writes
+//!
+//! SQLite has one writer at a time, so there is one: a task with the only writing connection. It takes all that waits, opens
+//! one transaction, runs each change-set in a savepoint of its own and ends with one `COMMIT`: one fsync for all. A set is one
+//! string of statements, since handing a statement to the driver's thread costs as much as running it; which guards held is seen
+//! by the rows each statement touched. Only if one didn't is the savepoint rolled back and the reason looked up.
+//!
+//! # In your own transaction
+//!
+//! Your tables may live in the same file. [`SqliteStore::write`] runs your closure on the writing connection, and [`apply`]
+//! applies a change-set inside it, so that both become true together or not at all.
+
+mod account;
+mod cart;
+mod catalog;
+mod children;
+mod codec;
+mod compile;
+mod error;
+mod inventory;
+mod judge;
+mod list;
+mod open;
+mod order;
+mod outbox;
+mod payment;
+mod review;
+mod script;
+mod sql;
+mod store;
+mod writer;
+
+pub use self::{open::migrate, script::apply, store::SqliteStore, writer::WriteError};

@@ -1,0 +1,80 @@
+//! Carts and their lines.
+
+use async_trait::async_trait;
+use commerce_core::{
+    cart::{Cart, CartLine, CartOwner, CartStatus, CartStore},
+    clock::Timestamp,
+    id::CartId,
+    store::{Save, StoreError},
+};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::{
+    SqliteStore,
+    children::children,
+    codec::{self, shadow},
+    compile::head,
+    script::Script,
+    sql::Sql,
+};
+
+#[derive(Deserialize)]
+#[serde(remote = "Cart")]
+struct CartRow {
+    id: CartId,
+    #[serde(deserialize_with = "owner")]
+    owner: CartOwner,
+    status: CartStatus,
+    lines: Vec<CartLine>,
+    #[serde(deserialize_with = "codec::time")]
+    created_at: Timestamp,
+    #[serde(deserialize_with = "codec::time")]
+    updated_at: Timestamp,
+    version: i64,
+}
+shadow!(Cart, CartRow);
+
+fn owner<'de, D: Deserializer<'de>>(from: D) -> Result<CartOwner, D::Error> {
+    CartOwner::from_key(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not a cart's owner"))
+}
+
+const CART: &str = "json_array(hex(c.id), c.owner, c.status, \
+    (SELECT json_group_array(json_array(position, hex(variant_id), quantity) ORDER BY position, variant_id) \
+     FROM commerce_cart_line WHERE cart_id = c.id), \
+    c.created_at, c.updated_at, c.version)";
+
+pub(crate) fn save_cart(script: &mut Script, save: &Save<Cart>) {
+    head(script, save, &["owner", "status", "created_at", "updated_at"], |script, cart| {
+        script.bind(cart.owner.key()).bind(cart.status.as_str());
+        script.bind(cart.created_at.as_micros()).bind(cart.updated_at.as_micros());
+    });
+    let id = save.after().id.0;
+    let lines = save.children(|cart| &cart.lines);
+    let columns = ["cart_id", "variant_id", "position", "quantity"];
+    children(script, "commerce_cart_line", &columns, &lines.put, |script, line| {
+        script.bind(id).bind(line.variant_id.0).bind(line.position).bind(i64::from(line.quantity));
+    });
+    if !lines.gone.is_empty() {
+        script.statement("DELETE FROM commerce_cart_line WHERE cart_id = ? AND variant_id IN (").bind(id);
+        script.marks(lines.gone.len()).push(")");
+        for variant in lines.gone {
+            script.bind(variant.0);
+        }
+    }
+}
+
+#[async_trait]
+impl CartStore for SqliteStore {
+    async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(CART).push(" FROM commerce_cart c WHERE c.id = ?").bind(id.0);
+        self.entity(sql).await
+    }
+
+    async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(CART).push(" FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner");
+        sql.push(" WHERE k.kind = 'open_cart' AND k.key = ?").bind(owner.key());
+        self.entity(sql).await
+    }
+}

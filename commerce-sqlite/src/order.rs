@@ -1,0 +1,407 @@
+//! Orders with their lines, payments, refunds, parcels and returns.
+
+use async_trait::async_trait;
+use commerce_core::{
+    account::PostalAddress,
+    clock::Timestamp,
+    id::{CartId, FulfilmentId, OrderId, ProductId, ReturnId, UserId},
+    order::{
+        Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderChild, OrderLine, OrderPayment, OrderQuery,
+        OrderReturn, OrderStatus, OrderStore, Return, ReturnStatus, ShippingMethod,
+    },
+    page::{Listed, Slice, SortKey},
+    payment::{LineQuantity, Payment, PaymentStatus, Refund},
+    pricing::Totals,
+    store::{Save, StoreError, Was},
+};
+use serde::Deserialize;
+
+use crate::{
+    SqliteStore,
+    children::{children, remove},
+    codec::{self, Row, Shadowed, json, shadow},
+    compile::head,
+    list::{Keyset, Rows, listed},
+    payment::{PAYMENT, REFUND, save_payments, save_refunds},
+    script::Script,
+    sql::Sql,
+};
+
+#[derive(Deserialize)]
+#[serde(remote = "Order")]
+struct OrderRow {
+    id: OrderId,
+    number: String,
+    customer_id: Option<UserId>,
+    email: String,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    fulfilment_status: FulfilmentState,
+    lines: Vec<OrderLine>,
+    totals: Totals,
+    shipping_address: PostalAddress,
+    billing_address: PostalAddress,
+    shipping_method: ShippingMethod,
+    #[serde(deserialize_with = "codec::rows")]
+    payments: Vec<Payment>,
+    #[serde(deserialize_with = "codec::rows")]
+    refunds: Vec<Refund>,
+    #[serde(deserialize_with = "codec::rows")]
+    fulfilments: Vec<Fulfilment>,
+    #[serde(deserialize_with = "codec::rows")]
+    returns: Vec<Return>,
+    cart_id: Option<CartId>,
+    #[serde(deserialize_with = "codec::maybe_hash")]
+    idempotency_key: Option<[u8; 32]>,
+    cancel_reason: Option<String>,
+    #[serde(deserialize_with = "codec::flag")]
+    declined: bool,
+    #[serde(deserialize_with = "codec::time")]
+    placed_at: Timestamp,
+    #[serde(deserialize_with = "codec::time")]
+    updated_at: Timestamp,
+    version: i64,
+}
+shadow!(Order, OrderRow);
+
+#[derive(Deserialize)]
+#[serde(remote = "Fulfilment")]
+struct FulfilmentRow {
+    id: FulfilmentId,
+    status: FulfilmentStatus,
+    carrier: String,
+    tracking_number: String,
+    tracking_url: Option<String>,
+    items: Vec<LineQuantity>,
+    #[serde(deserialize_with = "codec::time")]
+    created_at: Timestamp,
+    #[serde(deserialize_with = "codec::maybe_time")]
+    shipped_at: Option<Timestamp>,
+    #[serde(deserialize_with = "codec::maybe_time")]
+    delivered_at: Option<Timestamp>,
+}
+shadow!(Fulfilment, FulfilmentRow);
+
+#[derive(Deserialize)]
+#[serde(remote = "Return")]
+struct ReturnRow {
+    id: ReturnId,
+    status: ReturnStatus,
+    items: Vec<LineQuantity>,
+    reason: String,
+    #[serde(deserialize_with = "codec::time")]
+    created_at: Timestamp,
+    #[serde(deserialize_with = "codec::time")]
+    updated_at: Timestamp,
+}
+shadow!(Return, ReturnRow);
+
+const RETURN: &str = "json_array(hex(r.id), r.status, json(r.items), r.reason, r.created_at, r.updated_at)";
+
+/// An order `o` with all its children: one row, one snapshot.
+fn order() -> String {
+    format!(
+        "json_array(hex(o.id), o.number, iif(o.customer_id IS NULL, NULL, hex(o.customer_id)), o.email, o.status, \
+         o.payment_status, o.fulfilment_status, \
+         (SELECT json_group_array(json_array(l.position, hex(l.variant_id), hex(l.product_id), l.sku, l.title, l.quantity, \
+            json_array(l.unit_price, o.currency), json_array(l.total, o.currency), json_array(l.charged, o.currency), \
+            json_array(l.tax, o.currency), l.fulfilled, l.cancelled, l.refunded, l.returned) ORDER BY l.position, l.variant_id) \
+          FROM commerce_order_line l WHERE l.order_id = o.id), \
+         json_array(json_array(o.subtotal, o.currency), json_array(o.discount, o.currency), \
+            json_array(o.shipping, o.currency), json_array(o.tax, o.currency), json_array(o.grand_total, o.currency)), \
+         json(o.shipping_address), json(o.billing_address), json(o.shipping_method), \
+         (SELECT json_group_array({PAYMENT} ORDER BY p.created_at, p.id) FROM commerce_payment p WHERE p.order_id = o.id), \
+         (SELECT json_group_array({REFUND} ORDER BY r.created_at, r.id) FROM commerce_refund r WHERE r.order_id = o.id), \
+         (SELECT json_group_array(json_array(hex(f.id), f.status, f.carrier, f.tracking_number, f.tracking_url, \
+            json(f.items), f.created_at, f.shipped_at, f.delivered_at) ORDER BY f.created_at, f.id) \
+          FROM commerce_fulfilment f WHERE f.order_id = o.id), \
+         (SELECT json_group_array({RETURN} ORDER BY r.created_at, r.id) FROM commerce_return r WHERE r.order_id = o.id), \
+         iif(o.cart_id IS NULL, NULL, hex(o.cart_id)), iif(o.idempotency_key IS NULL, NULL, hex(o.idempotency_key)), \
+         o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
+    )
+}
+
+pub(crate) fn save_order(script: &mut Script, save: &Save<Order>) {
+    save_head(script, save);
+    save_lines(script, save);
+    save_payments(script, save);
+    save_refunds(script, save);
+    save_fulfilments(script, save);
+    save_returns(script, save);
+}
+
+/// What moves in an order's life.
+const STATE: [&str; 8] = [
+    "status",
+    "payment_status",
+    "fulfilment_status",
+    "cart_id",
+    "idempotency_key",
+    "cancel_reason",
+    "declined",
+    "updated_at",
+];
+/// What hardly ever does after it was placed, and what indexes are made of.
+const TERMS: [&str; 13] = [
+    "customer_id",
+    "number",
+    "email",
+    "placed_at",
+    "currency",
+    "subtotal",
+    "discount",
+    "shipping",
+    "tax",
+    "grand_total",
+    "shipping_address",
+    "billing_address",
+    "shipping_method",
+];
+
+fn save_head(script: &mut Script, save: &Save<Order>) {
+    if save.was() == Was::Absent {
+        let columns = [&STATE[..], &TERMS].concat();
+        head(script, save, &columns, |script, order| {
+            bind_state(script, order);
+            bind_terms(script, order);
+        });
+        return;
+    }
+    head(script, save, &STATE, bind_state);
+    let after = save.after();
+    if save.before().is_some_and(|before| !same_terms(before, after)) {
+        script.statement("UPDATE commerce_order SET ");
+        for (n, column) in TERMS.iter().enumerate() {
+            script.push(if n == 0 { "" } else { ", " }).push(column).push(" = ?");
+        }
+        bind_terms(script, after);
+        script.push(" WHERE id = ?").bind(after.id.0);
+    }
+}
+
+fn bind_state(script: &mut Script, order: &Order) {
+    script.bind(order.status.as_str()).bind(order.payment_status.as_str()).bind(order.fulfilment_status.as_str());
+    script.bind(order.cart_id.map(|id| id.0)).bind(order.idempotency_key.map(|key| key.to_vec()));
+    script.bind(order.cancel_reason.clone()).bind(order.declined).bind(order.updated_at.as_micros());
+}
+
+fn bind_terms(script: &mut Script, order: &Order) {
+    let totals = &order.totals;
+    script
+        .bind(order.customer_id.map(|id| id.0))
+        .bind(order.number.clone())
+        .bind(order.email.clone())
+        .bind(order.placed_at.as_micros());
+    script.bind(order.currency().code());
+    for amount in [totals.subtotal, totals.discount, totals.shipping, totals.tax, totals.grand_total] {
+        script.bind(amount.minor);
+    }
+    script.bind(json(&order.shipping_address)).bind(json(&order.billing_address)).bind(json(&order.shipping_method));
+}
+
+fn same_terms(a: &Order, b: &Order) -> bool {
+    (a.customer_id, &a.number, &a.email, a.placed_at) == (b.customer_id, &b.number, &b.email, b.placed_at)
+        && a.totals == b.totals
+        && (&a.shipping_address, &a.billing_address) == (&b.shipping_address, &b.billing_address)
+        && a.shipping_method == b.shipping_method
+}
+
+fn save_lines(script: &mut Script, save: &Save<Order>) {
+    const COLUMNS: [&str; 15] = [
+        "order_id",
+        "variant_id",
+        "product_id",
+        "position",
+        "sku",
+        "title",
+        "quantity",
+        "unit_price",
+        "total",
+        "charged",
+        "tax",
+        "fulfilled",
+        "cancelled",
+        "refunded",
+        "returned",
+    ];
+    let id = save.after().id.0;
+    let lines = save.children(|order| &order.lines);
+    children(script, "commerce_order_line", &COLUMNS, &lines.put, |script, line| {
+        script.bind(id).bind(line.variant_id.0).bind(line.product_id.0).bind(line.position);
+        script.bind(line.sku.clone()).bind(line.title.clone()).bind(i64::from(line.quantity));
+        for amount in [line.unit_price, line.total, line.charged, line.tax] {
+            script.bind(amount.minor);
+        }
+        for units in [line.fulfilled, line.cancelled, line.refunded, line.returned] {
+            script.bind(i64::from(units));
+        }
+    });
+    if !lines.gone.is_empty() {
+        script.statement("DELETE FROM commerce_order_line WHERE order_id = ? AND variant_id IN (").bind(id);
+        script.marks(lines.gone.len()).push(")");
+        for variant in lines.gone {
+            script.bind(variant.0);
+        }
+    }
+}
+
+fn save_fulfilments(script: &mut Script, save: &Save<Order>) {
+    const COLUMNS: [&str; 10] = [
+        "id",
+        "order_id",
+        "status",
+        "carrier",
+        "tracking_number",
+        "tracking_url",
+        "items",
+        "created_at",
+        "shipped_at",
+        "delivered_at",
+    ];
+    let id = save.after().id.0;
+    let parcels = save.children(|order| &order.fulfilments);
+    children(script, "commerce_fulfilment", &COLUMNS, &parcels.put, |script, parcel| {
+        script.bind(parcel.id.0).bind(id).bind(parcel.status.as_str()).bind(parcel.carrier.clone());
+        script.bind(parcel.tracking_number.clone()).bind(parcel.tracking_url.clone()).bind(json(&parcel.items));
+        script.bind(parcel.created_at.as_micros()).bind(parcel.shipped_at.map(Timestamp::as_micros));
+        script.bind(parcel.delivered_at.map(Timestamp::as_micros));
+    });
+    remove(script, "commerce_fulfilment", parcels.gone.into_iter().map(|id| id.0));
+}
+
+fn save_returns(script: &mut Script, save: &Save<Order>) {
+    let id = save.after().id.0;
+    let returns = save.children(|order| &order.returns);
+    let columns = ["id", "order_id", "status", "items", "reason", "created_at", "updated_at"];
+    children(script, "commerce_return", &columns, &returns.put, |script, item| {
+        script.bind(item.id.0).bind(id).bind(item.status.as_str()).bind(json(&item.items)).bind(item.reason.clone());
+        script.bind(item.created_at.as_micros()).bind(item.updated_at.as_micros());
+    });
+    remove(script, "commerce_return", returns.gone.into_iter().map(|id| id.0));
+}
+
+struct PaymentOfOrder(OrderPayment);
+
+impl Shadowed for PaymentOfOrder {
+    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (order_id, order_number, Row(payment)) = Deserialize::deserialize(from)?;
+        Ok(Self(OrderPayment { order_id, order_number, payment }))
+    }
+}
+
+struct ReturnOfOrder(OrderReturn);
+
+impl Shadowed for ReturnOfOrder {
+    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (order_id, order_number, Row(r#return)) = Deserialize::deserialize(from)?;
+        Ok(Self(OrderReturn { order_id, order_number, r#return }))
+    }
+}
+
+#[async_trait]
+impl OrderStore for SqliteStore {
+    async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&order()).push(" FROM commerce_order o WHERE o.id = ?").bind(id.0);
+        self.entity(sql).await
+    }
+
+    async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError> {
+        let (table, id) = match child {
+            OrderChild::Payment(id) => ("commerce_payment", id.0),
+            OrderChild::Refund(id) => ("commerce_refund", id.0),
+            OrderChild::Fulfilment(id) => ("commerce_fulfilment", id.0),
+            OrderChild::Return(id) => ("commerce_return", id.0),
+        };
+        let mut sql = Sql::new("SELECT json_quote(hex(order_id)) FROM ");
+        sql.push(table).push(" WHERE id = ?").bind(id);
+        self.optional(sql).await
+    }
+
+    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
+        let filter = |sql: &mut Sql| order_filter(sql, query);
+        let rows = self.page::<Order>(&order(), filter, &Keyset::falling("o.placed_at", "o.id"), slice).await?;
+        Ok(listed(rows, slice, |order| (SortKey::Int(order.placed_at.as_micros()), order.id.0)))
+    }
+
+    async fn list_payments(
+        &self,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderPayment>, StoreError> {
+        let filter = |sql: &mut Sql| {
+            sql.push(" FROM commerce_payment p JOIN commerce_order o ON o.id = p.order_id WHERE true");
+            if let Some(status) = status {
+                sql.push(" AND p.status = ?").bind(status.as_str());
+            }
+        };
+        let row = format!("json_array(hex(o.id), o.number, {PAYMENT})");
+        let rows = self.page::<PaymentOfOrder>(&row, filter, &Keyset::falling("p.created_at", "p.id"), slice).await?;
+        let rows = Rows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
+        Ok(listed(rows, slice, |row| (SortKey::Int(row.payment.created_at.as_micros()), row.payment.id.0)))
+    }
+
+    async fn list_returns(
+        &self,
+        status: Option<ReturnStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderReturn>, StoreError> {
+        let filter = |sql: &mut Sql| {
+            sql.push(" FROM commerce_return r JOIN commerce_order o ON o.id = r.order_id WHERE true");
+            if let Some(status) = status {
+                sql.push(" AND r.status = ?").bind(status.as_str());
+            }
+        };
+        let row = format!("json_array(hex(o.id), o.number, {RETURN})");
+        let rows = self.page::<ReturnOfOrder>(&row, filter, &Keyset::falling("r.created_at", "r.id"), slice).await?;
+        let rows = Rows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
+        Ok(listed(rows, slice, |row| (SortKey::Int(row.r#return.created_at.as_micros()), row.r#return.id.0)))
+    }
+
+    async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {
+        let mut sql = Sql::new("SELECT EXISTS (SELECT 1 FROM commerce_order_line WHERE product_id = ?)");
+        sql.bind(product.0);
+        Ok(self.number(sql).await? != 0)
+    }
+
+    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+        // A customer has fewer orders than a product has buyers.
+        let mut sql = Sql::new(
+            "SELECT EXISTS (SELECT 1 FROM commerce_order o CROSS JOIN commerce_order_line l ON l.order_id = o.id \
+             WHERE o.customer_id = ? AND o.status IN ('confirmed', 'completed') AND l.product_id = ?)",
+        );
+        sql.bind(customer.0).bind(product.0);
+        Ok(self.number(sql).await? != 0)
+    }
+}
+
+fn order_filter(sql: &mut Sql, query: &OrderQuery) {
+    sql.push(" FROM commerce_order o WHERE true");
+    if let Some(customer) = query.customer {
+        sql.push(" AND o.customer_id = ?").bind(customer.0);
+    }
+    if query.hide_declined {
+        sql.push(" AND NOT o.declined");
+    }
+    if let Some(status) = query.status {
+        sql.push(" AND o.status = ?").bind(status.as_str());
+    }
+    if let Some(status) = query.payment_status {
+        sql.push(" AND o.payment_status = ?").bind(status.as_str());
+    }
+    if let Some(status) = query.fulfilment_status {
+        sql.push(" AND o.fulfilment_status = ?").bind(status.as_str());
+    }
+    if let Some(email) = &query.email {
+        sql.push(" AND o.email = ?").bind(email.clone());
+    }
+    if let Some(number) = &query.number {
+        sql.push(" AND o.number = ?").bind(number.clone());
+    }
+    if let Some(at) = query.placed_after {
+        sql.push(" AND o.placed_at >= ?").bind(at.as_micros());
+    }
+    if let Some(at) = query.placed_before {
+        sql.push(" AND o.placed_at < ?").bind(at.as_micros());
+    }
+}

@@ -1,0 +1,280 @@
+//! Commit ids, idempotency keys, claims, events and tasks.
+
+use async_trait::async_trait;
+use commerce_core::{
+    call::ActorRef,
+    clock::Timestamp,
+    event::{DomainEvent, Drift, EventRecord, EventStore, LeasedTask, Task},
+    id::{EventId, TaskId},
+    page::{Listed, Slice, SortKey},
+    store::{ChangeSet, Claim, IdempotencyRecord, KeyWrite, Root, StoreError, Take, TaskWrite},
+};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    SqliteStore,
+    codec::{self, Row, json, shadow},
+    list::{Keyset, listed},
+    script::Script,
+    sql::Sql,
+};
+
+pub(crate) fn commit_id(script: &mut Script, set: &ChangeSet) {
+    script.guarded(1, "INSERT INTO commerce_commit (id, at) VALUES (?, ?) ON CONFLICT DO NOTHING");
+    script.bind(set.id().0).bind(set.at().as_micros());
+}
+
+pub(crate) fn keys(script: &mut Script, set: &ChangeSet) {
+    for write in set.keys() {
+        match write {
+            KeyWrite::Claim(record) => {
+                script.guards.keys.push(record.key);
+                script.guarded(
+                    1,
+                    "INSERT INTO commerce_key (key, fingerprint, subject, output, at) VALUES (?, ?, ?, ?, ?) \
+                     ON CONFLICT DO NOTHING",
+                );
+                script.bind(record.key.to_vec()).bind(record.fingerprint.to_vec()).bind(record.subject);
+                script.bind(record.output.as_ref().map(json)).bind(record.at.as_micros());
+            }
+            KeyWrite::Answer { key, output } => {
+                script.statement("UPDATE commerce_key SET output = ? WHERE key = ?");
+                script.bind(json(output)).bind(key.to_vec());
+            }
+        }
+    }
+}
+
+pub(crate) fn claims(script: &mut Script, set: &ChangeSet) {
+    for (claim, take) in set.claims() {
+        if let Take::Free(owner) = take {
+            script.statement("DELETE FROM commerce_claim WHERE kind = ? AND key = ? AND owner = ?");
+            script.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
+        }
+    }
+    let holds: Vec<_> = set
+        .claims()
+        .filter_map(|(claim, take)| match take {
+            Take::Hold(owner) => Some((claim, owner)),
+            Take::Free(_) => None,
+        })
+        .collect();
+    if holds.is_empty() {
+        return;
+    }
+    script.guarded(holds.len(), "INSERT INTO commerce_claim (kind, key, owner) VALUES ");
+    script.rows(holds.len(), 3).push(" ON CONFLICT DO NOTHING");
+    for (claim, owner) in holds {
+        script.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
+        script.guards.holds.push(claim.clone());
+    }
+}
+
+pub(crate) fn events(script: &mut Script, set: &ChangeSet) {
+    let events = set.events();
+    if events.is_empty() {
+        return;
+    }
+    script.statement("INSERT INTO commerce_event (root_id, root_kind, version, n, id, at, actor, event) VALUES ");
+    script.rows(events.len(), 8);
+    for record in events {
+        script.bind(record.root.id()).bind(record.root.kind()).bind(record.version).bind(i64::from(record.n));
+        script.bind(record.id.0).bind(record.at.as_micros()).bind(json(&record.by)).bind(json(&record.event));
+    }
+}
+
+pub(crate) fn tasks(script: &mut Script, set: &ChangeSet) {
+    let added = || {
+        set.tasks().iter().filter_map(|write| match write {
+            TaskWrite::Add { id, due, task } => Some((id, due, task)),
+            TaskWrite::Done(_) | TaskWrite::Failed { .. } => None,
+        })
+    };
+    let count = added().count();
+    if count > 0 {
+        script.statement("INSERT INTO commerce_task (id, due, kind, task) VALUES ").rows(count, 4);
+        for (id, due, task) in added() {
+            script.bind(id.0).bind(due.as_micros()).bind(task.kind()).bind(json(task));
+        }
+    }
+    for write in set.tasks() {
+        match write {
+            TaskWrite::Add { .. } => {}
+            TaskWrite::Done(id) => {
+                script.statement("DELETE FROM commerce_task WHERE id = ?").bind(id.0);
+            }
+            TaskWrite::Failed { id, due: Some(due), error } => {
+                script.statement(
+                    "UPDATE commerce_task SET due = ?, last_error = ?, lease_until = NULL, worker = NULL WHERE id = ?",
+                );
+                script.bind(due.as_micros()).bind(error.clone()).bind(id.0);
+            }
+            TaskWrite::Failed { id, due: None, error } => {
+                script.statement(
+                    "UPDATE commerce_task SET dead = 1, last_error = ?, lease_until = NULL, worker = NULL WHERE id = ?",
+                );
+                script.bind(error.clone()).bind(id.0);
+            }
+        }
+    }
+}
+
+pub(crate) fn purge(script: &mut Script, before: Timestamp) {
+    let before = before.as_micros();
+    script.statement("DELETE FROM commerce_commit WHERE at < ?").bind(before);
+    script.statement("DELETE FROM commerce_key WHERE at < ?").bind(before);
+    script.statement("DELETE FROM commerce_session WHERE ended_at < ? OR expires_at < ?").bind(before).bind(before);
+    script.statement("DELETE FROM commerce_mail_token WHERE used_at < ? OR expires_at < ?").bind(before).bind(before);
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "IdempotencyRecord")]
+struct KeyRow {
+    #[serde(deserialize_with = "codec::hash")]
+    key: [u8; 32],
+    #[serde(deserialize_with = "codec::hash")]
+    fingerprint: [u8; 32],
+    subject: Option<Uuid>,
+    #[serde(deserialize_with = "output")]
+    output: Option<Value>,
+    #[serde(deserialize_with = "codec::time")]
+    at: Timestamp,
+}
+shadow!(IdempotencyRecord, KeyRow);
+
+/// The stored text in a list of its own, so that an answer of `null` isn't taken for none.
+fn output<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Ok(Vec::<Value>::deserialize(from)?.pop())
+}
+
+/// An event without its root, which is what was asked by.
+#[derive(Deserialize)]
+struct EventRow {
+    id: EventId,
+    #[serde(deserialize_with = "codec::time")]
+    at: Timestamp,
+    by: ActorRef,
+    version: i64,
+    n: u32,
+    event: DomainEvent,
+}
+
+#[derive(Deserialize)]
+#[serde(remote = "LeasedTask")]
+struct TaskRow {
+    id: TaskId,
+    #[serde(deserialize_with = "codec::time")]
+    due: Timestamp,
+    attempts: u32,
+    task: Task,
+    last_error: Option<String>,
+}
+shadow!(LeasedTask, TaskRow);
+
+const TASK: &str = "json_array(hex(id), due, attempts, json(task), last_error)";
+const LEASABLE: &str = "dead = 0 AND due <= ? AND (lease_until IS NULL OR lease_until <= ?)";
+
+impl SqliteStore {
+    pub(crate) async fn lease_tasks(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LeasedTask>, StoreError> {
+        // Most polls find nothing: a reader tells without taking the writer's time.
+        let mut any = Sql::new("SELECT EXISTS (SELECT 1 FROM commerce_task WHERE ");
+        any.push(LEASABLE).push(")").bind(now.as_micros()).bind(now.as_micros());
+        if self.number(any).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let mut sql = Sql::new("UPDATE commerce_task SET attempts = attempts + 1, lease_until = ?, worker = ? ");
+        sql.bind(until.as_micros()).bind(worker);
+        sql.push("WHERE id IN (SELECT id FROM commerce_task WHERE ").push(LEASABLE).push(" ORDER BY due, id LIMIT ?) ");
+        sql.push("RETURNING ").push(TASK).bind(now.as_micros()).bind(now.as_micros()).bind(i64::from(limit));
+        let mut tasks = Vec::new();
+        for row in self.write_returning(sql).await? {
+            tasks.push(codec::decode::<Row<LeasedTask>>(&row)?.0);
+        }
+        tasks.sort_by_key(|task| (task.due, task.id));
+        Ok(tasks)
+    }
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
+        let mut sql = Sql::new("SELECT json_quote(hex(owner)) FROM commerce_claim WHERE kind = ? AND key = ?");
+        sql.bind(claim.kind.as_str()).bind(claim.key.clone());
+        self.optional(sql).await
+    }
+
+    async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let mut sql = Sql::new(
+            "SELECT json_array(hex(key), hex(fingerprint), iif(subject IS NULL, NULL, hex(subject)), \
+             iif(output IS NULL, json('[]'), json_array(json(output))), at) FROM commerce_key WHERE key = ?",
+        );
+        sql.bind(key.to_vec());
+        self.entity(sql).await
+    }
+
+    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
+        let mut sql = Sql::new(
+            "SELECT json_array(hex(id), at, json(actor), version, n, json(event)) FROM commerce_event \
+             WHERE root_id = ? AND root_kind = ? ORDER BY version, n, id",
+        );
+        sql.bind(root.id()).bind(root.kind());
+        let rows = self.many::<EventRow>(sql).await?;
+        let with_root =
+            |EventRow { id, at, by, version, n, event }| EventRecord { id, at, by, root, version, n, event };
+        Ok(rows.into_iter().map(with_root).collect())
+    }
+
+    async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
+        let filter = |sql: &mut Sql| {
+            sql.push(" FROM commerce_task WHERE dead = 1");
+        };
+        let rows = self.page::<LeasedTask>(TASK, filter, &Keyset::falling("due", "id"), slice).await?;
+        Ok(listed(rows, slice, |task| (SortKey::Int(task.due.as_micros()), task.id.0)))
+    }
+
+    async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
+        let sql = Sql::new("SELECT json_array(count(*), min(due)) FROM commerce_task WHERE dead = 0");
+        let (count, oldest): (u64, Option<i64>) = self.optional(sql).await?.unwrap_or_default();
+        Ok((count, oldest.map(Timestamp::from_micros)))
+    }
+
+    async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
+        let mut drifts = Vec::new();
+        for check in [ON_HAND, RESERVED, RATING] {
+            for (counter, id, counted, ledger) in self.many::<(String, Uuid, i64, i64)>(Sql::new(check)).await? {
+                drifts.push(Drift { counter, id, counted, ledger });
+            }
+        }
+        Ok(drifts)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.number(Sql::new("SELECT 1")).await.map(drop)
+    }
+}
+
+const ON_HAND: &str = "SELECT json_array('stock.on_hand', hex(s.variant_id), s.on_hand, coalesce(l.sum, 0)) \
+    FROM commerce_stock s LEFT JOIN \
+    (SELECT variant_id, sum(delta) AS sum FROM commerce_movement GROUP BY variant_id) l ON l.variant_id = s.variant_id \
+    WHERE s.on_hand <> coalesce(l.sum, 0)";
+
+const RESERVED: &str = "SELECT json_array('stock.reserved', hex(s.variant_id), s.reserved, coalesce(l.sum, 0)) \
+    FROM commerce_stock s LEFT JOIN \
+    (SELECT l.variant_id, sum(l.quantity - l.cancelled) AS sum FROM commerce_order o \
+        JOIN commerce_order_line l ON l.order_id = o.id WHERE o.status = 'pending' GROUP BY l.variant_id) l \
+    ON l.variant_id = s.variant_id WHERE s.reserved <> coalesce(l.sum, 0)";
+
+const RATING: &str = "WITH ledger AS (SELECT p.id, p.rating_sum, p.rating_count, coalesce(r.sum, 0) AS sum, \
+    coalesce(r.count, 0) AS count FROM commerce_product p LEFT JOIN \
+    (SELECT product_id, sum(rating) AS sum, count(*) AS count FROM commerce_review WHERE status = 'published' \
+        GROUP BY product_id) r ON r.product_id = p.id) \
+    SELECT json_array('rating.sum', hex(id), rating_sum, sum) FROM ledger WHERE rating_sum <> sum \
+    UNION ALL SELECT json_array('rating.count', hex(id), rating_count, count) FROM ledger WHERE rating_count <> count";

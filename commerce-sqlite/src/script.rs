@@ -1,0 +1,169 @@
+//! A change-set compiled into one string of statements, which crosses the driver's thread boundary once.
+
+use commerce_core::{
+    id::{CommitId, VariantId},
+    store::{Applied, ChangeSet, Claim, CommitError, Root, StockDelta, Was},
+};
+use futures_util::TryStreamExt as _;
+use sqlx::{
+    Either, Encode, Executor as _, SqlStr, Sqlite, SqliteConnection, Type, query_with, sqlite::SqliteArguments,
+};
+
+use crate::{
+    error::{Meaning, SharedError, meaning, not_applied},
+    judge::{Verdict, judge},
+    sql::Sql,
+};
+
+/// The savepoint each set is applied in. A script begins with releasing its predecessor's, so that a set in a group costs no
+/// statement beyond its script; `COMMIT` releases the last one.
+pub(crate) const SAVEPOINT: &str = "SAVEPOINT commerce_set";
+const RELEASE: &str = "RELEASE commerce_set";
+const ROLLBACK_TO: &str = "ROLLBACK TO commerce_set";
+
+/// Statements under construction, with how many rows each must touch.
+pub(crate) struct Script {
+    sql: Sql,
+    expected: Vec<Option<u64>>,
+    pub(crate) guards: Guards,
+}
+
+/// What must hold for the set to apply: enough to find out which guard failed.
+pub(crate) struct Guards {
+    pub(crate) id: CommitId,
+    pub(crate) keys: Vec<[u8; 32]>,
+    pub(crate) holds: Vec<Claim>,
+    pub(crate) heads: Vec<(Root, Was)>,
+    pub(crate) opened: Vec<VariantId>,
+    pub(crate) stock: Vec<(VariantId, StockDelta)>,
+}
+
+impl Script {
+    pub(crate) fn new(id: CommitId) -> Self {
+        let guards = Guards {
+            id,
+            keys: Vec::new(),
+            holds: Vec::new(),
+            heads: Vec::new(),
+            opened: Vec::new(),
+            stock: Vec::new(),
+        };
+        let mut script = Self { sql: Sql::with_capacity(4096), expected: Vec::with_capacity(24), guards };
+        script.statement(RELEASE).statement(SAVEPOINT);
+        script
+    }
+
+    /// Begins a statement that may touch any number of rows.
+    pub(crate) fn statement(&mut self, text: &str) -> &mut Self {
+        self.begin(None, text)
+    }
+
+    /// Begins a statement that must touch exactly so many rows, or else a guard has failed.
+    pub(crate) fn guarded(&mut self, rows: usize, text: &str) -> &mut Self {
+        self.begin(Some(rows as u64), text)
+    }
+
+    fn begin(&mut self, rows: Option<u64>, text: &str) -> &mut Self {
+        if !self.expected.is_empty() {
+            self.sql.push(";\n");
+        }
+        self.expected.push(rows);
+        self.sql.push(text);
+        self
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.sql.push(text);
+        self
+    }
+
+    pub(crate) fn bind<'q, T: Encode<'q, Sqlite> + Type<Sqlite> + 'q>(&mut self, value: T) -> &mut Self {
+        self.sql.bind(value);
+        self
+    }
+
+    pub(crate) fn rows(&mut self, rows: usize, columns: usize) -> &mut Self {
+        self.sql.rows(rows, columns);
+        self
+    }
+
+    pub(crate) fn marks(&mut self, count: usize) -> &mut Self {
+        self.sql.marks(count);
+        self
+    }
+
+    fn finish(self) -> Compiled {
+        let (sql, args) = self.sql.into_parts();
+        Compiled { sql, args, expected: self.expected, guards: self.guards }
+    }
+}
+
+/// A set ready to run, as often as need be.
+pub(crate) struct Compiled {
+    sql: SqlStr,
+    args: SqliteArguments,
+    expected: Vec<Option<u64>>,
+    guards: Guards,
+}
+
+impl Compiled {
+    /// # Errors
+    /// If the set asks for something that can't be: a bug in core.
+    pub(crate) fn new(set: &ChangeSet) -> Result<Self, CommitError> {
+        crate::compile::compile(set).map(Script::finish)
+    }
+
+    /// Applies the set in the savepoint that is open, and leaves one open.
+    ///
+    /// # Errors
+    /// If the whole transaction has to be given up. Failed guards and constraints are answers instead.
+    pub(crate) async fn run(&self, conn: &mut SqliteConnection) -> Result<Result<Applied, CommitError>, sqlx::Error> {
+        let failure = match self.execute(conn).await {
+            Ok(true) => return Ok(Ok(Applied::Now)),
+            Ok(false) => None,
+            Err(error) if meaning(&error) == Meaning::Constraint => Some(error),
+            Err(error) => return Err(error),
+        };
+        conn.execute(ROLLBACK_TO).await?;
+        // A constraint may have fired only because a guard before it had failed, so the guards have the first word.
+        Ok(match (judge(conn, &self.guards).await?, failure) {
+            (Verdict::Before, _) => Ok(Applied::Before),
+            (Verdict::Conflict(conflicts), _) => Err(CommitError::Conflict(conflicts)),
+            (Verdict::Clean, Some(error)) => Err(not_applied(SharedError::new(error))),
+            (Verdict::Clean, None) => Err(CommitError::Bug("the set writes to a row that isn't there".into())),
+        })
+    }
+
+    /// Whether all statements touched the rows they must.
+    async fn execute(&self, conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let query = query_with(self.sql.clone(), self.args.clone());
+        let mut results = conn.fetch_many(query);
+        let mut expected = self.expected.iter();
+        let mut held = true;
+        while let Some(result) = results.try_next().await? {
+            if let Either::Left(done) = result {
+                let rows = expected.next().copied().flatten();
+                held &= rows.is_none_or(|rows| rows == done.rows_affected());
+            }
+        }
+        Ok(held)
+    }
+}
+
+/// Applies a change-set inside a transaction of your own, all or nothing: a conflict leaves the transaction as it was before
+/// the call. The set takes effect when you commit.
+///
+/// Begin the transaction with `BEGIN IMMEDIATE`; better still, join the writer queue by
+/// [`SqliteStore::write`](crate::SqliteStore::write).
+///
+/// # Errors
+/// As [`Store::commit`](commerce_core::store::Store::commit); [`CommitError::Unavailable`] means that SQLite may have rolled
+/// back your whole transaction.
+pub async fn apply(conn: &mut SqliteConnection, set: &ChangeSet) -> Result<Applied, CommitError> {
+    let compiled = Compiled::new(set)?;
+    let fatal = |error| not_applied(SharedError::new(error));
+    conn.execute(SAVEPOINT).await.map_err(fatal)?;
+    let answer = compiled.run(&mut *conn).await.map_err(fatal)?;
+    conn.execute(RELEASE).await.map_err(fatal)?;
+    answer
+}
