@@ -48,7 +48,7 @@ const MAX_DELIVERIES: u32 = 12;
 /// shop.accounts().register(&Call::guest(), ada).await?;
 ///
 /// shop.worker().tick().await?; // in production: tokio::spawn(shop.worker().run(shutdown))
-/// assert_eq!(mailer.messages()[0].to, "ada@example.com");
+/// assert_eq!(mailer.sent()[0].to, "ada@example.com");
 /// # Ok(())
 /// # }
 /// ```
