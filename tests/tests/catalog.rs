@@ -5,8 +5,8 @@ mod shop;
 use commerce_core::{
     call::{AccessError, Actor, Call, IdempotencyError, Role},
     catalog::{
-        AddedVariant, AdminProductQuery, CatalogError, CategoryDraft, Image, ProductDraft, ProductPatch, ProductStatus,
-        VariantDraft, VariantPatch,
+        AddedVariant, AdminProductQuery, CatalogError, CategoryDraft, CategoryPatch, Image, ProductDraft, ProductPatch,
+        ProductQuery, ProductStatus, VariantDraft, VariantPatch,
     },
     error::CommonError,
     event::DomainEvent,
@@ -24,6 +24,7 @@ fn common(error: CatalogError) -> CommonError {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // What is called with is made for it.
 fn is_not_found<T: std::fmt::Debug>(result: Result<T, CatalogError>) {
     assert!(matches!(result, Err(CatalogError::Common(CommonError::NotFound(_)))), "{result:?}");
 }
@@ -65,7 +66,7 @@ async fn a_product_is_created_whole_and_reads_back_as_answered() {
         assert_eq!(shop.catalog().product(&Actor::guest(), key).await.unwrap(), detail);
     }
     assert_eq!(shop.catalog().admin_product(&staff.actor, product.id).await.unwrap(), detail);
-    let listed = shop.catalog().products(&Actor::guest(), Default::default(), &everything()).await.unwrap();
+    let listed = shop.catalog().products(&Actor::guest(), ProductQuery::default(), &everything()).await.unwrap();
     assert_eq!((listed.items.len(), listed.total, listed.next_cursor), (1, Some(1), None));
     assert_eq!(listed.items[0].view.product.variants, product.variants);
 
@@ -95,9 +96,9 @@ async fn drafts_and_archived_products_are_for_staff_only() {
         let listed = shop.catalog().admin_products(&staff.actor, query, &everything()).await.unwrap().items;
         assert_eq!(listed.iter().map(|detail| detail.view.product.id).collect::<Vec<_>>(), [id]);
     }
-    let public = shop.catalog().products(&staff.actor, Default::default(), &everything()).await.unwrap();
+    let public = shop.catalog().products(&staff.actor, ProductQuery::default(), &everything()).await.unwrap();
     assert_eq!(public.total, Some(0));
-    let all = shop.catalog().admin_products(&staff.actor, Default::default(), &everything()).await.unwrap();
+    let all = shop.catalog().admin_products(&staff.actor, AdminProductQuery::default(), &everything()).await.unwrap();
     assert_eq!(all.total, Some(2));
     let deleted = AdminProductQuery { status: Some(ProductStatus::Deleted), q: None };
     assert!(shop.catalog().admin_products(&staff.actor, deleted, &everything()).await.unwrap().items.is_empty());
@@ -195,7 +196,7 @@ async fn broken_rules_are_named_and_nothing_is_written() {
         let error = common(shop.catalog().create_product(&system, draft).await.unwrap_err());
         assert_eq!(broken(&error), [field]);
     }
-    let all = shop.catalog().admin_products(&Actor::System, Default::default(), &everything()).await.unwrap();
+    let all = shop.catalog().admin_products(&Actor::System, AdminProductQuery::default(), &everything()).await.unwrap();
     assert_eq!(all.total, Some(0));
 
     let product = shop.product("Mug", "MUG", 100, 1).await.view.product;
@@ -242,7 +243,7 @@ async fn edits_change_what_they_name_and_heed_the_version() {
     stale(shop.catalog().update_product(&system, before.id, patch.clone(), Some(1)).await.unwrap_err());
     stale(shop.catalog().delete_product(&system, before.id, Some(1)).await.unwrap_err());
     let variant = before.variants[0].id;
-    stale(shop.catalog().update_variant(&system, variant, Default::default(), Some(1)).await.unwrap_err());
+    stale(shop.catalog().update_variant(&system, variant, VariantPatch::default(), Some(1)).await.unwrap_err());
     stale(shop.catalog().delete_variant(&system, variant, Some(1)).await.unwrap_err());
     is_not_found(shop.catalog().update_product(&system, ProductId(UuidV7.uuid()), patch, Some(1)).await);
 }
@@ -274,7 +275,7 @@ async fn variants_come_and_go_but_one_stays() {
 
     shop.catalog().delete_variant(&system, small, Some(3)).await.unwrap();
     is_not_found(shop.catalog().delete_variant(&system, small, None).await);
-    is_not_found(shop.catalog().update_variant(&system, small, Default::default(), None).await);
+    is_not_found(shop.catalog().update_variant(&system, small, VariantPatch::default(), None).await);
     let error = shop.catalog().delete_variant(&system, large, None).await.unwrap_err();
     assert!(matches!(error, CatalogError::LastVariant), "{error:?}");
     let left = shop.catalog().product(&Actor::guest(), "shirt").await.unwrap().view;
@@ -287,7 +288,7 @@ async fn variants_come_and_go_but_one_stays() {
     let detail = shop.catalog().add_variant(&system, product.id, again).await.unwrap().value.detail;
     assert_eq!(detail.view.product.variants.iter().map(|v| v.position).collect::<Vec<_>>(), [1, 2]);
     is_not_found(shop.catalog().add_variant(&system, ProductId(UuidV7.uuid()), VariantDraft::new("X", euros(1))).await);
-    is_not_found(shop.catalog().update_variant(&system, VariantId(UuidV7.uuid()), Default::default(), None).await);
+    is_not_found(shop.catalog().update_variant(&system, VariantId(UuidV7.uuid()), VariantPatch::default(), None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,8 +322,8 @@ async fn deleting_frees_names_unless_orders_refer_to_the_product() {
     is_not_found(shop.catalog().product(&Actor::guest(), &unsold.id.to_string()).await);
     is_not_found(shop.catalog().admin_product(&Actor::System, unsold.id).await);
     is_not_found(shop.catalog().delete_product(&system, unsold.id, None).await);
-    is_not_found(shop.catalog().update_variant(&system, unsold.variants[0].id, Default::default(), None).await);
-    let all = shop.catalog().admin_products(&Actor::System, Default::default(), &everything()).await.unwrap();
+    is_not_found(shop.catalog().update_variant(&system, unsold.variants[0].id, VariantPatch::default(), None).await);
+    let all = shop.catalog().admin_products(&Actor::System, AdminProductQuery::default(), &everything()).await.unwrap();
     assert_eq!(all.total, Some(0));
 
     let sold = shop.product("Mug", "MUG", 100, 1).await.view.product;
@@ -380,24 +381,24 @@ async fn only_those_who_may_edit_the_catalogue_do() {
         // All of it would be refused for other reasons, too: rights come first.
         let refusals = [
             catalog.create_product(&call, ProductDraft::default()).await.err(),
-            catalog.update_product(&call, id, Default::default(), Some(99)).await.err(),
+            catalog.update_product(&call, id, ProductPatch::default(), Some(99)).await.err(),
             catalog.delete_product(&call, id, Some(99)).await.err(),
             catalog.add_variant(&call, id, VariantDraft::new("", euros(1))).await.err(),
-            catalog.update_variant(&call, variant, Default::default(), Some(99)).await.err(),
+            catalog.update_variant(&call, variant, VariantPatch::default(), Some(99)).await.err(),
             catalog.delete_variant(&call, variant, Some(99)).await.err(),
             catalog.create_category(&call, CategoryDraft::default()).await.err(),
-            catalog.update_category(&call, category, Default::default(), None).await.err(),
+            catalog.update_category(&call, category, CategoryPatch::default(), None).await.err(),
             catalog.delete_category(&call, category, None).await.err(),
             catalog.admin_product(&call.actor, id).await.err(),
-            catalog.admin_products(&call.actor, Default::default(), &bad_cursor()).await.err(),
+            catalog.admin_products(&call.actor, AdminProductQuery::default(), &bad_cursor()).await.err(),
             catalog.plan_create_product(&call, &ProductDraft::default()).await.err(),
-            catalog.plan_update_product(&call, id, &Default::default(), None).await.err(),
+            catalog.plan_update_product(&call, id, &ProductPatch::default(), None).await.err(),
             catalog.plan_delete_product(&call, id, None).await.err(),
             catalog.plan_add_variant(&call, id, &VariantDraft::new("X", euros(1))).await.err(),
-            catalog.plan_update_variant(&call, variant, &Default::default(), None).await.err(),
+            catalog.plan_update_variant(&call, variant, &VariantPatch::default(), None).await.err(),
             catalog.plan_delete_variant(&call, variant, None).await.err(),
             catalog.plan_create_category(&call, &CategoryDraft::default()).await.err(),
-            catalog.plan_update_category(&call, category, &Default::default(), None).await.err(),
+            catalog.plan_update_category(&call, category, &CategoryPatch::default(), None).await.err(),
             catalog.plan_delete_category(&call, category, None).await.err(),
         ];
         for refusal in refusals {

@@ -5,8 +5,8 @@ mod shop;
 use commerce_core::{
     call::{Actor, Call},
     catalog::{
-        CatalogError, CategoryDraft, CategoryNode, CategoryPatch, MAX_CATEGORY_DEPTH, ProductDraft, ProductQuery,
-        ProductStatus,
+        CatalogError, CategoryDraft, CategoryNode, CategoryPatch, MAX_CATEGORY_DEPTH, ProductDraft, ProductPatch,
+        ProductQuery, ProductStatus,
     },
     error::CommonError,
     event::DomainEvent,
@@ -46,6 +46,7 @@ fn outline(nodes: &[CategoryNode]) -> String {
     nodes.iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
+#[allow(clippy::needless_pass_by_value)] // What is called with is made for it.
 fn is_not_found<T: std::fmt::Debug>(result: Result<T, CatalogError>) {
     assert!(matches!(result, Err(CatalogError::Common(CommonError::NotFound("category")))), "{result:?}");
 }
@@ -140,7 +141,7 @@ async fn a_category_in_use_stays_and_a_deleted_one_leaves_its_products() {
     assert!(shop.catalog().product(&Actor::guest(), "mug").await.unwrap().categories.is_empty());
     // It can still be edited, though it names a category that is gone.
     let id = product.view.product.id;
-    shop.catalog().update_product(&system, id, Default::default(), None).await.unwrap();
+    shop.catalog().update_product(&system, id, ProductPatch::default(), None).await.unwrap();
     shop.catalog().delete_category(&system, parent, None).await.unwrap();
     is_not_found(shop.catalog().delete_category(&system, parent, None).await);
     is_not_found(shop.moved(parent, None).await);
@@ -172,7 +173,7 @@ async fn impossible_places_are_refused() {
     }
     let error = shop.catalog().create_category(&system, named("Too deep", Some(bottom))).await.unwrap_err();
     assert_eq!(field(error), "too_deep");
-    let error = shop.catalog().update_category(&system, a, Default::default(), Some(1)).await.unwrap_err();
+    let error = shop.catalog().update_category(&system, a, CategoryPatch::default(), Some(1)).await.unwrap_err();
     let now = i64::try_from(MAX_CATEGORY_DEPTH).unwrap();
     assert!(matches!(error, CatalogError::Common(CommonError::VersionMismatch(v)) if v == now), "{error:?}");
 }

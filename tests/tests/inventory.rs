@@ -53,7 +53,7 @@ impl Shop {
 fn common(error: InventoryError) -> CommonError {
     match error {
         InventoryError::Common(error) => error,
-        other => panic!("a rule of the inventory: {other:?}"),
+        InventoryError::BelowReserved { reserved } => panic!("{reserved} are reserved"),
     }
 }
 
@@ -192,15 +192,15 @@ async fn the_same_key_adjusts_once() {
 async fn corrections_at_once_all_count_and_never_oversell() {
     let shop = open().await;
     let variant = shop.stocked("Mug", "MUG", 10).await;
-    let takes: Vec<_> = (0..30)
+    let losses: Vec<_> = (0..30)
         .map(|_| {
             let inventory = shop.inventory();
             tokio::spawn(async move { inventory.adjust(&Call::system(), variant, -1, "lost".into()).await })
         })
         .collect();
     let (mut taken, mut refused) = (0, 0);
-    for take in takes {
-        match take.await.unwrap() {
+    for loss in losses {
+        match loss.await.unwrap() {
             Ok(_) => taken += 1,
             Err(InventoryError::BelowReserved { reserved: 0 }) => refused += 1,
             Err(other) => panic!("{other:?}"),

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 /// A shop, its clock and its letter box. The file goes with it.
 pub struct Shop {
-    pub shop: Commerce,
+    pub commerce: Commerce,
     pub clock: Arc<ManualClock>,
     pub mailer: MemoryMailer,
     _dir: TempDir,
@@ -30,7 +30,7 @@ pub struct Shop {
 impl std::ops::Deref for Shop {
     type Target = Commerce;
     fn deref(&self) -> &Commerce {
-        &self.shop
+        &self.commerce
     }
 }
 
@@ -39,20 +39,20 @@ pub async fn open() -> Shop {
     let url = format!("sqlite://{}", dir.path().join("shop.db").display());
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_780_000_000_000_000)));
     let mailer = MemoryMailer::default();
-    let shop = Commerce::builder()
+    let commerce = Commerce::builder()
         .store(SqliteStore::open(&url).await.unwrap())
         .gateway(TestGateway::new())
         .mailer(mailer.clone())
         .shared_clock(clock.clone())
         .build()
         .unwrap();
-    Shop { shop, clock, mailer, _dir: dir }
+    Shop { commerce, clock, mailer, _dir: dir }
 }
 
 impl Shop {
     /// A minute passes.
     pub fn later(&self) {
-        self.clock.advance(Duration::from_secs(60));
+        self.clock.advance(Duration::from_mins(1));
     }
 
     /// Somebody with an account.
@@ -84,7 +84,7 @@ impl Shop {
             country: "GB".into(),
             ..PostalAddress::default()
         };
-        self.checkout().place(call, CheckoutInput::new(address, "test")).await.unwrap().value.order
+        Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
     }
 }
 
