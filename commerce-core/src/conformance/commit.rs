@@ -250,7 +250,7 @@ pub async fn a_set_may_be_large(fixture: &dyn StoreFixture) {
         let mut product = shop.product(&format!("p{n}"), &[100, 200, 300]);
         super::shop::add_product(&mut set, &mut product, &[n, n + 1, n + 2]);
         set.event(&shop.ids, product.root(), 1, DomainEvent::ProductCreated { product: product.id });
-        set.rate(product.id, RatingDelta { sum: n, count: 1 });
+        set.rate(product.id, RatingDelta { sum: 5, count: 1 });
         products.push(product);
     }
     shop.commit(&set).await;
