@@ -37,7 +37,7 @@ impl Localstripe {
         let packages = installed();
         let state = tempfile::tempdir().expect("a temporary folder for localstripe's state");
         let mut process = Command::new("python3")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("localstripe.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("run_localstripe.py"))
             .env("PYTHONPATH", packages)
             .env("TMPDIR", state.path())
             .stdin(Stdio::piped())

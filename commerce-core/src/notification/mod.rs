@@ -6,6 +6,8 @@
 mod compose;
 mod file;
 mod memory;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod text;
 
 use std::fmt;
@@ -15,6 +17,8 @@ use mail_builder::{MessageBuilder, headers::date::Date};
 
 pub(crate) use self::compose::compose;
 pub use self::{file::FileMailer, memory::MemoryMailer};
+#[cfg(feature = "smtp")]
+pub use self::smtp::{SmtpConfigError, SmtpMailer};
 use crate::clock::Timestamp;
 
 /// A composed message.

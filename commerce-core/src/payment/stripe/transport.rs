@@ -1,5 +1,7 @@
 //! [`HttpTransport`]: how requests reach Stripe. Everything else in this module is independent of the HTTP client.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use reqwest::{
     Client,
@@ -19,8 +21,9 @@ pub enum Method {
     Post,
 }
 
-/// A request, without what is the same for all (the secret key, the origin): that is the transport's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request, without what is the same for all (the secret key, the origin): that is the transport's. `Debug` shows no
+/// payment method.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     /// The verb.
     pub method: Method,
@@ -40,8 +43,8 @@ impl HttpRequest {
     }
 }
 
-/// An answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// An answer. `Debug` shows no client secret.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct HttpResponse {
     /// The status.
     pub status: u16,
@@ -56,6 +59,18 @@ impl HttpResponse {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest").field("method", &self.method).field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
