@@ -18,7 +18,12 @@ class LoopbackSocket(socket.socket):
 
     def bind(self, address):
         super().bind(("127.0.0.1", address[1]))
+
+    def listen(self, *backlog):
+        super().listen(*backlog)
         print(self.getsockname()[1], flush=True)
+        # Whoever reads the port reads no further.
+        sys.stdout = sys.stderr
 
 
 def end_with_parent():

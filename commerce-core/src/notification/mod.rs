@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use mail_builder::{MessageBuilder, headers::date::Date};
 
 pub(crate) use self::compose::compose;
-pub use self::{file::FileMailer, memory::MemoryMailer};
 #[cfg(feature = "smtp")]
 pub use self::smtp::{SmtpConfigError, SmtpMailer};
+pub use self::{file::FileMailer, memory::MemoryMailer};
 use crate::clock::Timestamp;
 
 /// A composed message.

@@ -65,7 +65,8 @@ impl GatewayFixture for Fixture {
     }
 }
 
-/// The cases that need no idempotency and no limit on refunds; the rest run against the fake.
+/// The cases that need no idempotency, no limit on refunds, and none on captures of what was cancelled: localstripe knows none
+/// of these. All cases run against the fake.
 #[tokio::test]
 async fn localstripe_keeps_the_contract_as_far_as_it_goes() {
     let stripe = stripe().await;
@@ -74,7 +75,6 @@ async fn localstripe_keeps_the_contract_as_far_as_it_goes() {
     cases::it_captures_in_full(&stripe).await;
     cases::it_captures_a_part_once(&stripe).await;
     cases::it_captures_no_more_than_promised(&stripe).await;
-    cases::it_voids_a_promise(&stripe).await;
     cases::it_does_not_void_what_was_taken(&stripe).await;
     cases::it_finds_payments(&stripe).await;
     cases::a_decline_is_an_answer(&stripe).await;
@@ -130,6 +130,23 @@ async fn money_is_promised_taken_in_part_and_sent_back() {
     assert_eq!(stripe.gateway.refund(&refund).await, Ok(made), "the same refund again is the same refund");
     let void = VoidRequest { payment_id, reference: Some(reference) };
     assert_eq!(stripe.gateway.void(&void).await.unwrap().captured, eur(1500), "what was taken isn't voided");
+}
+
+#[tokio::test]
+async fn promises_are_given_back() {
+    let stripe = stripe().await;
+    for known in [true, false] {
+        let request = request("pm_card_visa", false);
+        let promised = stripe.gateway.authorize(&request).await.unwrap();
+        let reference = known.then_some(promised.reference);
+        let void = VoidRequest { payment_id: request.payment_id, reference: reference.clone() };
+        for _ in 0..2 {
+            let voided = stripe.gateway.void(&void).await.unwrap();
+            assert_eq!((voided.state, voided.captured), (GatewayState::Voided, eur(0)));
+        }
+        let seen = stripe.gateway.retrieve(request.payment_id, reference.as_deref()).await.unwrap().unwrap();
+        assert_eq!(seen.state, GatewayState::Voided);
+    }
 }
 
 #[tokio::test]
