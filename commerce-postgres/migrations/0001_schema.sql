@@ -158,7 +158,7 @@ CREATE TABLE commerce_rating (
     count      BIGINT NOT NULL,
     average    DOUBLE PRECISION NOT NULL GENERATED ALWAYS AS
                    (CASE WHEN count = 0 THEN 0 ELSE sum::DOUBLE PRECISION / count::DOUBLE PRECISION END) STORED,
-    CHECK (count >= 0 AND sum >= count AND sum <= 5 * count)
+    CHECK (count >= 0 AND sum >= 0)
 );
 CREATE INDEX commerce_rating_best ON commerce_rating (average, product_id);
 

@@ -70,14 +70,6 @@ table! {
 }
 
 table! {
-    NewRatingRow = "commerce_rating" by [product_id] {
-        product_id: Uuid,
-        sum: i64,
-        count: i64,
-    }
-}
-
-table! {
     TreeRow = "commerce_category_tree" by [id] {
         id: Uuid,
         version: i64,
@@ -181,7 +173,7 @@ impl Batch {
             self.variants.gone([product.id.0, variant.0]);
         }
         if save.before().is_none() {
-            self.ratings.put(NewRatingRow { product_id: product.id.0, sum: 0, count: 0 });
+            self.opened_ratings.push(product.id);
         }
         let before = save.before().map_or(&[][..], |before| &before.category_ids);
         if before != product.category_ids {

@@ -4,6 +4,7 @@
 
 use commerce_core::{
     clock::Timestamp,
+    id::ProductId,
     store::{Aggregate, Change, ChangeSet, Claim, KeyWrite, Root, Save, Take, TaskWrite, Version},
 };
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
     cart::{CartLineRow, CartRow},
-    catalog::{CategoryRow, NewRatingRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
+    catalog::{CategoryRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
     codec::{Column, Table, to_json},
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
@@ -98,7 +99,7 @@ pub(crate) struct Batch {
     pub alerts: Heads<AlertRow>,
     pub variants: Below<VariantRow>,
     pub product_categories: Below<ProductCategoryRow>,
-    pub ratings: Below<NewRatingRow>,
+    pub opened_ratings: Vec<ProductId>,
     pub categories: Below<CategoryRow>,
     pub cart_lines: Below<CartLineRow>,
     pub order_lines: Below<OrderLineRow>,
@@ -282,8 +283,7 @@ impl Batch {
         remove(&self.removed, plan);
         assert_unchanged(&self.asserted, plan);
         self.stock.compose(plan);
-        crate::review::rate(set, plan);
-        self.ratings.compose(plan);
+        crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.compose(plan);
         self.product_categories.compose(plan);
         self.categories.compose(plan);

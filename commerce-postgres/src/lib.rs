@@ -17,6 +17,8 @@
 //! store.migrate().await?;
 //! # Ok(()) }
 //! ```
+//!
+#![doc = include_str!("scaling_out.md")]
 
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,14 @@
 //! Reviews and ratings.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     id::{ProductId, ReviewId, UserId},
     page::{Listed, Position, Slice},
     review::{Review, ReviewQuery, ReviewStatus, ReviewStore},
-    store::{ChangeSet, StoreError},
+    store::{ChangeSet, RatingDelta, StoreError},
 };
 use uuid::Uuid;
 
@@ -78,17 +80,33 @@ impl Sorted for ReviewRow {
     }
 }
 
-/// Moves ratings; the row was opened with its product.
-pub(crate) fn rate(set: &ChangeSet, plan: &mut Plan) {
+table! {
+    NewRatingRow = "commerce_rating" by [product_id] {
+        product_id: Uuid,
+        sum: i64,
+        count: i64,
+    }
+}
+
+/// Moves ratings. A new product's row opens with what the set adds to it: within one statement, it can't be updated too.
+pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Plan) {
+    let deltas: BTreeMap<ProductId, RatingDelta> = set.ratings().collect();
+    let open = |product: &ProductId| {
+        let RatingDelta { sum, count } = deltas.get(product).copied().unwrap_or_default();
+        NewRatingRow { product_id: product.0, sum, count }
+    };
+    plan.put(opened.iter().map(open).collect());
+
+    let moved = || deltas.iter().filter(|(product, _)| !opened.contains(product));
     let sql = "UPDATE commerce_rating t SET sum = t.sum + u.sum, count = t.count + u.count FROM {u} \
                WHERE t.product_id = u.product_id RETURNING t.product_id::text AS k";
     let rows = vec![
-        ("product_id", Column::uuids(set.ratings().map(|(product, _)| product.0))),
-        ("sum", Column::ints(set.ratings().map(|(_, delta)| delta.sum))),
-        ("count", Column::ints(set.ratings().map(|(_, delta)| delta.count))),
+        ("product_id", Column::uuids(moved().map(|(product, _)| product.0))),
+        ("sum", Column::ints(moved().map(|(_, delta)| delta.sum))),
+        ("count", Column::ints(moved().map(|(_, delta)| delta.count))),
     ];
-    let unknown = |product: ProductId| (product.to_string(), Miss::Bug("an unknown product was rated"));
-    plan.add(Section::new(sql, rows).guarded(set.ratings().map(|(product, _)| unknown(product)).collect()));
+    let unknown = |product: &ProductId| (product.to_string(), Miss::Bug("an unknown product was rated"));
+    plan.add(Section::new(sql, rows).guarded(moved().map(|(product, _)| unknown(product)).collect()));
 }
 
 #[async_trait]

@@ -81,7 +81,7 @@ impl Cluster {
         let binaries = binaries()?;
         let cached = cached(&binaries)?;
         let n = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = env::temp_dir().join(format!("commerce-pg-{}-{n}", process_id()));
+        let folder = base().join(format!("commerce-pg-{}-{n}", process_id()));
         // A process with the same id may have been here before.
         let _ = fs::remove_dir_all(&folder);
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
@@ -153,7 +153,9 @@ impl TestDatabase {
         let guard = COPYING.lock().await;
         let mut connection = PgConnection::connect(&admin).await?;
         execute(&mut connection, format!("DROP DATABASE IF EXISTS {name}")).await?;
-        let copied = template.map_or(String::new(), |template| format!(" TEMPLATE {template}"));
+        // Copying files is five times as fast as logging each of their pages; before version 15 there is no other way.
+        let strategy = if connection.server_version_num().unwrap_or(0) < 150_000 { "" } else { " STRATEGY file_copy" };
+        let copied = template.map_or(String::new(), |template| format!(" TEMPLATE {template}{strategy}"));
         execute(&mut connection, format!("CREATE DATABASE {name}{copied}")).await?;
         connection.close().await?;
         drop(guard);
@@ -213,6 +215,15 @@ async fn shared() -> Result<&'static Cluster, TestingError> {
         Ok(cluster)
     };
     CLUSTER.get_or_try_init(start).await
+}
+
+/// Where clusters live: in memory where there is plenty, as the disk is what they would wait for.
+fn base() -> PathBuf {
+    const PLENTY_KIB: u64 = 2 << 20;
+    let free = Command::new("df").args(["-Pk", "/dev/shm"]).output().ok().and_then(|df| {
+        String::from_utf8_lossy(&df.stdout).lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok()
+    });
+    if free.is_some_and(|free| free >= PLENTY_KIB) { PathBuf::from("/dev/shm") } else { env::temp_dir() }
 }
 
 fn renamed(url: &str, database: &str) -> String {
