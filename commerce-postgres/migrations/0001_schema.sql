@@ -105,13 +105,14 @@ CREATE TABLE commerce_product (
     title_key   TEXT COLLATE "C" NOT NULL,
     min_price   BIGINT NOT NULL,
     max_price   BIGINT NOT NULL,
-    document    TSVECTOR NOT NULL -- weights: A title, B keywords, C body
+    document    TSVECTOR NOT NULL -- '3word' in the title, '2word' there or a keyword, '1word' anywhere
 );
 CREATE INDEX commerce_product_newest ON commerce_product (status, created_at, id);
 CREATE INDEX commerce_product_by_price ON commerce_product (status, min_price, id);
 CREATE INDEX commerce_product_by_title ON commerce_product (status, title_key, id);
 CREATE INDEX commerce_product_all_newest ON commerce_product (created_at, id);
-CREATE INDEX commerce_product_document ON commerce_product USING gin (document);
+-- Without fastupdate: searches are many and writes few, and each search would read through the list of pending ones.
+CREATE INDEX commerce_product_document ON commerce_product USING gin (document) WITH (fastupdate = off);
 
 CREATE TABLE commerce_variant (
     product_id UUID NOT NULL,
@@ -130,13 +131,21 @@ CREATE INDEX commerce_variant_id ON commerce_variant (id);
 CREATE INDEX commerce_variant_by_sku ON commerce_variant (sku, id) WHERE NOT retired;
 CREATE INDEX commerce_variant_by_price ON commerce_variant (price, product_id) WHERE NOT retired;
 
+-- What lists of a category are filtered and sorted by, so that each is one range of one index.
 CREATE TABLE commerce_product_category (
     product_id  UUID NOT NULL,
     category_id UUID NOT NULL,
     position    BIGINT NOT NULL,
+    status      TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    title_key   TEXT COLLATE "C" NOT NULL,
+    min_price   BIGINT NOT NULL,
+    max_price   BIGINT NOT NULL,
     PRIMARY KEY (product_id, category_id)
 );
-CREATE INDEX commerce_product_of_category ON commerce_product_category (category_id, product_id);
+CREATE INDEX commerce_category_newest ON commerce_product_category (category_id, status, created_at, product_id);
+CREATE INDEX commerce_category_by_price ON commerce_product_category (category_id, status, min_price, product_id);
+CREATE INDEX commerce_category_by_title ON commerce_product_category (category_id, status, title_key, product_id);
 
 CREATE TABLE commerce_category_tree (
     id      UUID PRIMARY KEY,

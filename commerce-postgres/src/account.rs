@@ -235,7 +235,9 @@ impl AccountStore for PgStore {
     }
 
     async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
-        let mut sql = Sql::new("SELECT u.* FROM commerce_claim c JOIN commerce_user u ON u.id = c.owner WHERE c.kind = 'email' AND c.key = ");
+        let mut sql = Sql::new(
+            "SELECT u.* FROM commerce_claim c JOIN commerce_user u ON u.id = c.owner WHERE c.kind = 'email' AND c.key = ",
+        );
         Ok(self.primary.optional::<UserRow>(sql.bind(email)).await?.map(Into::into))
     }
 

@@ -111,7 +111,8 @@ impl CartStore for PgStore {
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
         let claim = Claim::open_cart(owner);
         let mut sql = Sql::new(CART);
-        sql.push("FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner WHERE k.kind = ").bind(claim.kind.as_str());
+        sql.push("FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner WHERE k.kind = ")
+            .bind(claim.kind.as_str());
         sql.push(" AND k.key = ").bind(claim.key);
         self.primary.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
     }

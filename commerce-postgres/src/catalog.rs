@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
     catalog::{
-        CatalogStore, Category, CategoryTree, Image, Offer, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
-        Variant,
+        CatalogStore, Category, CategoryTree, Image, Offer, Product, ProductFilter, ProductKey, ProductStatus,
+        ProductView, Variant,
     },
     clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
@@ -66,6 +66,11 @@ table! {
         product_id: Uuid,
         category_id: Uuid,
         position: i64,
+        status: Name<ProductStatus>,
+        created_at: i64,
+        title_key: String,
+        min_price: i64,
+        max_price: i64,
     }
 }
 
@@ -161,6 +166,25 @@ fn variant_row(product: ProductId, variant: &Variant) -> VariantRow {
     }
 }
 
+/// What a product's rows in its categories are made of.
+fn listed(product: &Product) -> (&[CategoryId], ProductStatus, Timestamp, String, i64, i64) {
+    let (min, max) = (product.min_price(), product.max_price());
+    (&product.category_ids, product.status, product.created_at, product.title_key(), min, max)
+}
+
+fn category_row(product: &Product, category: CategoryId, position: i64) -> ProductCategoryRow {
+    ProductCategoryRow {
+        product_id: product.id.0,
+        category_id: category.0,
+        position,
+        status: Name(product.status),
+        created_at: product.created_at.as_micros(),
+        title_key: product.title_key(),
+        min_price: product.min_price(),
+        max_price: product.max_price(),
+    }
+}
+
 impl Batch {
     pub(crate) fn product(&mut self, save: &Save<Product>) {
         let product = save.after();
@@ -175,13 +199,13 @@ impl Batch {
         if save.before().is_none() {
             self.opened_ratings.push(product.id);
         }
-        let before = save.before().map_or(&[][..], |before| &before.category_ids);
-        if before != product.category_ids {
+        if save.before().map(listed) != Some(listed(product)) {
             for (category, position) in product.category_ids.iter().zip(0..) {
-                let row = ProductCategoryRow { product_id: product.id.0, category_id: category.0, position };
-                self.product_categories.put(row);
+                self.product_categories.put(category_row(product, *category, position));
             }
-            for category in before.iter().filter(|category| !product.category_ids.contains(category)) {
+        }
+        for category in save.before().into_iter().flat_map(|before| &before.category_ids) {
+            if !product.category_ids.contains(category) {
                 self.product_categories.gone([product.id.0, category.0]);
             }
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    connect::{Fault, Held, PATIENCE, fault},
+    connect::{Fault, Held, PATIENCE, fault, is_answer},
     plan::{Miss, Plan},
 };
 
@@ -100,7 +100,7 @@ async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied,
     let verdict = match in_time(judge(connection, plan, BEGIN)).await {
         Ok(verdict) => verdict,
         Err(error) => {
-            if fault(&error) != Fault::Lost && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+            if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
                 held.give_back();
             }
             return Err(Trouble::Failed(error));
@@ -108,11 +108,8 @@ async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied,
     };
     if matches!(verdict, Verdict::Apply) {
         if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
-            // An ERROR is the server's word that it rolled back; anything else is silence.
-            return Err(match fault(&error) {
-                Fault::Lost => Trouble::Unknown(error),
-                Fault::Clash | Fault::Busy | Fault::Bug => Trouble::Failed(error),
-            });
+            // An error from the server is its word that it rolled back; anything else is silence.
+            return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
         }
         held.give_back();
     } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
@@ -202,13 +199,11 @@ fn verdict(misses: &[&Miss], stock: &[StockRow]) -> Verdict {
     if key {
         return Verdict::Refuse(CommitError::Conflict(vec![Conflict::KeyTaken]));
     }
-    match [taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
-        Some(conflicts) => Verdict::Refuse(CommitError::Conflict(conflicts)),
-        None => {
-            let bugs: BTreeSet<&str> = bugs.into_iter().collect();
-            Verdict::Refuse(CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()))
-        }
+    if let Some(conflicts) = [taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
+        return Verdict::Refuse(CommitError::Conflict(conflicts));
     }
+    let bugs: BTreeSet<&str> = bugs.into_iter().collect();
+    Verdict::Refuse(CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()))
 }
 
 /// Longer after each attempt, and never twice the same, so that those who clashed don't meet again.

@@ -20,7 +20,7 @@ use crate::{
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
-    plan::{Head, Miss, Plan, Section},
+    plan::{Guards, Head, Miss, Plan, Rows, Section},
     review::ReviewRow,
 };
 
@@ -212,9 +212,9 @@ fn claims(set: &ChangeSet, plan: &mut Plan) {
             ("owner", Column::uuids(claims.iter().map(|(_, owner)| *owner))),
         ]
     };
-    let hold = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
+    let take = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
                 ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
-    plan.add(Section::new(hold, rows(held)).guarded(guards));
+    plan.add(Section::new(take, rows(held)).guarded(guards));
     let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
     plan.add(Section::new(free, rows(freed)));
 }
@@ -305,7 +305,7 @@ fn by_head(roots: &[(Root, Version)]) -> BTreeMap<Head, Vec<(Root, Version)>> {
     heads
 }
 
-fn at_version(roots: &[(Root, Version)]) -> (Vec<(&'static str, Column)>, Vec<(String, Miss)>) {
+fn at_version(roots: &[(Root, Version)]) -> (Rows, Guards) {
     let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
     let versions = Column::ints(roots.iter().map(|(_, version)| *version));
     let guards = roots.iter().map(|(root, _)| (root.id().to_string(), Miss::Stale(*root))).collect();
@@ -335,7 +335,8 @@ fn assert_unchanged(roots: &[(Root, Version)], plan: &mut Plan) {
     for (head, roots) in by_head(roots) {
         let Head { table, id, version, .. } = head;
         let (rows, guards) = at_version(&roots);
-        let sql = format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
+        let sql =
+            format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
         plan.add(Section::new(sql, rows).guarded(guards));
     }
 }

@@ -26,6 +26,8 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options
         .application_name("commerce")
         .statement_cache_capacity(STATEMENTS)
+        // Compiling a statement takes longer than any of ours runs.
+        .options([("jit", "off")])
         // A connection that is left in a transaction by a cancelled task would hold its locks for ever.
         .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "20s")]))
 }
@@ -57,11 +59,16 @@ pub(crate) enum Fault {
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     match error {
         sqlx::Error::Database(error) => error.code().map_or(Fault::Bug, |code| fault_of(&code)),
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Fault::Busy,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Fault::Lost,
-        sqlx::Error::BeginFailed => Fault::Lost,
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Fault::Busy,
         _ => Fault::Bug,
     }
+}
+
+/// Whether the server itself reported the error, and goes on serving this connection.
+pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && fault(error) != Fault::Lost
 }
 
 // SQLSTATE, PostgreSQL's appendix A.
@@ -127,11 +134,18 @@ pub(crate) struct Sql {
     text: Cow<'static, str>,
     args: PgArguments,
     bound: usize,
+    once: bool,
 }
 
 impl Sql {
     pub(crate) fn new(text: impl Into<Cow<'static, str>>) -> Self {
         Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Has the statement planned for these parameters each time: for those whose best plan depends on them.
+    pub(crate) const fn planned_anew(&mut self) -> &mut Self {
+        self.once = true;
+        self
     }
 
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
@@ -153,7 +167,11 @@ impl Sql {
     }
 
     /// ` AND column = $n`, if there is a value.
-    pub(crate) fn and<'q, T: Encode<'q, Postgres> + Type<Postgres>>(&mut self, condition: &str, value: Option<T>) -> &mut Self {
+    pub(crate) fn and<'q, T: Encode<'q, Postgres> + Type<Postgres>>(
+        &mut self,
+        condition: &str,
+        value: Option<T>,
+    ) -> &mut Self {
         if let Some(value) = value {
             self.push(" AND ").push(condition).push(" ").bind(value);
         }
@@ -165,14 +183,10 @@ impl Sql {
         Self { text: format!("{text}{}", self.text).into(), ..self.clone() }
     }
 
-    /// Continues after the position where the page before ended, in this direction, and takes one row more than the page
-    /// holds.
+    /// A page of a list: what comes after the position where the page before ended, in order.
     pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
-        let (than, order) = match direction {
-            Direction::Rising => (">", "ASC"),
-            Direction::Falling => ("<", "DESC"),
-        };
         if let Some(Position { key: at, id: last }) = &slice.after {
+            let than = if matches!(direction, Direction::Rising) { ">" } else { "<" };
             self.push(&format!(" AND ({key}, {id}) {than} ("));
             match at {
                 SortKey::Int(at) => self.bind(*at),
@@ -181,7 +195,13 @@ impl Sql {
             };
             self.push(", ").bind(*last).push(")");
         }
-        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT ")).bind(i64::from(slice.limit) + 1)
+        self.order(key, id, direction, slice)
+    }
+
+    /// In order, and one row more than the page holds. The limit is written out: the planner doesn't know a parameter's value.
+    pub(crate) fn order(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
+        let order = direction.sql();
+        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT {}", slice.limit + 1))
     }
 }
 
@@ -190,6 +210,15 @@ impl Sql {
 pub(crate) enum Direction {
     Rising,
     Falling,
+}
+
+impl Direction {
+    pub(crate) const fn sql(self) -> &'static str {
+        match self {
+            Self::Rising => "ASC",
+            Self::Falling => "DESC",
+        }
+    }
 }
 
 /// Where reads go.
@@ -250,10 +279,7 @@ impl Reader {
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + Into<T> + Sorted,
     {
         let mut rows: Vec<R> = self.all(page).await?;
-        let total = match slice.count {
-            true => Some(self.count(from).await?),
-            false => None,
-        };
+        let total = if slice.count { Some(self.count(from).await?) } else { None };
         let limit = slice.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -291,9 +317,9 @@ where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     let connection = held.connection()?;
-    let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone());
+    let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).persistent(!sql.once);
     let answer = query.fetch_all(connection).await;
-    if answer.as_ref().err().is_none_or(|error| fault(error) != Fault::Lost) {
+    if answer.as_ref().err().is_none_or(is_answer) {
         held.give_back();
     }
     answer

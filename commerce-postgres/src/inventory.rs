@@ -81,7 +81,8 @@ impl StockMoves {
         for (variant, stock) in std::mem::take(&mut self.opened) {
             let moved = self.moves.remove(&variant).unwrap_or_default();
             let (on_hand, reserved) = (moved.delta.on_hand, moved.delta.reserved);
-            let fits = (0..=on_hand).contains(&reserved) && moved.delta.expect_on_hand.is_none_or(|expected| expected == 0);
+            let fits =
+                (0..=on_hand).contains(&reserved) && moved.delta.expect_on_hand.is_none_or(|expected| expected == 0);
             if !fits {
                 guards.push((variant.to_string(), moved.miss(variant)));
                 continue;

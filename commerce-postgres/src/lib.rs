@@ -19,7 +19,6 @@
 //! ```
 //!
 #![doc = include_str!("scaling_out.md")]
-
 #![forbid(unsafe_code)]
 
 mod account;
@@ -67,8 +66,8 @@ impl PgStore {
         Ok(Self::from_pool(connect::pool(connect::options(url)?).await?))
     }
 
-    /// Shares a pool with the host. Let its connections have an `idle_in_transaction_session_timeout`, and `synchronous_commit`
-    /// as the server's default has it: `on`.
+    /// Shares a pool with the host. Let its connections have an `idle_in_transaction_session_timeout`, `jit = off`, and
+    /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         let primary = Reader::new(pool.clone());

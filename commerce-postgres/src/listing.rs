@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
+    id::CategoryId,
     page::{Listed, Position, Slice, SortKey},
     store::{Claim, StoreError},
 };
@@ -20,20 +21,18 @@ use crate::{
 // PostgreSQL refuses lexemes from 2 KB on; nobody types as much.
 const LONGEST_WORD: usize = 1_000;
 
-/// The words a product is found by, as the text form of a `tsvector`: each word once, at position 1 with weight A if it is in
-/// the title, 2 with B if it is a keyword, 3 with C if it is in the description.
+/// How well a product matches: `3` for words of the title, `2` for these and keywords, `1` for any.
+const SCORES: [i64; 3] = [3, 2, 1];
+
+/// The words a product is found by, as the text form of a `tsvector`: each with the scores it can reach before it. The index
+/// then knows by itself how well a word matches, which it wouldn't of weights: those are looked up row by row.
 pub(crate) fn document(product: &Product) -> Document {
     let found_by = product.search_document();
-    let mut words: BTreeMap<&str, [bool; 3]> = BTreeMap::new();
-    for (i, text) in [&found_by.title, &found_by.keywords, &found_by.body].into_iter().enumerate() {
-        for word in text.split_whitespace() {
-            words.entry(cut(word)).or_default()[i] = true;
-        }
+    let mut best: BTreeMap<&str, i64> = BTreeMap::new();
+    for (text, score) in [&found_by.body, &found_by.keywords, &found_by.title].into_iter().zip(1..) {
+        best.extend(text.split_whitespace().map(|word| (cut(word), score)));
     }
-    let lexemes = words.iter().map(|(word, places)| {
-        let positions = places.iter().zip(["1A", "2B", "3C"]).filter(|(there, _)| **there).map(|(_, position)| position);
-        format!("'{word}':{}", positions.collect::<Vec<_>>().join(","))
-    });
+    let lexemes = best.iter().flat_map(|(word, best)| (1..=*best).map(move |score| format!("'{score}{word}'")));
     Document(lexemes.collect::<Vec<_>>().join(" "))
 }
 
@@ -42,9 +41,9 @@ fn cut(word: &str) -> &str {
     word.get(..LONGEST_WORD).unwrap_or(word)
 }
 
-/// All words, each the beginning of a word with one of these weights.
-fn all_words(terms: &SearchTerms, weights: &str) -> String {
-    let words: Vec<String> = terms.words().iter().map(|word| format!("'{}':*{weights}", cut(word))).collect();
+/// All words, each the beginning of a word that reaches this score.
+fn all_words(terms: &SearchTerms, score: i64) -> String {
+    let words: Vec<String> = terms.words().iter().map(|word| format!("'{score}{}':*", cut(word))).collect();
     words.join(" & ")
 }
 
@@ -141,44 +140,165 @@ pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<Pro
 }
 
 /// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it.
-pub(crate) async fn list(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
+pub(crate) async fn list(
+    reader: &Reader,
+    filter: &ProductFilter,
+    slice: &Slice,
+) -> Result<Listed<ProductView>, StoreError> {
     let (key, id, direction) = match filter.sort {
         ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
         ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
         ProductSort::PriceDescending => ("p.min_price", "p.id", Direction::Falling),
         ProductSort::Title => ("p.title_key", "p.id", Direction::Rising),
         ProductSort::Rating => ("r.average", "r.product_id", Direction::Falling),
-        ProductSort::Relevance => ("p.score", "p.id", Direction::Falling),
+        ProductSort::Relevance => ("score", "p.id", Direction::Falling),
     };
-    let from = from(filter);
-    let mut page = from.prefixed(&format!("SELECT p.id, {key} AS sort_key"));
-    page.page(key, id, direction, slice);
-    let order = if matches!(direction, Direction::Rising) { "ASC" } else { "DESC" };
+    let order = Order { key, id, direction };
+    let page = match (&filter.search, &filter.categories) {
+        (Some(terms), _) if filter.sort == ProductSort::Relevance => best_matches(filter, terms, slice),
+        (Some(terms), _) => found(filter, terms, order, slice),
+        (None, _) if filter.sort == ProductSort::Relevance => all_alike(filter, slice),
+        (None, Some(categories)) => of_categories(filter, categories, order, slice),
+        (None, None) => {
+            let mut page = matching(filter).prefixed(&format!("SELECT p.id, {key} AS sort_key"));
+            page.page(key, id, direction, slice);
+            page
+        }
+    };
     let mut sql = page.prefixed("WITH page AS MATERIALIZED (");
+    let order = direction.sql();
     sql.push(&format!(
         ") SELECT page.sort_key, {PRODUCT}, '' AS description, {SHOWN} FROM page JOIN commerce_product p ON p.id = page.id \
          LEFT JOIN commerce_rating r ON r.product_id = p.id ORDER BY page.sort_key {order}, p.id {order}"
     ));
-    reader.page::<PageRow, ProductView>(&sql, &from, slice).await
+    if filter.search.is_some() {
+        sql.planned_anew();
+    }
+    reader.page::<PageRow, ProductView>(&sql, &matching(filter), slice).await
+}
+
+/// What lists are filtered and sorted by.
+const NARROW: &str = "status, created_at, title_key, min_price, max_price";
+
+/// What a list is sorted by.
+#[derive(Clone, Copy)]
+struct Order<'a> {
+    key: &'a str,
+    id: &'a str,
+    direction: Direction,
+}
+
+/// Up to this many matches are sorted; where there are more, walking the list in its order soon finds a page of them. How many
+/// there are is counted, as estimates for beginnings of words are often wrong by orders of magnitude.
+const FEW: u32 = 2_000;
+
+/// Adds up to [`FEW`] matches and one, by the index of words, with what they are filtered and sorted by: `m<score>`. None if
+/// the gate, a condition on what was found before, is closed.
+fn matches(sql: &mut Sql, terms: &SearchTerms, score: i64, gate: &str) {
+    sql.push(&format!("m{score} AS MATERIALIZED (SELECT {NARROW}, id, document FROM commerce_product WHERE {gate}"));
+    sql.push(" AND document @@ ").bind(all_words(terms, score)).push(&format!("::tsquery LIMIT {}), ", FEW + 1));
+}
+
+/// Begins a selection over the matches if they are few, or over all products in their order if they are many.
+fn over_matches(sql: &mut Sql, filter: &ProductFilter, terms: &SearchTerms, score: i64, few: bool) {
+    let (from, than) = if few { (format!("m{score}"), "<=") } else { ("commerce_product".to_owned(), ">") };
+    sql.push(&format!(" FROM {from} p"));
+    conditions(filter, sql);
+    sql.push(&format!(" AND (SELECT count(*) FROM m{score}) {than} {FEW}"));
+    if !few {
+        // The function behind the operator @@: the planner knows no index for it.
+        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
+    }
+}
+
+/// All words match, sorted by something else than how well.
+fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &Slice) -> Sql {
+    let Order { key, id, direction } = order;
+    let select = format!("SELECT p.id, {key} AS sort_key");
+    let mut sql = Sql::new("WITH ");
+    matches(&mut sql, terms, 1, "TRUE");
+    for (name, few) in [("few", true), ("many", false)] {
+        sql.push(&format!("{name} AS MATERIALIZED ({select}"));
+        over_matches(&mut sql, filter, terms, 1, few);
+        sql.page(key, id, direction, slice).push(if few { "), " } else { ") " });
+    }
+    sql.push("SELECT id, sort_key FROM few UNION ALL SELECT id, sort_key FROM many");
+    sql
+}
+
+/// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
+fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> Sql {
+    let rows = slice.limit + 1;
+    let (after, last) = match &slice.after {
+        Some(Position { key: SortKey::Int(after), id }) => (*after, Some(*id)),
+        _ => (i64::MAX, None),
+    };
+    let mut sql = Sql::new("WITH ");
+    for score in SCORES {
+        let better: Vec<i64> = SCORES.into_iter().filter(|better| *better > score).collect();
+        let found: Vec<String> = better.iter().map(|score| format!("(SELECT count(*) FROM t{score})")).collect();
+        let gate = match &found[..] {
+            _ if score > after => "FALSE".to_owned(),
+            [] => "TRUE".to_owned(),
+            found => format!("{} < {rows}", found.join(" + ")),
+        };
+        matches(&mut sql, terms, score, &gate);
+        sql.push(&format!("t{score} AS MATERIALIZED ("));
+        for few in [true, false] {
+            sql.push("(SELECT p.id");
+            over_matches(&mut sql, filter, terms, score, few);
+            if let Some(next) = better.last() {
+                sql.push(" AND NOT ts_match_vq(p.document, ").bind(all_words(terms, *next)).push("::tsquery)");
+            }
+            sql.and("p.id <", last.filter(|_| score == after));
+            sql.push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
+            sql.push(if few { " UNION ALL " } else { ")" });
+        }
+        sql.push(if score > 1 { ", " } else { " " });
+    }
+    let tiers = SCORES.map(|score| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}"));
+    sql.push(&tiers.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));
+    sql
+}
+
+/// Relevance without words: all match alike, the greatest id comes first.
+fn all_alike(filter: &ProductFilter, slice: &Slice) -> Sql {
+    let mut sql = matching(filter).prefixed("SELECT p.id, 1::bigint AS sort_key");
+    if let Some(Position { id, .. }) = &slice.after {
+        sql.push(" AND p.id < ").bind(*id);
+    }
+    sql.push(&format!(" ORDER BY p.id DESC LIMIT {}", slice.limit + 1));
+    sql
+}
+
+/// The beginning of each category's list, merged: a product may be in several.
+fn of_categories(filter: &ProductFilter, categories: &[CategoryId], order: Order<'_>, slice: &Slice) -> Sql {
+    let Order { key, id, direction } = order;
+    let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
+    let mut sql = Sql::new("SELECT DISTINCT x.id, x.sort_key FROM unnest(");
+    sql.bind(ids);
+    sql.push(&format!(
+        "::uuid[]) AS c (id) CROSS JOIN LATERAL (SELECT p.id, {key} AS sort_key FROM (SELECT product_id AS id, \
+         category_id, {NARROW} FROM commerce_product_category) p"
+    ));
+    conditions(&ProductFilter { categories: None, ..filter.clone() }, &mut sql);
+    sql.push(" AND p.category_id = c.id").page(key, id, direction, slice);
+    sql.push(") x").order("x.sort_key", "x.id", direction, slice);
+    sql
 }
 
 /// What the filter lets through: ` FROM … WHERE …`.
-fn from(filter: &ProductFilter) -> Sql {
-    let mut sql = Sql::new(" FROM ");
-    match &filter.search {
-        Some(terms) => {
-            sql.push("(SELECT p.*, CASE WHEN p.document @@ ").bind(all_words(terms, "A"));
-            sql.push("::tsquery THEN 3::bigint WHEN p.document @@ ").bind(all_words(terms, "AB"));
-            sql.push("::tsquery THEN 2 ELSE 1 END AS score FROM commerce_product p WHERE p.document @@ ").bind(all_words(terms, ""));
-            sql.push("::tsquery) p");
-        }
-        None if filter.sort == ProductSort::Relevance => {
-            sql.push("(SELECT p.*, 1::bigint AS score FROM commerce_product p) p");
-        }
-        None => {
-            sql.push("commerce_product p");
-        }
+fn matching(filter: &ProductFilter) -> Sql {
+    let mut sql = Sql::new(" FROM commerce_product p");
+    conditions(filter, &mut sql);
+    if let Some(terms) = &filter.search {
+        sql.push(" AND p.document @@ ").bind(all_words(terms, 1)).push("::tsquery").planned_anew();
     }
+    sql
+}
+
+/// All conditions but the words: ` JOIN … WHERE …`.
+fn conditions(filter: &ProductFilter, sql: &mut Sql) {
     if filter.sort == ProductSort::Rating || filter.min_rating.is_some() {
         sql.push(" JOIN commerce_rating r ON r.product_id = p.id");
     }
@@ -191,19 +311,23 @@ fn from(filter: &ProductFilter) -> Sql {
     };
     if let Some(categories) = &filter.categories {
         let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
-        sql.push(" AND EXISTS (SELECT 1 FROM commerce_product_category m WHERE m.product_id = p.id AND m.category_id = ANY(");
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM commerce_product_category m WHERE m.product_id = p.id AND m.category_id = ANY(",
+        );
         sql.bind(ids).push("))");
     }
-    price(filter, &mut sql);
-    if let Some(in_stock) = filter.in_stock {
-        let not = if in_stock { "" } else { "NOT " };
-        sql.push(&format!(
-            " AND {not}EXISTS (SELECT 1 FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id \
-             WHERE v.product_id = p.id AND NOT v.retired AND s.in_stock)"
-        ));
-    }
+    price(filter, sql);
+    let available =
+        "FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id WHERE NOT v.retired AND s.in_stock";
+    match filter.in_stock {
+        Some(true) => sql.push(&format!(" AND EXISTS (SELECT 1 {available} AND v.product_id = p.id)")),
+        // OFFSET keeps the planner from looking at each product's variants one by one: most have some.
+        Some(false) => sql.push(&format!(
+            " AND NOT EXISTS (SELECT 1 FROM (SELECT v.product_id {available} OFFSET 0) a WHERE a.product_id = p.id)"
+        )),
+        None => sql,
+    };
     sql.and("r.average >=", filter.min_rating);
-    sql
 }
 
 /// One variant between the bounds. The product's own bounds say for most products that there is none.

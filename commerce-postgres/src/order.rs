@@ -7,8 +7,8 @@ use commerce_core::{
     clock::Timestamp,
     id::{CartId, OrderId, ProductId, UserId},
     order::{
-        FulfilmentState, Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus, OrderStore, ReturnStatus,
-        ShippingMethod,
+        FulfilmentState, Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus, OrderStore,
+        ReturnStatus, ShippingMethod,
     },
     page::{Listed, Position, Slice},
     payment::PaymentStatus,
@@ -250,17 +250,27 @@ impl OrderStore for PgStore {
         self.primary.page::<WholeOrder, Order>(&sql, &from, slice).await
     }
 
-    async fn list_payments(&self, status: Option<PaymentStatus>, slice: &Slice) -> Result<Listed<OrderPayment>, StoreError> {
+    async fn list_payments(
+        &self,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderPayment>, StoreError> {
         let mut from = Sql::new(" FROM commerce_payment c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
         from.and("c.status =", status.map(PaymentStatus::as_str));
-        let list = List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
+        let list =
+            List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
         self.primary.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, slice).await
     }
 
-    async fn list_returns(&self, status: Option<ReturnStatus>, slice: &Slice) -> Result<Listed<OrderReturn>, StoreError> {
+    async fn list_returns(
+        &self,
+        status: Option<ReturnStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderReturn>, StoreError> {
         let mut from = Sql::new(" FROM commerce_return c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
         from.and("c.status =", status.map(ReturnStatus::as_str));
-        let list = List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
+        let list =
+            List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
         self.primary.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, slice).await
     }
 

@@ -34,24 +34,30 @@ pub(crate) enum Miss {
     Bug(&'static str),
 }
 
+/// Rows as named columns.
+pub(crate) type Rows = Vec<(&'static str, Column)>;
+
+/// The keys that a section must give back, and what it means if it doesn't.
+pub(crate) type Guards = Vec<(String, Miss)>;
+
 /// Writes rows of one table. In `sql`, `{u}` stands for the rows: `unnest(…) AS u (names)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     sql: String,
     names: Vec<&'static str>,
     columns: Vec<Column>,
-    guards: Vec<(String, Miss)>,
+    guards: Guards,
     stock: bool,
 }
 
 impl Section {
-    pub(crate) fn new(sql: impl Into<String>, rows: Vec<(&'static str, Column)>) -> Self {
+    pub(crate) fn new(sql: impl Into<String>, rows: Rows) -> Self {
         let (names, columns) = rows.into_iter().unzip();
         Self { sql: sql.into(), names, columns, guards: Vec::new(), stock: false }
     }
 
     /// The keys that the statement's `RETURNING … AS k` must give back.
-    pub(crate) fn guarded(mut self, guards: Vec<(String, Miss)>) -> Self {
+    pub(crate) fn guarded(mut self, guards: Guards) -> Self {
         self.guards = guards;
         self
     }
@@ -103,7 +109,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) const STOCK: Self = Self { rank: 1, table: "commerce_stock", id: "variant_id", version: "alerted", below: &[] };
+    pub(crate) const STOCK: Self =
+        Self { rank: 1, table: "commerce_stock", id: "variant_id", version: "alerted", below: &[] };
 
     const fn new(table: &'static str, below: &'static [(&'static str, &'static str)]) -> Self {
         Self { rank: 0, table, id: "id", version: "version", below }
@@ -119,7 +126,11 @@ impl From<Root> for Head {
             Root::MailToken(_) => Self::new("commerce_mail_token", &[]),
             Root::Product(_) => Self::new(
                 "commerce_product",
-                &[("commerce_variant", "product_id"), ("commerce_product_category", "product_id"), ("commerce_rating", "product_id")],
+                &[
+                    ("commerce_variant", "product_id"),
+                    ("commerce_product_category", "product_id"),
+                    ("commerce_rating", "product_id"),
+                ],
             ),
             Root::Categories => Self::new("commerce_category_tree", &[]),
             Root::Cart(_) => Self::new("commerce_cart", &[("commerce_cart_line", "cart_id")]),
@@ -174,31 +185,34 @@ impl Plan {
     }
 
     /// Inserts rows; the last column of the key names a row.
-    pub(crate) fn insert<T: Table>(&mut self, rows: Vec<T>, guards: Vec<(String, Miss)>) {
+    pub(crate) fn insert<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
         self.insert_returning(rows, &format!("{}::text", T::KEY[T::KEY.len() - 1]), guards);
     }
 
     /// Opens stock; the ledger wants to know what is on hand.
-    pub(crate) fn open_stock<T: Table>(&mut self, rows: Vec<T>, guards: Vec<(String, Miss)>) {
+    pub(crate) fn open_stock<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
         let open = "ON CONFLICT DO NOTHING RETURNING variant_id::text AS k, variant_id, on_hand";
         self.add(insertion::<T>(rows, open).guarded(guards).moves_stock());
     }
 
     /// Inserts rows that are named by an expression.
-    pub(crate) fn insert_returning<T: Table>(&mut self, rows: Vec<T>, key: &str, guards: Vec<(String, Miss)>) {
+    pub(crate) fn insert_returning<T: Table>(&mut self, rows: Vec<T>, key: &str, guards: Guards) {
         self.add(insertion::<T>(rows, &format!("ON CONFLICT DO NOTHING RETURNING {key} AS k")).guarded(guards));
     }
 
     /// Inserts rows, or overwrites those with the same key.
     pub(crate) fn put<T: Table>(&mut self, rows: Vec<T>) {
-        let set: Vec<String> =
-            T::COLUMNS.iter().filter(|name| !T::KEY.contains(name)).map(|name| format!("{name} = EXCLUDED.{name}")).collect();
+        let set: Vec<String> = T::COLUMNS
+            .iter()
+            .filter(|name| !T::KEY.contains(name))
+            .map(|name| format!("{name} = EXCLUDED.{name}"))
+            .collect();
         let conflict = format!("ON CONFLICT ({}) DO UPDATE SET {}", T::KEY.join(", "), set.join(", "));
         self.add(insertion::<T>(rows, &conflict));
     }
 
     /// Overwrites heads that are still at the version before.
-    pub(crate) fn update<T: Table>(&mut self, rows: Vec<T>, guards: Vec<(String, Miss)>) {
+    pub(crate) fn update<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
         let columns = T::columns(rows);
         let set: Vec<String> = T::COLUMNS
             .iter()
@@ -252,7 +266,6 @@ impl Plan {
         }
         format!("WITH {} SELECT {}", with.join(", "), select.join(", "))
     }
-
 }
 
 fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> Section {

@@ -110,7 +110,10 @@ impl Cluster {
                 Ok(connection) => return Ok(connection.close().await?),
                 Err(error) if started.elapsed() > PATIENCE => {
                     let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                    return Err(TestingError::Program { program: "postgres".to_owned(), detail: format!("{error}\n{log}") });
+                    return Err(TestingError::Program {
+                        program: "postgres".to_owned(),
+                        detail: format!("{error}\n{log}"),
+                    });
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
@@ -143,12 +146,11 @@ impl TestDatabase {
         // The template must have no connections while it is copied.
         static COPYING: Mutex<()> = Mutex::const_new(());
         let name = format!("commerce_test_{}_{}", process_id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let (admin, url, template) = match env::var("COMMERCE_TEST_POSTGRES_URL") {
-            Ok(admin) => (admin.clone(), renamed(&admin, &name), None),
-            Err(_) => {
-                let cluster = shared().await?;
-                (cluster.url("postgres"), cluster.url(&name), Some(TEMPLATE))
-            }
+        let (admin, url, template) = if let Ok(admin) = env::var("COMMERCE_TEST_POSTGRES_URL") {
+            (admin.clone(), renamed(&admin, &name), None)
+        } else {
+            let cluster = shared().await?;
+            (cluster.url("postgres"), cluster.url(&name), Some(TEMPLATE))
         };
         let guard = COPYING.lock().await;
         let mut connection = PgConnection::connect(&admin).await?;
@@ -240,7 +242,8 @@ fn file(path: &Path, error: io::Error) -> TestingError {
 fn binaries() -> Result<PathBuf, TestingError> {
     let named = env::var_os("COMMERCE_TEST_POSTGRES_BIN").map(PathBuf::from).into_iter();
     let path = env::var_os("PATH").unwrap_or_default();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
@@ -273,9 +276,12 @@ fn run(command: &mut Command) -> Result<(), TestingError> {
 
 /// An empty cluster of this version of PostgreSQL, made once on this machine.
 fn cached(binaries: &Path) -> Result<PathBuf, TestingError> {
-    let version = Command::new(binaries.join("postgres")).arg("--version").output().map_err(|error| file(binaries, error))?;
-    let version: String =
-        String::from_utf8_lossy(&version.stdout).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let version =
+        Command::new(binaries.join("postgres")).arg("--version").output().map_err(|error| file(binaries, error))?;
+    let version: String = String::from_utf8_lossy(&version.stdout)
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let owner = if is_root() { "root" } else { "user" };
     let cache = env::temp_dir().join(format!("commerce-pg-cache-{owner}"));
     fs::create_dir_all(&cache).map_err(|error| file(&cache, error))?;

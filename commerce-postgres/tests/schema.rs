@@ -6,17 +6,26 @@ const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_schema.sql")];
 
 /// Statements without comments, blanks evened out.
 fn statements() -> Vec<String> {
-    let sql: Vec<&str> =
-        MIGRATIONS.iter().flat_map(|file| file.lines()).map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let sql: Vec<&str> = MIGRATIONS
+        .iter()
+        .flat_map(|file| file.lines())
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect();
     let statements = sql.join(" ");
-    statements.split(';').map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|text| !text.is_empty()).collect()
+    statements
+        .split(';')
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|text| !text.is_empty())
+        .collect()
 }
 
 /// Tables with their column definitions and constraints.
 fn tables() -> BTreeMap<String, Vec<String>> {
     let mut tables = BTreeMap::new();
     for statement in statements() {
-        let Some((name, rest)) = statement.strip_prefix("CREATE TABLE ").and_then(|text| text.split_once(" (")) else { continue };
+        let Some((name, rest)) = statement.strip_prefix("CREATE TABLE ").and_then(|text| text.split_once(" (")) else {
+            continue;
+        };
         let (mut depth, mut parts, mut part) = (0, Vec::new(), String::new());
         for c in rest.chars() {
             depth += i32::from(c == '(') - i32::from(c == ')');
@@ -42,7 +51,24 @@ fn nothing_in_the_schema_stands_in_the_way_of_sharding() {
     assert!(statements.len() > 50, "the migrations are read");
     for statement in statements {
         let upper = statement.to_uppercase();
-        for banned in ["TRIGGER", "SEQUENCE", "SERIAL", "IDENTITY", "REFERENCES", "FOREIGN KEY", "FUNCTION", "NOW()", "CURRENT_TIMESTAMP", "RANDOM_UUID", "UNIQUE INDEX", " UNIQUE", "TIMESTAMPTZ", "NUMERIC", " INTEGER", " INT "] {
+        for banned in [
+            "TRIGGER",
+            "SEQUENCE",
+            "SERIAL",
+            "IDENTITY",
+            "REFERENCES",
+            "FOREIGN KEY",
+            "FUNCTION",
+            "NOW()",
+            "CURRENT_TIMESTAMP",
+            "RANDOM_UUID",
+            "UNIQUE INDEX",
+            " UNIQUE",
+            "TIMESTAMPTZ",
+            "NUMERIC",
+            " INTEGER",
+            " INT ",
+        ] {
             assert!(!upper.contains(banned), "{banned} in: {statement}");
         }
     }
@@ -69,11 +95,34 @@ fn every_primary_key_begins_with_the_distribution_column() {
 
 #[test]
 fn statements_keep_to_what_shards_understand() {
-    let sources = ["account", "cart", "catalog", "commit", "compose", "inventory", "listing", "migrate", "order", "outbox", "plan", "review"];
+    let sources = [
+        "account",
+        "cart",
+        "catalog",
+        "commit",
+        "compose",
+        "inventory",
+        "listing",
+        "migrate",
+        "order",
+        "outbox",
+        "plan",
+        "review",
+    ];
     for name in sources {
         let path = format!("{}/src/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(&path).expect("a source file of this crate");
-        for banned in ["pg_advisory", "pg_try_advisory", "LISTEN ", "NOTIFY ", "now()", "clock_timestamp", "gen_random_uuid", "random()", "nextval"] {
+        for banned in [
+            "pg_advisory",
+            "pg_try_advisory",
+            "LISTEN ",
+            "NOTIFY ",
+            "now()",
+            "clock_timestamp",
+            "gen_random_uuid",
+            "random()",
+            "nextval",
+        ] {
             assert!(!source.contains(banned), "{banned} in {name}.rs");
         }
     }

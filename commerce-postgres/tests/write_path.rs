@@ -193,7 +193,11 @@ async fn sets_join_the_hosts_transaction() {
     assert_eq!(PgStore::apply(&mut transaction, &three).await.unwrap(), Applied::Now);
     assert_eq!(PgStore::apply(&mut transaction, &three).await.unwrap(), Applied::Before);
     transaction.commit().await.unwrap();
-    assert_eq!(count(store.pool(), "SELECT count(*) FROM host_note").await, 1, "a conflict doesn't poison the transaction");
+    assert_eq!(
+        count(store.pool(), "SELECT count(*) FROM host_note").await,
+        1,
+        "a conflict doesn't poison the transaction"
+    );
 
     let mut transaction = store.pool().begin().await.unwrap();
     PgStore::apply(&mut transaction, &take(4)).await.unwrap();

@@ -107,7 +107,12 @@ pub fn reserve(cart: &Cart, products: &[Product]) -> (ChangeSet, Order) {
     let at = set.at();
     let lines: Vec<OrderLine> = products.iter().zip(0..).map(|(product, position)| line(product, position)).collect();
     let total = eur(lines.iter().map(|line| line.total.minor).sum());
-    let address = PostalAddress { name: "Ada".to_owned(), city: "Bern".to_owned(), country: "CH".to_owned(), ..Default::default() };
+    let address = PostalAddress {
+        name: "Ada".to_owned(),
+        city: "Bern".to_owned(),
+        country: "CH".to_owned(),
+        ..Default::default()
+    };
     let id = OrderId(UuidV7.uuid());
     let mut order = Order {
         id,
