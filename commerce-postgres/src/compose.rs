@@ -175,7 +175,7 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
         })
     };
     let (mut claimed, mut guards) = (Vec::new(), Vec::new());
-    let (mut answered, mut outputs) = (Vec::new(), Vec::new());
+    let (mut answered, mut outputs, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
     for write in set.keys() {
         match write {
             KeyWrite::Claim(record) => {
@@ -187,8 +187,11 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
                 answered.push(Some(key.to_vec()));
                 outputs.push(Some(to_json(output)));
             }
+            KeyWrite::Forget(key) => forgotten.push(Some(key.to_vec())),
         }
     }
+    let sql = "DELETE FROM commerce_key t USING {u} WHERE t.key = u.key";
+    plan.add(Section::new(sql, vec![("key", Column::Bytes(forgotten))]));
     plan.insert_returning(claimed, "encode(key, 'hex')", guards);
     let sql = "UPDATE commerce_key t SET output = u.output FROM {u} WHERE t.key = u.key";
     plan.add(Section::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));

@@ -47,12 +47,15 @@ async fn figures(products: u32) -> Result<Vec<(&'static str, Duration)>, BoxErro
         ("list_newest", active()),
         ("list_price", sorted(ProductSort::PriceAscending)),
         ("list_title", sorted(ProductSort::Title)),
-        ("list_price_range_in_stock", ProductFilter {
-            min_price: Some(20_00),
-            max_price: Some(40_00),
-            in_stock: Some(true),
-            ..sorted(ProductSort::PriceDescending)
-        }),
+        (
+            "list_price_range_in_stock",
+            ProductFilter {
+                min_price: Some(20_00),
+                max_price: Some(40_00),
+                in_stock: Some(true),
+                ..sorted(ProductSort::PriceDescending)
+            },
+        ),
         ("search_common_word", search("mug")),
         ("search_two_words", search("enamel mug")),
         ("search_prefix", search("ena")),

@@ -204,11 +204,8 @@ async fn prepare(store: &SqliteStore, buyers: usize) -> Result<Vec<Checkout>, Bo
     let mut variants = Vec::with_capacity(VARIANTS);
     let mut set = ChangeSet::new(&ids, now, ActorRef::System);
     for _ in 0..VARIANTS {
-        let stock = NewStock {
-            variant_id: VariantId(ids.uuid()),
-            product_id: ProductId(ids.uuid()),
-            low_stock_threshold: 0,
-        };
+        let stock =
+            NewStock { variant_id: VariantId(ids.uuid()), product_id: ProductId(ids.uuid()), low_stock_threshold: 0 };
         set.open_stock(stock, 1_000_000);
         variants.push(stock);
     }
