@@ -7,6 +7,9 @@ mod rules;
 mod service;
 mod test_gateway;
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
