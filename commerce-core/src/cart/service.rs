@@ -105,17 +105,23 @@ impl Carts {
         expected: Option<Version>,
     ) -> Result<Done<CartView>, CartError> {
         let quantity = check_quantity(quantity, 1)?;
-        self.edit(call, expected, move |lines| {
-            match lines.iter_mut().find(|line| line.variant_id == variant) {
-                Some(line) => line.quantity = line.quantity.saturating_add(quantity),
-                None => {
-                    let position = lines.last().map_or(0, |last| last.position + 1);
-                    lines.push(CartLine { position, variant_id: variant, quantity });
-                }
-            }
-            Ok(Some(variant))
-        })
-        .await
+        self.edit(call, expected, move |lines| add_to(lines, variant, quantity)).await
+    }
+
+    /// What [`Self::add_item`] would commit, for a transaction of the host's own.
+    ///
+    /// # Errors
+    /// As [`Self::add_item`].
+    pub async fn plan_add_item(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        quantity: i64,
+        expected: Option<Version>,
+    ) -> Result<Planned<CartView>, CartError> {
+        let quantity = check_quantity(quantity, 1)?;
+        let holder = self.holder(&call.actor)?;
+        self.plan_edit(call, &holder, expected, &|lines: &mut Vec<CartLine>| add_to(lines, variant, quantity)).await
     }
 
     /// Sets how many of a variant are in the cart; 0 removes it.
@@ -345,6 +351,18 @@ impl Carts {
         }
         Ok(self.engine.reads().load_offers(&variants).await?)
     }
+}
+
+#[allow(clippy::unnecessary_wraps)] // The shape of a rule.
+fn add_to(lines: &mut Vec<CartLine>, variant: VariantId, quantity: u32) -> Result<Option<VariantId>, CartError> {
+    match lines.iter_mut().find(|line| line.variant_id == variant) {
+        Some(line) => line.quantity = line.quantity.saturating_add(quantity),
+        None => {
+            let position = lines.last().map_or(0, |last| last.position + 1);
+            lines.push(CartLine { position, variant_id: variant, quantity });
+        }
+    }
+    Ok(Some(variant))
 }
 
 fn check_available(cart: &Cart, offers: &[Offer], variant: VariantId) -> Result<(), CartError> {
