@@ -39,6 +39,27 @@ pub enum CartError {
 common_errors!(CartError);
 
 /// Carts of customers and guests.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// use commerce_core::account::token::CartToken;
+///
+/// let cart = shop.carts().add_item(&Call::guest(), mug, 2, None).await?.value;
+/// assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+///
+/// // The guest comes back with the token of their cart.
+/// let guest = Actor::Guest { cart: cart.cart_token.map(CartToken), order: None };
+/// assert_eq!(shop.carts().view(&guest).await?.item_count, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Carts {
     engine: Arc<Engine>,
