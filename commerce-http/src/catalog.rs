@@ -2,7 +2,7 @@
 
 mod admin;
 pub mod dto;
-mod edit;
+pub mod edit;
 
 use std::sync::Arc;
 

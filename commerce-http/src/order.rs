@@ -2,7 +2,7 @@
 
 mod admin;
 pub mod dto;
-mod edit;
+pub mod edit;
 pub mod parts;
 
 use std::sync::Arc;

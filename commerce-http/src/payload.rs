@@ -15,6 +15,7 @@ use poem_openapi::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt;
 
 use crate::{conditional, parse, problem::ApiError};
 
@@ -22,6 +23,8 @@ use crate::{conditional, parse, problem::ApiError};
 pub const JSON: &str = "application/json";
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+/// How much of a body that is too large is heard out before it is refused.
+const PATIENCE: u64 = 16 * BODY_LIMIT as u64;
 
 /// A JSON body, read whole but parsed only when the handler asks: after its checks of caller and path.
 pub struct Input<T, const REQUIRED: bool = true> {
@@ -91,19 +94,22 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
 }
 
 async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiError> {
-    let too_large = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB");
-    let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large());
-    }
-    let Ok(body) = body.take() else { return Ok(Vec::new()) };
-    match body.into_bytes_limit(BODY_LIMIT).await {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
-        Err(error) => {
-            Err(ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}")))
+    let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok()).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(declared.min(BODY_LIMIT));
+    let Ok(body) = body.take() else { return Ok(bytes) };
+    let mut rest = body.into_async_read().take(PATIENCE);
+    let broken = |error: std::io::Error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}"))
+    };
+    if declared <= BODY_LIMIT {
+        (&mut rest).take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
+        if bytes.len() <= BODY_LIMIT {
+            return Ok(bytes);
         }
     }
+    // A client that is still sending when the answer comes sees a broken connection instead of the answer.
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map_err(broken)?;
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB"))
 }
 
 fn is_json(content_type: &str) -> bool {

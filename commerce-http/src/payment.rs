@@ -80,7 +80,7 @@ impl WebhookApi {
 /// How the customer fared at 3-D Secure.
 #[derive(Object, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct Authentication {
     pub success: bool,
 }

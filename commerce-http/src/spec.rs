@@ -1,7 +1,11 @@
 //! The OpenAPI document: what poem-openapi derives from the operations, completed with what it can't know.
 
+#[cfg(test)]
+mod agree;
 mod complete;
 mod docs;
+#[cfg(test)]
+mod tests;
 
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::Value;

@@ -102,9 +102,9 @@ impl Example for Address {
 }
 
 /// Changes to an address.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct AddressPatch {
     #[serde(default, deserialize_with = "present")]
     pub name: Option<String>,

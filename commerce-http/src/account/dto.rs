@@ -93,9 +93,9 @@ impl Example for AdminUser {
 }
 
 /// A new customer.
-#[derive(Debug, Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct Register {
     pub email: String,
     /// 8 to 128 characters, not easily guessed.
@@ -126,9 +126,9 @@ impl Example for Register {
 }
 
 /// Who signs in.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct LoginRequest {
     pub email: String,
     pub password: String,
@@ -187,9 +187,9 @@ impl Example for Login {
 macro_rules! one_field {
     ($($(#[$doc:meta])* $name:ident { $field:ident } = $example:literal)+) => {$(
         $(#[$doc])*
-        #[derive(Object, Serialize, Deserialize)]
+        #[derive(Object, Deserialize)]
         #[serde(deny_unknown_fields)]
-        #[oai(example)]
+        #[oai(example, skip_serializing_if_is_none)]
         pub struct $name { pub $field: String }
 
         impl Example for $name {
@@ -210,9 +210,9 @@ one_field! {
 }
 
 /// Which sessions end.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct Logout {
     /// All of them, not only this one.
     #[serde(default)]
@@ -226,9 +226,9 @@ impl Example for Logout {
 }
 
 /// A new password, by a mailed token.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordReset {
     pub token: String,
     pub new_password: String,
@@ -241,9 +241,9 @@ impl Example for PasswordReset {
 }
 
 /// A new password, by the present one.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordChange {
     pub current_password: String,
     pub new_password: String,
@@ -257,9 +257,9 @@ impl Example for PasswordChange {
 }
 
 /// Changes to a profile.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct ProfilePatch {
     #[serde(default, deserialize_with = "present")]
     pub first_name: Option<String>,
@@ -331,9 +331,9 @@ impl Example for Session {
 }
 
 /// Changes to a user by an admin.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct UserPatch {
     #[serde(default, deserialize_with = "present")]
     pub role: Option<Role>,

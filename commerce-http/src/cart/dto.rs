@@ -145,9 +145,9 @@ impl Example for Cart {
 }
 
 /// What is put into a cart.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewCartItem {
     pub variant_id: Uuid,
     /// At least 1; adds to what is there.
@@ -161,9 +161,9 @@ impl Example for NewCartItem {
 }
 
 /// How many there shall be.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct CartItemPatch {
     /// 0 removes the item.
     pub quantity: i64,

@@ -104,6 +104,7 @@ impl Example for Image {
 
 /// The category a product is in.
 #[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
 pub struct CategoryRef {
     pub id: Uuid,
     pub slug: String,
@@ -112,6 +113,7 @@ pub struct CategoryRef {
 
 /// The lowest and the highest price of a product's variants.
 #[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
 pub struct PriceRange {
     pub min: Money,
     pub max: Money,
@@ -119,6 +121,7 @@ pub struct PriceRange {
 
 /// What customers think of a product.
 #[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
 pub struct Rating {
     /// The average of 1 to 5 stars; 0 without reviews.
     pub average: f64,
@@ -225,6 +228,24 @@ impl From<core::Category> for CategoryRef {
     }
 }
 
+impl Example for CategoryRef {
+    fn example() -> Self {
+        Self { id: sample::CATEGORY, slug: "kitchen".to_owned(), name: "Kitchen".to_owned() }
+    }
+}
+
+impl Example for PriceRange {
+    fn example() -> Self {
+        Self { min: eur("17.90"), max: eur("19.90") }
+    }
+}
+
+impl Example for Rating {
+    fn example() -> Self {
+        Self { average: 4.5, count: 12 }
+    }
+}
+
 impl Example for Product {
     fn example() -> Self {
         Self {
@@ -233,15 +254,11 @@ impl Example for Product {
             title: "Enamel mug".to_owned(),
             description: "Holds 300 ml, survives a fall.".to_owned(),
             status: ProductStatus::Active,
-            categories: vec![CategoryRef {
-                id: sample::CATEGORY,
-                slug: "kitchen".to_owned(),
-                name: "Kitchen".to_owned(),
-            }],
+            categories: vec![CategoryRef::example()],
             attributes: text_map(&[("material", "steel")]),
             images: vec![Image::example()],
-            price_range: PriceRange { min: eur("17.90"), max: eur("19.90") },
-            rating: Rating { average: 4.5, count: 12 },
+            price_range: PriceRange::example(),
+            rating: Rating::example(),
             variants: vec![Variant::example()],
             created_at: sample::time(),
             updated_at: sample::time(),
@@ -304,9 +321,9 @@ impl Example for Category {
 }
 
 /// A new category.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewCategory {
     pub name: String,
     /// Made from the name if absent.

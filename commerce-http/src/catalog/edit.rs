@@ -7,16 +7,16 @@ use poem_openapi::{
     Object,
     types::{Example, MaybeUndefined},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::dto::{Image, Product, ProductStatus, Variant, read_all};
 use crate::types::{Money, eur, patch, present, sample};
 
 /// A new variant.
-#[derive(Clone, Object, Serialize, Deserialize)]
+#[derive(Clone, Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewVariant {
     /// Unique in the shop.
     pub sku: String,
@@ -61,9 +61,9 @@ impl Example for NewVariant {
 }
 
 /// A new product.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewProduct {
     pub title: String,
     /// Made from the title if absent.
@@ -117,9 +117,9 @@ impl Example for NewProduct {
 type TextPatch = BTreeMap<String, Option<String>>;
 
 /// Changes to a product.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct ProductPatch {
     #[serde(default, deserialize_with = "present")]
     pub title: Option<String>,
@@ -170,9 +170,9 @@ impl Example for ProductPatch {
 }
 
 /// Changes to a variant.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct VariantPatch {
     #[serde(default, deserialize_with = "present")]
     pub sku: Option<String>,
@@ -209,9 +209,9 @@ impl Example for VariantPatch {
 }
 
 /// Changes to a category.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct CategoryPatch {
     #[serde(default, deserialize_with = "present")]
     pub name: Option<String>,

@@ -39,9 +39,9 @@ impl Example for PaymentMethod {
 }
 
 /// What is to be quoted for.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct QuoteRequest {
     /// Tax depends on it.
     #[serde(default)]
@@ -82,9 +82,9 @@ impl Example for Quote {
 }
 
 /// How it is paid.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct PaymentChoice {
     /// One of the payment methods' codes.
     pub method: String,
@@ -100,9 +100,9 @@ impl Example for PaymentChoice {
 }
 
 /// What places an order.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct CheckoutRequest {
     pub shipping_address: PostalAddress,
     /// The shipping address, if absent.

@@ -1,7 +1,7 @@
 //! What is counted: requests by route and status, their latency, orders, conflicts.
 
 use std::{
-    sync::{PoisonError, RwLock},
+    sync::{OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -11,20 +11,19 @@ use poem::http::{Method, StatusCode};
 /// The instruments of one route, looked up once rather than with every request.
 pub struct RouteMetrics {
     route: String,
-    latency: Histogram,
+    latency: OnceLock<Histogram>,
     requests: RwLock<Vec<(Method, StatusCode, Counter)>>,
 }
 
 impl RouteMetrics {
     pub fn new(route: impl Into<String>) -> Self {
-        let route = route.into();
-        let latency = histogram!("http_request_duration_seconds", "route" => route.clone());
-        Self { route, latency, requests: RwLock::default() }
+        Self { route: route.into(), latency: OnceLock::new(), requests: RwLock::default() }
     }
 
     /// Counts a request.
     pub fn record(&self, method: &Method, status: StatusCode, took: Duration) {
-        self.latency.record(took);
+        let latency = || histogram!("http_request_duration_seconds", "route" => self.route.clone());
+        self.latency.get_or_init(latency).record(took);
         {
             let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
             if let Some((.., counter)) = requests.iter().find(|(m, s, _)| m == method && *s == status) {

@@ -71,9 +71,9 @@ impl Example for StockItem {
 }
 
 /// A count.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct StockCount {
     /// Units in the house.
     #[serde(default, deserialize_with = "present")]
@@ -89,9 +89,9 @@ impl Example for StockCount {
 }
 
 /// A correction.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct Adjustment {
     /// By how many units `on_hand` moves.
     pub delta: i64,

@@ -199,6 +199,7 @@ impl Example for Order {
 
 /// Something that happened to an order.
 #[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
 pub struct TimelineEntry {
     pub at: Time,
     /// `order_placed`, `fulfilment_shipped`, …
@@ -234,12 +235,15 @@ impl From<core::Tracking> for Tracking {
 
 impl Example for Tracking {
     fn example() -> Self {
-        let entry = TimelineEntry {
-            at: sample::time(),
-            event: "fulfilment_shipped".to_owned(),
-            detail: "Shipped with DHL, 00340434161094042557".to_owned(),
-        };
-        Self { status: OrderStatus::Confirmed, timeline: vec![entry], fulfilments: vec![Fulfilment::example()] }
+        let (timeline, fulfilments) = (vec![TimelineEntry::example()], vec![Fulfilment::example()]);
+        Self { status: OrderStatus::Confirmed, timeline, fulfilments }
+    }
+}
+
+impl Example for TimelineEntry {
+    fn example() -> Self {
+        let detail = "Shipped with DHL, 00340434161094042557".to_owned();
+        Self { at: sample::time(), event: "fulfilment_shipped".to_owned(), detail }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use commerce_core::{Currency, error::Invalid, order as core, payment::RefundInput};
 use poem_openapi::{Object, types::Example};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     dto::items,
@@ -11,9 +11,9 @@ use super::{
 use crate::types::{Money, eur};
 
 /// How a guest finds an order again.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct OrderLookup {
     pub number: String,
     pub email: String,
@@ -26,9 +26,9 @@ impl Example for OrderLookup {
 }
 
 /// What shall come back.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewReturn {
     pub items: Vec<ItemQuantity>,
     pub reason: String,
@@ -41,9 +41,9 @@ impl Example for NewReturn {
 }
 
 /// A new parcel.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewFulfilment {
     /// All that is left, if absent.
     #[serde(default)]
@@ -69,9 +69,9 @@ impl Example for NewFulfilment {
 }
 
 /// Where a parcel is now.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct FulfilmentPatch {
     /// `shipped`, `delivered` or `cancelled`.
     pub status: FulfilmentStatus,
@@ -84,9 +84,9 @@ impl Example for FulfilmentPatch {
 }
 
 /// A decision on a return.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct ReturnPatch {
     /// `approved`, `rejected` or `received`.
     pub status: ReturnStatus,
@@ -99,9 +99,9 @@ impl Example for ReturnPatch {
 }
 
 /// What staff cancel.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct AdminCancel {
     /// All of the order, if absent.
     #[serde(default)]
@@ -117,9 +117,9 @@ impl Example for AdminCancel {
 }
 
 /// Money to send back: an amount, or the share of items; all that is left, if neither is given.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewRefund {
     #[serde(default)]
     pub amount: Option<Money>,

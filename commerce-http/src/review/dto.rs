@@ -64,9 +64,9 @@ impl Example for Review {
 }
 
 /// A new review.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct NewReview {
     /// 1 to 5 stars.
     pub rating: i64,
@@ -88,9 +88,9 @@ impl Example for NewReview {
 }
 
 /// Changes to a review.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct ReviewPatch {
     #[serde(default, deserialize_with = "present")]
     pub rating: Option<i64>,
@@ -114,9 +114,9 @@ impl Example for ReviewPatch {
 }
 
 /// A moderator's decision.
-#[derive(Object, Serialize, Deserialize)]
+#[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[oai(example)]
+#[oai(example, skip_serializing_if_is_none)]
 pub struct Moderation {
     pub status: ReviewStatus,
 }

@@ -58,10 +58,11 @@ pub async fn serve(config: &Config, demo: bool) -> Result<(), Failure> {
         );
         api = api.test_gateway(gateway);
     }
+    let api = api.build();
     tracing::info!(%address, docs = %format!("http://{address}/docs"), "ready");
 
     let server = Server::new_with_acceptor(Listener(TcpAcceptor::from_tokio(listener)?));
-    let served = server.run_with_graceful_shutdown(api.build(), told_to_stop(), Some(GRACE)).await;
+    let served = server.run_with_graceful_shutdown(api, told_to_stop(), Some(GRACE)).await;
     stop.cancel();
     worker.await?;
     upkeep.abort();
