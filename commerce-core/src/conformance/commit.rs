@@ -290,6 +290,22 @@ pub async fn idempotency_keys_are_answered(fixture: &dyn StoreFixture) {
     assert_eq!(record(&shop, "known").await, Some(expected("known", known.at(), None, Some(output))));
 }
 
+/// A forgotten key can be claimed again; forgetting one that isn't known has no effect.
+pub async fn idempotency_keys_are_forgotten(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let mut claim = shop.set();
+    claim.key(key("once more"), None, None);
+    shop.commit(&claim).await;
+    let mut forget = shop.set();
+    forget.forget(key("once more").key).forget(key("never seen").key);
+    shop.commit(&forget).await;
+    assert_eq!(record(&shop, "once more").await, None);
+    let mut again = shop.set();
+    again.key(key("once more"), None, Some(json!("again")));
+    shop.commit(&again).await;
+    assert_eq!(record(&shop, "once more").await.and_then(|record| record.output), Some(json!("again")));
+}
+
 /// A key is taken by whoever comes first, whatever the request; an answer for a key that isn't known has no effect.
 pub async fn idempotency_keys_are_taken_once(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
