@@ -17,7 +17,7 @@ use crate::{
     conditional::{IdempotencyKey, IfMatch},
     front::{CART_TOKEN, Shared},
     payload::{Input, Reply},
-    problem::ApiError,
+    problem::{ApiError, missing_first},
     spec::Tag,
 };
 
@@ -107,7 +107,8 @@ impl CartApi {
     ) -> Result<Reply<Cart>, ApiError> {
         let id = variant_id.0.into();
         let quantity = body.parse_for(self.holds(&caller, id)).await?.quantity;
-        Ok(cart(self.carts().set_quantity(&caller.call(), id, quantity, if_match.0).await?))
+        let set = self.carts().set_quantity(&caller.call(), id, quantity, if_match.0).await;
+        Ok(cart(missing_first(set, self.holds(&caller, id)).await?))
     }
 
     /// Remove an item

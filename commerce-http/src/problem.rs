@@ -117,6 +117,20 @@ impl ApiError {
     }
 }
 
+/// Whether the resource is there goes before whether the input keeps the rules: 404 before 422.
+pub async fn missing_first<T, E: Into<ApiError>, R, F: Into<ApiError>>(
+    done: Result<T, E>,
+    resource: impl Future<Output = Result<R, F>>,
+) -> Result<T, ApiError> {
+    match done.map_err(Into::into) {
+        Err(error) if error.status == StatusCode::UNPROCESSABLE_ENTITY => match resource.await {
+            Ok(_) => Err(error),
+            Err(first) => Err(first.into()),
+        },
+        done => done,
+    }
+}
+
 impl std::fmt::Display for ApiError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.detail)

@@ -26,7 +26,7 @@ use crate::{
     conditional::IdempotencyKey,
     front::Shared,
     payload::{Created, Input, Optional, Reply},
-    problem::ApiError,
+    problem::{ApiError, missing_first},
     spec::Tag,
     types::{Page, Paging, Time},
 };
@@ -100,7 +100,8 @@ impl AdminOrderApi {
     ) -> Result<Created<Fulfilment>, ApiError> {
         let id = OrderId(id.0);
         let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let done = self.orders().fulfil(&caller.once(&idempotency_key, body.bytes()), id, input).await?;
+        let done = self.orders().fulfil(&caller.once(&idempotency_key, body.bytes()), id, input).await;
+        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, parcel) = done.value;
         let location = format!("/v1/admin/orders/{id}");
         Ok(Created::new(pick(found.fulfilments, |f| f.id == parcel)?).replayed(done.replayed).location(&location))
@@ -138,7 +139,8 @@ impl AdminOrderApi {
     ) -> Result<Reply<Order>, ApiError> {
         let id = id.0.into();
         let AdminCancel { items: units, reason } = body.parse_for(self.orders().get(&caller.actor, id)).await?;
-        Ok(order(self.orders().admin_cancel(&caller.call(), id, items(units), reason).await?, None))
+        let cancelled = self.orders().admin_cancel(&caller.call(), id, items(units), reason).await;
+        Ok(order(missing_first(cancelled, self.orders().get(&caller.actor, id)).await?, None))
     }
 
     /// Capture the payment
@@ -168,7 +170,8 @@ impl AdminOrderApi {
         let currency = self.0.commerce.settings().currency;
         let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
         let call = caller.once(&idempotency_key, body.bytes());
-        let done = self.0.commerce.payments().refund(&call, id, input).await?;
+        let done = self.0.commerce.payments().refund(&call, id, input).await;
+        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, refund) = done.value;
         let location = format!("/v1/admin/orders/{id}");
         Ok(Created::new(pick(found.refunds, |r| r.id == refund)?).replayed(done.replayed).location(&location))

@@ -15,7 +15,7 @@ type Errors = BTreeMap<u16, BTreeSet<String>>;
 
 pub fn complete(document: &mut Value, has_test_gateway: bool) {
     sort_tags(document);
-    if !has_test_gateway && let Some(paths) = document["paths"].as_object_mut() {
+    if !has_test_gateway && let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         paths.retain(|path, _| !path.starts_with("/v1/test-gateway"));
     }
     let requests = request_schemas(document);
@@ -28,7 +28,7 @@ pub fn complete(document: &mut Value, has_test_gateway: bool) {
 }
 
 fn operations(document: &mut Value) -> impl Iterator<Item = (String, &mut Value)> {
-    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
     paths.flat_map(|(path, item)| {
         let path = path.clone();
         item.as_object_mut().into_iter().flatten().map(move |(_, operation)| (path.clone(), operation))
@@ -37,7 +37,7 @@ fn operations(document: &mut Value) -> impl Iterator<Item = (String, &mut Value)
 
 fn sort_tags(document: &mut Value) {
     let place = |tag: &Value| ORDER.iter().position(|known| tag["name"] == known.name());
-    if let Some(tags) = document["tags"].as_array_mut() {
+    if let Some(tags) = document.get_mut("tags").and_then(Value::as_array_mut) {
         tags.sort_by_key(place);
     }
 }
@@ -68,12 +68,12 @@ fn complete_operation(path: &str, operation: &mut Value) {
         note(400, &["invalid_cursor", "invalid_parameter"]);
         let parameters =
             ["limit", "cursor", "count"].map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
-        match operation["parameters"].as_array_mut() {
+        match operation.get_mut("parameters").and_then(Value::as_array_mut) {
             Some(existing) => existing.extend(parameters),
             None => operation["parameters"] = parameters.into_iter().collect(),
         }
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         match (parameter["in"].as_str(), parameter["name"].as_str()) {
             (Some("query"), _) => note(400, &["invalid_parameter"]),
             (Some("header"), Some(name)) => {
@@ -134,7 +134,7 @@ fn header_parameter(name: &str) -> (String, &'static str) {
 }
 
 fn describe_answers(operation: &mut Value, errors: Errors) {
-    let Some(answers) = operation["responses"].as_object_mut() else { return };
+    let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, answer) in answers.iter_mut() {
         answer["description"] = match status.as_str() {
             "201" => "Created; `Location` says where.",
@@ -206,12 +206,14 @@ fn complete_schemas(document: &mut Value, requests: &BTreeSet<String>) {
         .flatten()
         .map(|(name, schema)| (name.clone(), schema["type"].clone()))
         .collect();
-    for (name, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+    for (name, schema) in
+        document.pointer_mut("/components/schemas").and_then(Value::as_object_mut).into_iter().flatten()
+    {
         if !schema["properties"].is_object() {
             continue;
         }
         let mut shown = Vec::new();
-        for (property, schema) in schema["properties"].as_object_mut().into_iter().flatten() {
+        for (property, schema) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
             flatten(schema, &types);
             if schema["nullable"] == true {
                 shown.push(Value::from(property.clone()));
@@ -221,7 +223,7 @@ fn complete_schemas(document: &mut Value, requests: &BTreeSet<String>) {
             schema["additionalProperties"] = false.into();
         } else if !shown.is_empty() {
             // Answers always have their nullable fields.
-            match schema["required"].as_array_mut() {
+            match schema.get_mut("required").and_then(Value::as_array_mut) {
                 Some(required) => {
                     shown.retain(|property| !required.contains(property));
                     required.extend(shown);
@@ -234,7 +236,7 @@ fn complete_schemas(document: &mut Value, requests: &BTreeSet<String>) {
 
 /// `allOf` a schema and its own description says the same twice; and `nullable` needs a type beside it.
 fn flatten(schema: &mut Value, types: &BTreeMap<String, Value>) {
-    let Some(parts) = schema["allOf"].as_array_mut() else { return };
+    let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) else { return };
     parts.retain(|part| part.get("$ref").is_some());
     let of = parts.first().and_then(|part| schema_name(&part["$ref"])).and_then(|name| types.get(name)).cloned();
     if schema["nullable"] == true

@@ -18,6 +18,10 @@ use crate::{
     config::Config,
 };
 
+/// Gives memory back: the system's allocator keeps what password hashing took, once for every thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What stops the program, as a sentence.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
