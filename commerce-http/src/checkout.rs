@@ -92,6 +92,7 @@ impl CheckoutApi {
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
 impl CheckoutApi {
     /// Ways to pay
+    #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
     async fn payment_methods(&self, _caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
         let methods = self.checkout().payment_methods();
@@ -141,7 +142,8 @@ impl CheckoutApi {
         body: Input<CheckoutRequest>,
     ) -> Result<Placed, ApiError> {
         let input = body.parse()?.read(self.0.commerce.settings().currency)?;
-        let done = self.checkout().place(&caller.once(&idempotency_key, body.bytes()), input).await?;
+        let call = caller.once(&idempotency_key, body.bytes());
+        let done = Box::pin(self.checkout().place(&call, input)).await?;
         let Placement { order: placed, order_token, outcome } = done.value;
         if !done.replayed {
             count_order(name(&outcome));

@@ -303,7 +303,7 @@ mod tests {
         let input = Input::<Body, REQUIRED>::from_request(&request, &mut body, ExtractParamOptions::default()).await;
         match input.map_err(ApiError::from).and_then(|input| input.parse()) {
             Ok(body) => (200, format!("{:?}", body.everywhere)),
-            Err(error) => (error.status.as_u16(), error.code.into_owned()),
+            Err(error) => (error.status.as_u16(), error.code.to_owned()),
         }
     }
 

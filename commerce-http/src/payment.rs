@@ -99,6 +99,7 @@ impl TestGatewayApi {
     /// Finish 3-D Secure at the test gateway
     ///
     /// Plays the customer's bank. Confirm the payment afterwards. Not there unless the test gateway is offered.
+    #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payments/:id/authenticate", method = "post", operation_id = "test_gateway_authenticate")]
     async fn authenticate(
         &self,

@@ -1,7 +1,5 @@
 //! Errors as clients see them: RFC 9457 problem documents.
 
-use std::borrow::Cow;
-
 use commerce_core::error::FieldError;
 use poem::{
     Body, Response,
@@ -12,7 +10,7 @@ use poem_openapi::{
     error::{ParseParamError, ParsePathError},
     registry::{MetaResponses, Registry},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The media type of problem documents.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -22,26 +20,19 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 pub struct ApiError {
     pub status: StatusCode,
     /// A stable word that clients switch on.
-    pub code: Cow<'static, str>,
+    pub code: &'static str,
     /// A sentence for people.
     pub detail: String,
     /// The fields at fault.
     pub errors: Vec<FieldError>,
     /// Further members of the document: `available`, `totals`.
-    pub extra: Map<String, Value>,
+    pub extra: Vec<(String, Value)>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
-    pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.into(),
-            detail: detail.into(),
-            errors: Vec::new(),
-            extra: Map::new(),
-            headers: Vec::new(),
-        }
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), extra: Vec::new(), headers: Vec::new() }
     }
 
     pub fn unauthenticated() -> Self {
@@ -85,7 +76,7 @@ impl ApiError {
     }
 
     pub fn with(mut self, member: &str, value: impl serde::Serialize) -> Self {
-        self.extra.insert(member.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self.extra.push((member.to_owned(), serde_json::to_value(value).unwrap_or_default()));
         self
     }
 
@@ -212,7 +203,7 @@ mod tests {
         assert_eq!(ApiError::from(poem::Error::from(path)).status, 404);
         let parameter = ParseParamError { name: "limit", reason: "not a number".into() };
         let parameter = ApiError::from(poem::Error::from(parameter));
-        assert_eq!((parameter.status.as_u16(), &*parameter.code), (400, "invalid_parameter"));
+        assert_eq!((parameter.status.as_u16(), parameter.code), (400, "invalid_parameter"));
         assert_eq!(ApiError::from(poem::Error::from_status(StatusCode::BAD_GATEWAY)).status, 500);
         let own = poem::Error::from(ApiError::conflict("cart_empty", ""));
         assert_eq!(ApiError::from(own).code, "cart_empty");

@@ -79,6 +79,7 @@ once. **ETag** with `If-None-Match` saves a transfer, with `If-Match` it guards 
 pub fn document<T: OpenApi>(api: T, prefix: &str, has_test_gateway: bool) -> Value {
     let service = OpenApiService::new(api, "Commerce API", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
+        .license(env!("CARGO_PKG_LICENSE"))
         .server(if prefix.is_empty() { "/" } else { prefix });
     let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     complete::complete(&mut document, has_test_gateway);

@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     clock::{Clock, SystemClock},
+    id::PaymentId,
     payment::stripe::{HttpRequest, HttpResponse, HttpTransport, Method, TransportError},
 };
 use serde_json::{Value, json};
@@ -120,7 +121,7 @@ impl FakeStripe {
 
     /// What the ledger says of a payment, by our id.
     #[must_use]
-    pub fn account(&self, payment: impl ToString) -> Account {
+    pub fn account(&self, payment: PaymentId) -> Account {
         let (state, payment) = (self.lock(), payment.to_string());
         let intents: Vec<_> = state.intents.iter().filter(|i| i.metadata.get("payment_id") == Some(&payment)).collect();
         let refunds = state.refunds.iter().filter(|refund| intents.iter().any(|intent| intent.id == refund.intent));

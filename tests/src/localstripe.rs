@@ -1,4 +1,4 @@
-//! `localstripe`, a stand-in for Stripe from PyPI, as a process of its own.
+//! `localstripe`, a stand-in for Stripe from `PyPI`, as a process of its own.
 //!
 //! What it gets wrong (idempotency, over-refunds) is tested against [`FakeStripe`](crate::fake_stripe::FakeStripe).
 

@@ -6,6 +6,11 @@ mod service;
 pub mod state;
 mod tracking;
 
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +25,13 @@ use crate::{
     store::{Child, StoreError, Version},
 };
 
-pub(crate) use self::rules::NewParcel;
 pub use self::{
     error::OrderError,
     rules::OrderAction,
     service::{FulfilmentInput, Orders},
     tracking::{TimelineEntry, Tracking},
 };
+pub(crate) use self::{rules::NewParcel, service::Effects};
 
 /// Where an order stands as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -112,7 +117,7 @@ pub struct OrderLine {
     pub fulfilled: u32,
     /// Units cancelled before they left.
     pub cancelled: u32,
-    /// Units whose money went back, or is on its way.
+    /// Units whose money went back, is on its way, or was never taken because they were cancelled before.
     pub refunded: u32,
     /// Units that came back.
     pub returned: u32,

@@ -75,15 +75,29 @@ impl Order {
     /// Delivered units of a variant that haven't come back and aren't on their way back.
     #[must_use]
     pub fn returnable(&self, variant: VariantId) -> u32 {
-        let returning: u32 = self
-            .returns
+        let delivered = self.parcelled(variant, &[FulfilmentStatus::Delivered]);
+        delivered.saturating_sub(self.returning(variant)).saturating_sub(self.came_back(variant))
+    }
+
+    /// Units of a variant on their way back.
+    fn returning(&self, variant: VariantId) -> u32 {
+        self.returns
             .iter()
-            .filter(|ret| ret.status != ReturnStatus::Rejected)
+            .filter(|ret| matches!(ret.status, ReturnStatus::Requested | ReturnStatus::Approved))
             .flat_map(|ret| &ret.items)
             .filter(|item| item.variant_id == variant)
             .map(|item| item.quantity)
-            .sum();
-        self.parcelled(variant, &[FulfilmentStatus::Delivered]).saturating_sub(returning)
+            .sum()
+    }
+
+    fn came_back(&self, variant: VariantId) -> u32 {
+        self.line(variant).map_or(0, |line| line.returned)
+    }
+
+    /// Units of a variant that have left, haven't come back and aren't on their way back.
+    fn away(&self, variant: VariantId) -> u32 {
+        let left = self.parcelled(variant, &[FulfilmentStatus::Shipped, FulfilmentStatus::Delivered]);
+        left.saturating_sub(self.returning(variant)).saturating_sub(self.came_back(variant))
     }
 
     /// The line of a variant.
@@ -178,13 +192,44 @@ impl Order {
         for item in &items {
             self.line_mut(item.variant_id)?.cancelled += item.quantity;
         }
-        if self.lines.iter().all(|line| line.cancelled == line.quantity) {
+        self.settle_cancelled(reason)?;
+        Ok(items)
+    }
+
+    fn settle_cancelled(&mut self, reason: Option<String>) -> Result<(), NoSuchMove> {
+        if self.status != OrderStatus::Cancelled && self.lines.iter().all(|line| line.cancelled == line.quantity) {
             self.status.become_(OrderStatus::Cancelled)?;
             self.cancel_reason = reason;
-        } else {
-            self.settle_goods()?;
+            return Ok(());
         }
-        Ok(items)
+        self.settle_goods()
+    }
+
+    /// Takes goods back with a refund, without a return: units that have left count as returned, units that haven't been
+    /// packed as cancelled. So no unit goes back into stock twice, or goes back and is shipped as well.
+    pub(crate) fn take_back(&mut self, items: &[LineQuantity], reason: &str) -> Result<(), OrderError> {
+        for item in items {
+            let away = self.away(item.variant_id);
+            let line = self.line_mut(item.variant_id)?;
+            let returned = item.quantity.min(away);
+            let cancelled = item.quantity - returned;
+            if cancelled > line.unfulfilled() {
+                let left = away + line.unfulfilled();
+                return Err(OrderError::QuantityExceeded { variant_id: item.variant_id, left });
+            }
+            line.returned += returned;
+            line.cancelled += cancelled;
+        }
+        Ok(self.settle_cancelled(Some(reason.to_owned()))?)
+    }
+
+    /// As many of these units as can be taken back.
+    pub(crate) fn takeable_back(&self, items: &[LineQuantity]) -> Vec<LineQuantity> {
+        let capped = items.iter().filter_map(|item| {
+            let left = self.away(item.variant_id) + self.line(item.variant_id).ok()?.unfulfilled();
+            Some(LineQuantity { quantity: item.quantity.min(left), ..*item })
+        });
+        capped.filter(|item| item.quantity > 0).collect()
     }
 
     /// Asks to send delivered units back.

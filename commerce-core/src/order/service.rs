@@ -43,6 +43,7 @@ pub(crate) struct Effects {
     pub stock: Vec<(VariantId, i64, MovementKind)>,
     pub refunds: Vec<RefundId>,
     pub voids: Vec<PaymentId>,
+    pub captures: Vec<PaymentId>,
 }
 
 /// Orders after they were placed.
@@ -223,7 +224,8 @@ impl Orders {
     /// An order whose payment is open is given up at the gateway first. Its payment may turn out to have succeeded.
     async fn give_up_pending(&self, order: Order, items: &[LineQuantity]) -> Result<Order, OrderError> {
         if !items.is_empty() {
-            order.pick(items.to_vec(), super::OrderLine::unfulfilled)?;
+            let (from, to) = (order.status.as_str().to_owned(), "partly cancelled".to_owned());
+            return Err(super::state::NoSuchMove { from, to }.into());
         }
         let Some(payment) = order.payments.last().cloned() else {
             return Err(StoreError::bug("a pending order without a payment").into());
@@ -244,20 +246,23 @@ impl Orders {
         effects: &mut Effects,
         now: Timestamp,
     ) -> Result<(), OrderError> {
+        let Some(payment) = order.payments.last().cloned() else {
+            return Err(StoreError::bug("an order without a payment").into());
+        };
+        if payment.lease_until.is_some_and(|until| until > now) {
+            return Err(OrderError::PaymentBusy);
+        }
         let taken_out = order.take_out(items, Some(reason.to_owned()))?;
         for item in &taken_out {
             effects.stock.push((item.variant_id, i64::from(item.quantity), MovementKind::Cancellation));
         }
         let whole = order.status == OrderStatus::Cancelled;
-        let Some(payment) = order.payments.last().cloned() else { return Ok(()) };
+        let owed = if whole { Vec::new() } else { still_unrefunded(order, &taken_out)? };
+        if whole || !owed.is_empty() {
+            let refund = order.refund_owed(self.new_refund(owed, reason, now), now)?;
+            effects.refunds.extend(refund.map(|refund| refund.id));
+        }
         match payment.status {
-            PaymentStatus::Paid | PaymentStatus::PartiallyRefunded if order.refundable().minor > 0 => {
-                let items = if whole { Vec::new() } else { still_unrefunded(order, &taken_out)? };
-                if whole || !items.is_empty() {
-                    let refund = self.new_refund(items, reason, now);
-                    effects.refunds.push(order.intend_refund(refund, now)?.id);
-                }
-            }
             PaymentStatus::Authorized if whole => effects.voids.push(payment.id),
             PaymentStatus::Pending if whole => {
                 let payment = order.payment_mut(payment.id)?;
@@ -340,13 +345,8 @@ impl Orders {
         self.engine
             .run(async move {
                 let edit = this.edit(&call, order, |order, effects, now| {
-                    let completed_before = order.status == OrderStatus::Completed;
-                    if !order.move_parcel(id, to, now)? {
-                        return Ok(());
-                    }
-                    effects.parcel_moved(order, id, to);
-                    if order.status == OrderStatus::Completed && !completed_before {
-                        effects.events.push(DomainEvent::OrderCompleted { order: order.id });
+                    if order.move_parcel(id, to, now)? {
+                        effects.parcel_moved(order, id, to);
                     }
                     Ok(())
                 });
@@ -441,9 +441,9 @@ impl Orders {
             effects.stock.push((item.variant_id, i64::from(item.quantity), MovementKind::Return));
         }
         let unrefunded = still_unrefunded(order, &received)?;
-        if !unrefunded.is_empty() && order.refundable().minor > 0 {
+        if !unrefunded.is_empty() {
             let refund = NewRefund { return_id: Some(id), ..self.new_refund(unrefunded, "returned", now) };
-            effects.refunds.push(order.intend_refund(refund, now)?.id);
+            effects.refunds.extend(order.refund_owed(refund, now)?.map(|refund| refund.id));
         }
         let order = order.id;
         effects.events.extend(match to {
@@ -513,6 +513,13 @@ impl Orders {
         for payment in &effects.voids {
             let due = changes.at() + self.engine.settings.gateway_lease;
             changes.task(ids, due, Task::VoidPayment { order: id, payment: *payment });
+        }
+        for payment in &effects.captures {
+            let due = changes.at() + self.engine.settings.gateway_lease + std::time::Duration::from_secs(1);
+            changes.task(ids, due, Task::SettlePayment { order: id, payment: *payment });
+        }
+        if order.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
+            effects.events.push(DomainEvent::OrderCompleted { order: id });
         }
         for (variant, units, kind) in effects.stock.drain(..) {
             let delta = StockDelta { on_hand: units, ..StockDelta::default() };

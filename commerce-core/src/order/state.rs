@@ -76,7 +76,7 @@ impl State for PaymentStatus {
         // Late successes of payments we had given up.
         (Self::Failed, Self::Authorized),
         (Self::Failed, Self::Paid),
-        (Self::Failed, Self::Voided),
+        (Self::Voided, Self::Authorized),
         (Self::Voided, Self::Paid),
     ];
 }

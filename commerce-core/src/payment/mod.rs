@@ -9,6 +9,9 @@ mod service;
 pub mod stripe;
 mod test_gateway;
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{

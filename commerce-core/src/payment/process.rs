@@ -70,6 +70,8 @@ pub(crate) struct PlacementRecord {
 
 /// How often settling starts over when the order was changed meanwhile.
 const ATTEMPTS: u32 = 20;
+/// How often a capture whose outcome is unknown is repeated at once, under the same key.
+const CALLS: u32 = 3;
 
 /// Moves money and takes gateways' words.
 #[derive(Clone)]
@@ -218,18 +220,15 @@ impl Process {
         for attempt in 1..=ATTEMPTS {
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
-            if let Some(failure) = failure {
+            if let (Some(failure), GatewayState::Voided) = (failure, &word.state) {
                 after.payment_mut(id)?.failure.get_or_insert_with(|| failure.to_owned());
             }
             let settlement = after.settle_payment(id, word, set.at())?;
             let answers = match settlement {
                 Settlement::Same => return Ok(before),
                 Settlement::Mismatch(detail) => {
-                    self.alert(&mut set, AlertKind::PaymentMismatch, &before, detail).await?;
-                    match self.engine.commit(&mut set).await? {
-                        Ok(_) => return Ok(before),
-                        Err(_) => continue,
-                    }
+                    self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
+                    return Ok(before);
                 }
                 settlement => self.compose(&mut set, &before, &mut after, id, settlement, cart_taken, sold_out).await?,
             };
@@ -271,12 +270,16 @@ impl Process {
         let (now, was, is) = (set.at(), before.payment(id)?.clone(), after.payment(id)?.clone());
         after.updated_at = now;
         let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate()?;
-        let late_refund = match settlement {
+        let given_back = match settlement {
             Settlement::Late if !reinstated => self.give_back_late(set, after, &is)?,
+            Settlement::Moved if is.captured > was.captured => self.give_back_excess(set, after, &is)?,
             _ => None,
         };
         set.update(before, after);
         let (root, version) = (Root::Order(after.id), after.version);
+        if let Some((refund, amount)) = given_back {
+            set.event(ids, root, version, DomainEvent::RefundRequested { order: after.id, refund, amount });
+        }
         if let (None, Some(reference)) = (&was.reference, &is.reference)
             && !reference.is_empty()
         {
@@ -306,12 +309,15 @@ impl Process {
                 if reason != CANCELLED {
                     self.reopen_cart(set, after, cart_taken).await?;
                 }
+                if is.status == PaymentStatus::Voided && was.reference.is_none() {
+                    self.watch_for_late_success(set, after, &is)?;
+                }
                 set.event(ids, root, version, DomainEvent::OrderCancelled { order: after.id, reason });
             }
             Settlement::Late | Settlement::Moved | Settlement::Same | Settlement::Mismatch(_) => {}
         }
         if settlement == Settlement::Late {
-            let detail = match (reinstated, late_refund) {
+            let detail = match (reinstated, given_back) {
                 (true, _) => {
                     "a payment succeeded after its order had expired; there was stock, so the order was confirmed"
                 }
@@ -325,7 +331,12 @@ impl Process {
         } else if is.status == PaymentStatus::RequiresAction && was.status != PaymentStatus::RequiresAction {
             set.done(Self::settle_task(id));
         }
-        Ok(after.status != OrderStatus::Pending || is.status == PaymentStatus::RequiresAction)
+        if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
+            set.event(ids, root, version, DomainEvent::OrderCompleted { order: after.id });
+        }
+        // The first answer stays the answer, whatever becomes of the order later.
+        let answered = before.status != OrderStatus::Pending || was.status == PaymentStatus::RequiresAction;
+        Ok(!answered && (after.status != OrderStatus::Pending || is.status == PaymentStatus::RequiresAction))
     }
 
     /// Sends late money back: what was taken by a refund, what was promised by a void.
@@ -334,25 +345,44 @@ impl Process {
         set: &mut ChangeSet,
         order: &mut Order,
         payment: &Payment,
-    ) -> Result<Option<RefundId>, CommonError> {
-        let (now, ids) = (set.at(), self.engine.ids());
+    ) -> Result<Option<(RefundId, Money)>, CommonError> {
         if payment.status == PaymentStatus::Authorized {
-            set.task(ids, now, Task::VoidPayment { order: order.id, payment: payment.id });
+            let due = set.at();
+            set.task(self.engine.ids(), due, Task::VoidPayment { order: order.id, payment: payment.id });
             return Ok(None);
         }
+        self.give_back(set, order, None, "the payment came after the order had been given up")
+    }
+
+    /// Sends back what was taken for units that were cancelled while the capture was on its way.
+    fn give_back_excess(
+        &self,
+        set: &mut ChangeSet,
+        order: &mut Order,
+        payment: &Payment,
+    ) -> Result<Option<(RefundId, Money)>, CommonError> {
+        let excess = payment.captured - order.capturable(payment)?.minor;
+        if excess <= 0 {
+            return Ok(None);
+        }
+        let excess = Money::new(excess, order.currency());
+        self.give_back(set, order, Some(excess), "items were cancelled before their money was taken")
+    }
+
+    fn give_back(
+        &self,
+        set: &mut ChangeSet,
+        order: &mut Order,
+        amount: Option<Money>,
+        reason: &str,
+    ) -> Result<Option<(RefundId, Money)>, CommonError> {
+        let (now, ids) = (set.at(), self.engine.ids());
         let id = RefundId(ids.uuid());
-        let refund = NewRefund {
-            id,
-            amount: None,
-            items: Vec::new(),
-            reason: "the payment came after the order had been given up".to_owned(),
-            restock: false,
-            return_id: None,
-            lease_until: now,
-        };
-        order.intend_refund(refund, now).map_err(|error| StoreError::bug(error.to_string()))?;
+        let (reason, items) = (reason.to_owned(), Vec::new());
+        let new = NewRefund { id, amount, items, reason, restock: false, return_id: None, lease_until: now };
+        let refund = order.intend_refund(new, now).map_err(|error| StoreError::bug(error.to_string()))?;
         set.task_as(Self::refund_task(id), now, Task::SettleRefund { order: order.id, refund: id });
-        Ok(Some(id))
+        Ok(Some((id, refund.amount)))
     }
 
     /// Opens the cart of a given-up order again, unless its owner has opened another meanwhile: then a task merges the
@@ -436,38 +466,36 @@ impl Process {
                 captured: payment.amount.currency.zero(),
             },
         };
-        let order = self.settle_as(order, id, &word, Some(reason)).await?;
-        if word.state == GatewayState::Voided && payment.reference.is_none() {
-            self.watch_for_late_success(&order, &payment).await?;
-        }
-        Ok(Some(order))
+        Ok(Some(self.settle_as(order, id, &word, Some(reason)).await?))
     }
 
-    /// "Not found" is no proof until the gateway has forgotten our key: look once more then.
-    async fn watch_for_late_success(&self, order: &Order, payment: &Payment) -> Result<(), CommonError> {
+    /// "Not found" is no proof until the gateway has forgotten our key: look again soon, and once more then.
+    fn watch_for_late_success(&self, set: &mut ChangeSet, order: &Order, payment: &Payment) -> Result<(), CommonError> {
         let horizon = self.gateway(&payment.gateway)?.key_horizon();
-        let mut set = self.engine.set(&Actor::System);
         for wait in [horizon / 48, horizon] {
-            let due = payment.created_at.max(set.at()) + wait;
+            let due = set.at() + wait;
             set.task(self.engine.ids(), due, Task::SettlePayment { order: order.id, payment: payment.id });
         }
-        self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
         Ok(())
     }
 
-    /// Recovery's look at a payment, whatever its state: also finds late successes of payments that were given up.
+    /// Recovery's look at a payment, whatever its state: also finds late successes of payments that were given up, and
+    /// captures whose answer was lost. `Ok(false)` if it must look again.
     pub async fn recover(&self, order: OrderId, id: PaymentId) -> Result<bool, CommonError> {
         let order = self.load(order).await?;
         let payment = order.payment(id)?.clone();
         if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
             return Ok(false);
         }
-        if payment.status.is_given_up() {
-            let known = self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await;
-            if let Ok(Some(word)) = known {
-                self.settle(order, id, &word).await?;
-            }
-            return Ok(true);
+        if payment.status.is_given_up() || payment.status == PaymentStatus::Authorized {
+            return match self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await {
+                Ok(Some(word)) => self.settle(order, id, &word).await.map(|_| true),
+                Ok(None) => Ok(true),
+                Err(error) => {
+                    tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
+                    Ok(false)
+                }
+            };
         }
         let order = self.resolve(order, id).await?;
         Ok(order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction)
@@ -500,7 +528,18 @@ impl Process {
         let payment = order.payment(id)?.clone();
         let reference = payment.reference.clone().unwrap_or_default();
         let request = CaptureRequest { payment_id: id, reference, amount: order.capturable(&payment)? };
-        match self.gateway(&payment.gateway)?.capture(&request).await {
+        let gateway = self.gateway(&payment.gateway)?;
+        let mut answer = gateway.capture(&request).await;
+        for attempt in 1..CALLS {
+            match answer {
+                Ok(_) | Err(GatewayError::Rejected(_)) => break,
+                Err(GatewayError::Unavailable(_) | GatewayError::Unknown(_)) => {
+                    self.engine.pause(attempt + 5).await;
+                    answer = gateway.capture(&request).await;
+                }
+            }
+        }
+        match answer {
             Ok(word) => self.settle(order, id, &word).await.map(Ok),
             Err(error) => Ok(Err(error)),
         }
@@ -591,12 +630,20 @@ impl Process {
         Ok(())
     }
 
-    /// Raises an alert about an order by itself.
-    pub async fn raise(&self, kind: AlertKind, order: &Order, detail: String) -> Result<(), CommonError> {
+    /// Raises an alert about an order by itself, once: its id follows from what it says. `Ok(false)` if it had been raised.
+    pub async fn raise(&self, kind: AlertKind, order: &Order, detail: String) -> Result<bool, CommonError> {
+        use sha2::{Digest, Sha256};
+        let said = Sha256::digest(format!("{} {} {detail}", order.id, kind.as_str()));
+        let mut id = [0; 16];
+        id.copy_from_slice(&said[..16]);
+        let id = crate::id::AlertId(uuid::Builder::from_custom_bytes(id).into_uuid());
+        if self.engine.reads().load_alert(id).await?.is_some() {
+            return Ok(false);
+        }
         let mut set = self.engine.set(&Actor::System);
-        self.alert(&mut set, kind, order, detail).await?;
-        self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
-        Ok(())
+        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        raise_alert(&mut set, self.engine.ids(), &mut alert, &admins(&self.engine).await?);
+        Ok(self.engine.commit(&mut set).await?.is_ok())
     }
 }
 

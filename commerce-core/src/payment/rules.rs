@@ -31,7 +31,7 @@ pub(crate) enum Settlement {
     Confirmed,
     /// The order is cancelled: the reserved units are free, the cart may open again.
     Cancelled,
-    /// The payment succeeded after the order had expired: the units must be found anew, or the money goes back.
+    /// The payment succeeded after the order had been given up: the units must be found anew, or the money goes back.
     Late,
     /// The gateway speaks of another amount, or of a move that can't be: nothing was changed.
     Mismatch(String),
@@ -57,7 +57,7 @@ impl Order {
         word: &GatewayPayment,
         now: Timestamp,
     ) -> Result<Settlement, CommonError> {
-        let before = self.payment(id)?.clone();
+        let (before, order_status) = (self.payment(id)?.clone(), self.status);
         if word.amount != before.amount || word.captured.minor > before.amount.minor {
             let (ours, theirs) = (before.amount, word.amount);
             return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
@@ -90,8 +90,16 @@ impl Order {
                 (PaymentStatus::Voided, 0)
             }
         };
-        // What was taken before the word arrived isn't given back by an older word.
-        let is_old_news = before.captured > 0 || (before.status == PaymentStatus::Authorized && status.is_open());
+        // Less than the amount may be taken of what was promised or is awaited, not at checkout.
+        let at_checkout = before.status.is_given_up() || order_status == OrderStatus::Pending;
+        if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
+            let (ours, theirs) = (before.amount, word.captured);
+            *self.payment_mut(id)? = before;
+            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
+        }
+        // What was promised or taken before the word arrived isn't given back by an older word.
+        let is_old_news = before.captured > 0
+            || (before.status == PaymentStatus::Authorized && (status.is_open() || status == PaymentStatus::Failed));
         if is_old_news
             || (before.status.is_given_up() && !matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid))
         {
@@ -134,7 +142,8 @@ impl Order {
                 }
                 Settlement::Cancelled
             }
-            OrderStatus::Cancelled if succeeded && before.status.is_given_up() => Settlement::Late,
+            // Given up and then paid after all, or captured while it was being cancelled.
+            OrderStatus::Cancelled if succeeded && before.status != status => Settlement::Late,
             _ if moved => Settlement::Moved,
             _ => Settlement::Same,
         };
@@ -174,7 +183,7 @@ impl Order {
     /// Intends a refund: by amount, by items, or of everything that is left. Pending money counts as gone.
     pub(crate) fn intend_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
         let left = self.refundable();
-        let (amount, items) = match (new.amount, new.items) {
+        let (amount, items) = match (new.amount, new.items.clone()) {
             (Some(_), items) if !items.is_empty() => {
                 return Err(Invalid::field("/amount", "ambiguous", "give an amount or items, not both").into());
             }
@@ -185,9 +194,31 @@ impl Order {
                 amount.plus(left.currency.zero())?;
                 (amount, Vec::new())
             }
-            (None, items) if items.is_empty() => (left, self.refund_all_lines()),
-            (None, items) => self.share_of(items, left)?,
+            (None, items) => self.owed(items, left)?,
         };
+        if amount.is_zero() && !left.is_zero() {
+            return Err(Invalid::field("/items", "nothing_charged", "nothing was charged for these items").into());
+        }
+        self.book_refund(NewRefund { amount: Some(amount), items, ..new }, now)
+    }
+
+    /// Intends a refund of what is owed for items that were cancelled or came back, or of everything if none are named.
+    /// `None` if that is nothing: they were free, weren't paid yet, or their money has gone back already.
+    pub(crate) fn refund_owed(&mut self, new: NewRefund, now: Timestamp) -> Result<Option<Refund>, OrderError> {
+        let (amount, items) = self.owed(new.items.clone(), self.refundable())?;
+        if amount.is_zero() {
+            return Ok(None);
+        }
+        self.book_refund(NewRefund { amount: Some(amount), items, ..new }, now).map(Some)
+    }
+
+    fn owed(&mut self, items: Vec<LineQuantity>, left: Money) -> Result<(Money, Vec<LineQuantity>), OrderError> {
+        if items.is_empty() { Ok((left, self.refund_all_lines())) } else { self.share_of(items, left) }
+    }
+
+    fn book_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
+        let left = self.refundable();
+        let (amount, items) = (new.amount.unwrap_or(left), new.items);
         if amount.minor > left.minor || amount.is_zero() {
             return Err(OrderError::RefundExceedsCaptured { left });
         }

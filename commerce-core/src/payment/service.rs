@@ -12,11 +12,11 @@ use crate::{
     checkout::Placement,
     engine::Engine,
     error::{CommonError, Invalid},
-    event::DomainEvent,
+    event::{DomainEvent, Notice},
     id::{OrderId, PaymentId, RefundId},
     inventory::AlertKind,
     money::Money,
-    order::{Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
+    order::{Effects, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
     store::{Claim, MovementKind},
 };
@@ -100,13 +100,17 @@ impl Payments {
             .run(async move {
                 let lease = this.engine.settings.gateway_lease;
                 let orders = this.orders();
-                let intend = orders.edit(&call, id, |order, _, now| {
+                let intend = orders.edit(&call, id, |order, effects, now| {
+                    if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed) {
+                        return Err(OrderError::NothingToCapture);
+                    }
                     let authorized = order.payments.iter_mut().find(|p| p.status == PaymentStatus::Authorized);
                     let payment = authorized.ok_or(OrderError::NothingToCapture)?;
                     if payment.lease_until.is_some_and(|until| until > now) {
                         return Err(OrderError::PaymentBusy);
                     }
                     payment.lease_until = Some(now + lease);
+                    effects.captures.push(payment.id);
                     Ok(payment.id)
                 });
                 let (order, payment) = intend.await?.value;
@@ -115,7 +119,10 @@ impl Payments {
                     Ok(order) => return Ok(order),
                     Err(failed) => failed,
                 };
-                this.release_lease(&call, id, payment).await?;
+                // While the outcome is unknown the lease holds, so that nobody builds on it before recovery has looked.
+                if !matches!(failed, GatewayError::Unknown(_)) {
+                    this.release_lease(&call, id, payment).await?;
+                }
                 Err(match failed {
                     GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
                     GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
@@ -125,8 +132,8 @@ impl Payments {
     }
 
     async fn release_lease(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
-        let orders = self.orders();
-        let release = orders.edit(call, id, |order, _, _| {
+        let (orders, call) = (self.orders(), Call { idempotency: None, ..call.clone() });
+        let release = orders.edit(&call, id, |order, _, _| {
             order.payment_mut(payment)?.lease_until = None;
             Ok(())
         });
@@ -157,6 +164,7 @@ impl Payments {
                 let orders = this.orders();
                 let edit = orders.edit(&call, id, |order, effects, now| {
                     let RefundInput { amount, items, reason, restock } = input.clone();
+                    let names_items = !items.is_empty();
                     let new = NewRefund {
                         id: refund_id,
                         amount,
@@ -168,9 +176,8 @@ impl Payments {
                     };
                     let refund = order.intend_refund(new, now)?;
                     if restock {
-                        let back = refund.items.iter();
-                        let back = back.map(|item| (item.variant_id, i64::from(item.quantity), MovementKind::Return));
-                        effects.stock.extend(back);
+                        let back = if names_items { refund.items.clone() } else { order.takeable_back(&refund.items) };
+                        take_back(order, effects, &back, &refund.reason)?;
                     }
                     effects.refunds.push(refund_id);
                     Ok(refund_id)
@@ -254,8 +261,9 @@ impl Payments {
                 match ours.map(|ours| ours.id) {
                     Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
                     None => {
-                        let detail = format!("order {}: the gateway reports a refund that isn't ours", order.number);
-                        self.process().raise(AlertKind::PaymentMismatch, &order, detail).await
+                        let (number, theirs) = (&order.number, &refund.reference);
+                        let detail = format!("order {number}: the gateway reports a refund that isn't ours: {theirs}");
+                        self.process().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
                     }
                 }
             }
@@ -270,6 +278,10 @@ impl Payments {
     /// Marks the order's history and alerts staff.
     async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
         let id = order.id;
+        let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
+        if !self.process().raise(AlertKind::PaymentDisputed, &order, detail).await? {
+            return Ok(());
+        }
         let (orders, call) = (self.orders(), Call::system());
         let edit = orders.edit(&call, id, |order, effects, now| {
             order.payment_mut(payment)?.updated_at = now;
@@ -277,12 +289,10 @@ impl Payments {
             Ok(())
         });
         match edit.await {
-            Ok(_) => {}
-            Err(OrderError::Common(error)) => return Err(error),
-            Err(error) => return Err(crate::store::StoreError::bug(error).into()),
+            Ok(_) => Ok(()),
+            Err(OrderError::Common(error)) => Err(error),
+            Err(error) => Err(crate::store::StoreError::bug(error).into()),
         }
-        let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
-        self.process().raise(AlertKind::PaymentDisputed, &order, detail).await
     }
 
     /// The order and payment that a webhook speaks of, if they are ours.
@@ -307,6 +317,18 @@ impl Payments {
         });
         Ok(ours.map(|ours| ours.id).map(|id| (order, id)))
     }
+}
+
+/// What a refund that restocks means for the goods.
+fn take_back(order: &mut Order, effects: &mut Effects, items: &[LineQuantity], reason: &str) -> Result<(), OrderError> {
+    let was = order.status;
+    order.take_back(items, reason)?;
+    effects.stock.extend(items.iter().map(|i| (i.variant_id, i64::from(i.quantity), MovementKind::Return)));
+    if order.status == OrderStatus::Cancelled && was != OrderStatus::Cancelled {
+        effects.events.push(DomainEvent::OrderCancelled { order: order.id, reason: reason.to_owned() });
+        effects.notices.push(Notice::OrderCancelled { order: order.id });
+    }
+    Ok(())
 }
 
 /// Why a webhook wasn't taken.

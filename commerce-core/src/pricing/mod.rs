@@ -3,6 +3,9 @@
 mod shipping;
 mod tax;
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 

@@ -101,6 +101,7 @@ impl Example for CartItem {
 }
 
 /// A cart, at today's prices.
+#[allow(clippy::struct_field_names)] // The contract's name.
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(example)]
 pub struct Cart {

@@ -53,10 +53,10 @@ impl Page {
 }
 
 /// Pages by path and query, one cache an encoding.
-pub struct PageCache([Cache<Box<str>, Arc<Page>>; 3]);
+pub struct PageCache([Cache<String, Arc<Page>>; 3]);
 
 /// What a page is found by.
-pub fn key(request: &Request) -> Box<str> {
+pub fn key(request: &Request) -> String {
     path_and_query(request).into()
 }
 
@@ -80,7 +80,7 @@ impl PageCache {
         let cache = || {
             Cache::builder()
                 .max_capacity(CAPACITY)
-                .weigher(|key: &Box<str>, page: &Arc<Page>| {
+                .weigher(|key: &String, page: &Arc<Page>| {
                     u32::try_from(key.len() + page.body.len() + 512).unwrap_or(u32::MAX)
                 })
                 .build()
@@ -97,7 +97,7 @@ impl PageCache {
     /// Keeps a fresh answer. `revision` is that of before the answer was made: a change in between spoils it at once.
     pub async fn keep(
         &self,
-        key: Box<str>,
+        key: String,
         encoding: Encoding,
         revision: u64,
         mut response: Response,

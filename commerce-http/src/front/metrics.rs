@@ -54,6 +54,6 @@ pub fn count_order(outcome: &'static str) {
 }
 
 /// Counts a 409 by its code.
-pub fn count_conflict(code: &str) {
-    counter!("commerce_conflicts_total", "code" => code.to_owned()).increment(1);
+pub fn count_conflict(code: &'static str) {
+    counter!("commerce_conflicts_total", "code" => code).increment(1);
 }

@@ -159,7 +159,7 @@ impl Endpoint for Front {
         let method = request.method().clone();
         let path = (method != Method::GET).then(|| request.uri().path().to_owned());
 
-        let mut response = if let Some(preflight) = self.cors.preflight(&request, origin.as_ref()) {
+        let mut response = if let Some(preflight) = Cors::preflight(&request, origin.as_ref()) {
             preflight
         } else if cache::is_public_page(&request) {
             self.public_page(request, &visit, encoding).await
@@ -168,7 +168,7 @@ impl Endpoint for Front {
         };
 
         if let Some(error) = response.data::<ApiError>().cloned() {
-            response = render(error, response, &visit.request_id);
+            response = render(error, &response, &visit.request_id);
         }
         headers::secure(&mut response, &visit.request_id, self.shared.commerce.settings());
         self.cors.expose(&mut response, origin);
@@ -187,9 +187,9 @@ pub fn failed(error: ApiError) -> Response {
     response
 }
 
-fn render(error: ApiError, failed: Response, request_id: &str) -> Response {
+fn render(error: ApiError, failed: &Response, request_id: &str) -> Response {
     if error.status == StatusCode::CONFLICT {
-        count_conflict(&error.code);
+        count_conflict(error.code);
     }
     let mut response = error.render(request_id);
     for (name, value) in failed.headers() {

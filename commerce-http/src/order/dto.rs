@@ -102,6 +102,7 @@ impl Example for ShippingMethod {
 }
 
 /// An order.
+#[allow(clippy::struct_field_names)] // The contract's name.
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(example)]
 pub struct Order {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use poem::http::StatusCode;
 use poem_openapi::Tags;
 use serde_json::{Map, Value, json};
 
@@ -50,8 +51,13 @@ fn complete_operation(path: &str, operation: &mut Value) {
     let needs_login = operation["security"].as_array().is_some_and(|ways| {
         !ways.is_empty() && ways.iter().all(|way| way.as_object().is_some_and(|way| !way.is_empty()))
     });
+    // A token that isn't good is refused even where none is needed.
+    note(401, &["invalid_token"]);
     if needs_login {
-        note(401, &["unauthenticated", "invalid_token"]);
+        note(401, &["unauthenticated"]);
+    }
+    if operation.get("security").is_none() {
+        operation["security"] = json!([]);
     }
     if path.starts_with("/v1/admin") {
         note(403, &["forbidden"]);
@@ -155,15 +161,33 @@ fn describe_answers(operation: &mut Value, errors: Errors) {
         answer["headers"] = headers.into();
     }
     for (status, codes) in errors {
-        let codes: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
-        answers.insert(status.to_string(), problem_answer(&codes.join(", ")));
+        let listed: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+        let examples: Value =
+            codes.iter().map(|code| (code.clone(), json!({ "value": problem(status, code) }))).collect();
+        answers.insert(status.to_string(), problem_answer(&listed.join(", "), &examples));
     }
-    answers.insert("default".to_owned(), problem_answer("Any other error."));
+    let other = json!({ "internal_error": { "value": problem(500, "internal_error") } });
+    answers.insert("default".to_owned(), problem_answer("Any other error.", &other));
 }
 
-fn problem_answer(description: &str) -> Value {
-    let content = json!({ crate::problem::CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } });
+fn problem_answer(description: &str, examples: &Value) -> Value {
+    let schema = json!({ "$ref": "#/components/schemas/Problem" });
+    let content = json!({ crate::problem::CONTENT_TYPE: { "schema": schema, "examples": examples } });
     json!({ "description": description, "content": content })
+}
+
+/// A problem document with this code, as an example.
+fn problem(status: u16, code: &str) -> Value {
+    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    json!({
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": format!("{}.", code.replace('_', " ")),
+        "code": code,
+        "request_id": "019ab8e26a107c319d530f2a6b1c4d01",
+        "errors": [],
+    })
 }
 
 /// The names of the schemas that requests are made of.

@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let commerce = Commerce::builder()
         .store(SqliteStore::open("sqlite://mounted-shop.db").await?)
         .gateway(gateway.clone())
-        .settings(|settings| settings.public_url = "http://127.0.0.1:3000/shop".to_owned())
+        .settings(|settings| "http://127.0.0.1:3000/shop".clone_into(&mut settings.public_url))
         .build()?;
     // Messages, expiry and recovery need somebody to do them; `pending` never ends, so the worker runs as long as the app.
     tokio::spawn(commerce.worker().run(std::future::pending()));

@@ -52,7 +52,7 @@ async fn addresses_belong_to_one_user() {
     let accounts = shop.accounts();
     let saved = accounts.add_address(&ada, address()).await.unwrap().value;
     assert_eq!(saved.address.country, "GB");
-    assert_eq!(accounts.addresses(&ada.actor).await.unwrap(), [saved.clone()]);
+    assert_eq!(accounts.addresses(&ada.actor).await.unwrap(), std::slice::from_ref(&saved));
     assert_eq!(accounts.addresses(&eve.actor).await.unwrap(), []);
 
     let patch = AddressPatch { city: Some("Ockham".into()), line2: Some(None), ..AddressPatch::default() };

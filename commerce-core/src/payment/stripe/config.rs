@@ -144,9 +144,9 @@ fn origin(base: &str) -> Result<Url, StripeConfigError> {
     let wrong = || StripeConfigError::ApiBase(base.to_owned());
     let url = Url::parse(base).map_err(|_| wrong())?;
     let private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let no_more = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let anonymous = url.username().is_empty() && url.password().is_none();
-    if private && bare && anonymous { Ok(url) } else { Err(wrong()) }
+    if private && no_more && anonymous { Ok(url) } else { Err(wrong()) }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::id::{PaymentId, RefundId};
 /// How many pages of a hundred are looked through for a lost payment before giving up (which isn't "not there").
 const PAGES: usize = 100;
 /// How far Stripe's clock and the one that made our ids may differ when a lost payment is looked for.
-const SKEW: Duration = Duration::from_secs(3600);
+const SKEW: Duration = Duration::from_hours(1);
 
 /// Takes cards through Stripe, method `stripe`.
 ///
@@ -66,7 +66,7 @@ impl StripeGateway {
         if !replayed {
             return Ok(intent);
         }
-        let present = self.fetch::<Intent>("payment_intents", &intent.id).await?;
+        let present = self.fetch::<Intent>("payment_intents", &intent.id).await.map_err(in_doubt)?;
         Ok(present.unwrap_or(intent))
     }
 
@@ -133,7 +133,7 @@ impl StripeGateway {
         if !settles {
             return Err(refused);
         }
-        match self.fetch("payment_intents", reference).await? {
+        match self.fetch("payment_intents", reference).await.map_err(in_doubt)? {
             Some(intent) => Ok((payment(intent)?, refused)),
             None => Err(refused),
         }
@@ -174,7 +174,7 @@ impl PaymentGateway for StripeGateway {
                 None => Ok(declined(String::new(), problem.decline())),
             },
             // The settings have changed since the first call, which may have had its effect.
-            Err(Failure::KeyReused(why)) => match self.find_payment(request.payment_id).await? {
+            Err(Failure::KeyReused(why)) => match self.find_payment(request.payment_id).await.map_err(in_doubt)? {
                 Some(intent) => payment(intent),
                 None => Err(GatewayError::Unknown(why)),
             },
@@ -228,7 +228,7 @@ impl PaymentGateway for StripeGateway {
         if !reply.replayed {
             return refund(made);
         }
-        let present = self.fetch("refunds", &made.id).await?;
+        let present = self.fetch("refunds", &made.id).await.map_err(in_doubt)?;
         refund(present.unwrap_or(made))
     }
 
@@ -268,6 +268,14 @@ fn authorize_form(
     ];
     form.extend(config.return_url.as_ref().map(|url| ("return_url", url.to_string())));
     Ok(form)
+}
+
+/// A look at what was done already can fail without effect; what was done has had its effect.
+fn in_doubt(error: GatewayError) -> GatewayError {
+    match error {
+        GatewayError::Unavailable(why) => GatewayError::Unknown(why),
+        error => error,
+    }
 }
 
 /// An id as part of a path or query: nothing that could make it another.

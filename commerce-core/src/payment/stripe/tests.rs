@@ -52,7 +52,7 @@ fn gateway(answers: impl IntoIterator<Item = Answer>) -> (StripeGateway, Script)
     (StripeGateway::with_transport(config, script.clone()), script)
 }
 
-#[allow(clippy::needless_pass_by_value)]
+#[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "scripts read best so")]
 fn answer(status: u16, body: Value) -> Answer {
     Ok(HttpResponse { status, headers: Vec::new(), body: body.to_string().into_bytes() })
 }
@@ -182,6 +182,25 @@ async fn what_was_answered_before_is_looked_up_anew() {
     let declined = json!({"error": {"type": "card_error", "payment_intent": intent("requires_payment_method", 0)}});
     let (stripe, _) = gateway([replayed(answer(402, declined)), answer(200, intent("succeeded", 1990))]);
     assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Captured, 1990)));
+}
+
+#[tokio::test]
+async fn what_was_done_stays_in_doubt_when_the_look_at_it_fails() {
+    let down = || [connect(), connect(), connect()];
+    let reused = || error(400, "idempotency_error", "");
+    let not_so = || error(400, "invalid_request_error", "payment_intent_unexpected_state");
+    for first in [replayed(answer(200, intent("requires_capture", 0))), reused()] {
+        let (stripe, _) = gateway([first].into_iter().chain(down()));
+        let unknown = stripe.authorize(&request()).await;
+        assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
+    }
+    let (payment_id, reference) = (payment_id(), "pi_1".to_owned());
+    let (stripe, _) = gateway([not_so()].into_iter().chain(down()));
+    let unknown = stripe.capture(&CaptureRequest { payment_id, reference, amount: eur(400) }).await;
+    assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
+    let (stripe, _) = gateway(down());
+    let unavailable = stripe.refund(&refund_request()).await;
+    assert!(matches!(unavailable, Err(GatewayError::Unavailable(_))), "nothing was done: {unavailable:?}");
 }
 
 #[tokio::test]

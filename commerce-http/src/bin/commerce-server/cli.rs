@@ -101,6 +101,21 @@ pub struct Settings {
     /// A folder for mails, one .eml each [default: they are logged]
     #[arg(long, env = "COMMERCE_MAIL_DIR", global = true)]
     pub mail_dir: Option<String>,
+    /// A mail server: smtps://user:password@host or smtp://user:password@host [default: mails are logged]
+    #[arg(long, env = "COMMERCE_SMTP_URL", global = true, hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Stripe's secret key, sk_…; without one, Stripe isn't offered
+    #[arg(long, env = "STRIPE_SECRET_KEY", global = true, hide_env_values = true)]
+    pub stripe_secret_key: Option<String>,
+    /// What Stripe signs webhooks with, whsec_…; two, with a comma, while one is being replaced
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", global = true, hide_env_values = true)]
+    pub stripe_webhook_secret: Option<String>,
+    /// Where Stripe's API is: an origin [default: https://api.stripe.com]
+    #[arg(long, env = "STRIPE_API_BASE", global = true)]
+    pub stripe_api_base: Option<String>,
+    /// Whether payments are taken at checkout, or only promised and captured by staff: true or false
+    #[arg(long, env = "COMMERCE_CAPTURE_AT_CHECKOUT", global = true, default_value = "true")]
+    pub capture_at_checkout: String,
     /// Whether the test gateway is offered: on or off [default: on if no other gateway is configured]
     #[arg(long, env = "COMMERCE_TEST_GATEWAY", global = true)]
     pub test_gateway: Option<String>,

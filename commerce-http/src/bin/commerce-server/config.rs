@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use commerce_core::{
     Currency, Money,
+    notification::SmtpMailer,
+    payment::stripe::{StripeConfig, StripeConfigError},
     pricing::{FlatMethod, FlatShipping, FlatTax},
 };
 use rust_decimal::Decimal;
@@ -38,6 +40,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where mails go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// Into the log.
+    Log,
+    /// Into a folder.
+    Folder(PathBuf),
+    /// To a mail server, whose address was tried.
+    Server(String),
+}
+
 /// The configuration, checked.
 #[derive(Debug)]
 pub struct Config {
@@ -52,7 +65,9 @@ pub struct Config {
     pub prices_include_tax: bool,
     pub tax: FlatTax,
     pub shipping: FlatShipping,
-    pub mail_dir: Option<PathBuf>,
+    pub mail: Mail,
+    pub stripe: Option<StripeConfig>,
+    pub capture_at_checkout: bool,
     /// On, off, or as is sensible.
     pub test_gateway: Option<bool>,
     pub rate_limit: bool,
@@ -103,12 +118,30 @@ impl Config {
             },
             admin_email: non_empty(settings.admin_email),
             admin_password: non_empty(settings.admin_password),
-            mail_dir: non_empty(settings.mail_dir).map(Into::into),
+            mail: mail(non_empty(settings.mail_dir), non_empty(settings.smtp_url))?,
+            stripe: stripe(
+                non_empty(settings.stripe_secret_key).as_deref(),
+                non_empty(settings.stripe_webhook_secret).as_deref(),
+                non_empty(settings.stripe_api_base).as_deref(),
+            )?,
+            capture_at_checkout: boolean(
+                "COMMERCE_CAPTURE_AT_CHECKOUT",
+                &settings.capture_at_checkout,
+                "true",
+                "false",
+            )?,
             log: settings.log,
             database,
             jwt_secret,
             currency,
         })
+    }
+}
+
+impl Config {
+    /// Whether orders can be paid without money: if that was asked for, or there is no real gateway.
+    pub fn offers_test_gateway(&self) -> bool {
+        self.test_gateway.unwrap_or(self.stripe.is_none())
     }
 }
 
@@ -148,6 +181,37 @@ fn database(url: &str) -> Result<Database, ConfigError> {
         return Err(wrong("COMMERCE_DATABASE_URL", "names no file: write sqlite://commerce.db"));
     }
     Ok(Database::Sqlite { url: url.to_owned(), file })
+}
+
+fn mail(folder: Option<String>, server: Option<String>) -> Result<Mail, ConfigError> {
+    match (folder, server) {
+        (Some(_), Some(_)) => {
+            Err(wrong("COMMERCE_MAIL_DIR", "and COMMERCE_SMTP_URL are both set: mails go to one of them"))
+        }
+        (Some(folder), None) => Ok(Mail::Folder(folder.into())),
+        (None, Some(url)) => match SmtpMailer::new(&url) {
+            Ok(_) => Ok(Mail::Server(url)),
+            Err(error) => Err(wrong("COMMERCE_SMTP_URL", format!("is wrong: {error}"))),
+        },
+        (None, None) => Ok(Mail::Log),
+    }
+}
+
+fn stripe(
+    key: Option<&str>,
+    webhook_secrets: Option<&str>,
+    api_base: Option<&str>,
+) -> Result<Option<StripeConfig>, ConfigError> {
+    let wrong = |variable| move |error: StripeConfigError| wrong(variable, format!("is wrong: {error}"));
+    let Some(key) = key else { return Ok(None) };
+    let mut stripe = StripeConfig::new(key).map_err(wrong("STRIPE_SECRET_KEY"))?;
+    for secret in items(webhook_secrets.unwrap_or_default()) {
+        stripe = stripe.webhook_secret(secret).map_err(wrong("STRIPE_WEBHOOK_SECRET"))?;
+    }
+    if let Some(base) = api_base {
+        stripe = stripe.api_base(base).map_err(wrong("STRIPE_API_BASE"))?;
+    }
+    Ok(Some(stripe))
 }
 
 fn public_url(value: Option<String>, listen: SocketAddr) -> Result<String, ConfigError> {
@@ -259,7 +323,7 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
-        assert_eq!(config.access_ttl, Duration::from_secs(600));
+        assert_eq!(config.access_ttl, Duration::from_mins(10));
         assert!(config.prices_include_tax && config.rate_limit && config.test_gateway.is_none());
         let Database::Sqlite { file, .. } = config.database else { panic!("not SQLite") };
         assert_eq!(file, Some("commerce.db".into()));
@@ -301,6 +365,9 @@ mod tests {
             ("--rate-limit=no", "COMMERCE_RATE_LIMIT"),
             ("--test-gateway=yes", "COMMERCE_TEST_GATEWAY"),
             ("--log-format=xml", "COMMERCE_LOG_FORMAT"),
+            ("--smtp-url=mail.example", "COMMERCE_SMTP_URL"),
+            ("--stripe-secret-key=pk_test_1", "STRIPE_SECRET_KEY"),
+            ("--capture-at-checkout=no", "COMMERCE_CAPTURE_AT_CHECKOUT"),
         ] {
             let error = read(&[argument]).unwrap_err();
             assert!(error.starts_with(variable) && !error.contains('\n'), "{argument}: {error}");

@@ -1,6 +1,8 @@
 //! `commerce-server`: a shop's whole API from one program and one database. See `--help`.
 
 mod admin;
+// Its docs are the help texts, read in terminals.
+#[allow(clippy::doc_markdown)]
 mod cli;
 mod config;
 mod listener;
@@ -72,7 +74,7 @@ async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
         .currency(config.currency)
         .build()?;
     let mut api = CommerceApi::new(commerce);
-    if config.test_gateway.unwrap_or(true) {
+    if config.offers_test_gateway() {
         api = api.test_gateway(commerce_core::payment::TestGateway::new());
     }
     let spec = api.spec("");

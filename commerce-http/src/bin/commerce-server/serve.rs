@@ -45,8 +45,8 @@ pub async fn serve(config: &Config, demo: bool) -> Result<(), Failure> {
         .map_err(|error| format!("COMMERCE_LISTEN {} can't be listened on: {error}", config.listen))?;
     let address = listener.local_addr()?;
 
-    let stop = CancellationToken::new();
-    let worker = tokio::spawn(shop.commerce.worker().run(stop.clone().cancelled_owned()));
+    let end = CancellationToken::new();
+    let worker = tokio::spawn(shop.commerce.worker().run(end.clone().cancelled_owned()));
     let upkeep = tokio::spawn(keep_up(metrics.clone()));
     let mut api = CommerceApi::new(shop.commerce.clone())
         .rate_limits(config.rate_limit)
@@ -62,13 +62,13 @@ pub async fn serve(config: &Config, demo: bool) -> Result<(), Failure> {
     tracing::info!(%address, docs = %format!("http://{address}/docs"), "ready");
 
     let server = Server::new_with_acceptor(Listener(TcpAcceptor::from_tokio(listener)?));
-    let served = server.run_with_graceful_shutdown(api, told_to_stop(), Some(GRACE)).await;
-    stop.cancel();
+    let outcome = server.run_with_graceful_shutdown(api, told_to_stop(), Some(GRACE)).await;
+    end.cancel();
     worker.await?;
     upkeep.abort();
     shop.commerce.drain().await;
     tracing::info!("stopped; nothing was left undone");
-    Ok(served?)
+    Ok(outcome?)
 }
 
 fn record_metrics() -> Result<PrometheusHandle, Failure> {

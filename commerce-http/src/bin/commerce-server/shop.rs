@@ -4,15 +4,15 @@ use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
 use commerce_core::{
     Commerce,
-    notification::FileMailer,
-    payment::{ManualGateway, TestGateway},
+    notification::{FileMailer, SmtpMailer},
+    payment::{ManualGateway, TestGateway, stripe::StripeGateway},
     store::Store,
 };
 use commerce_sqlite::SqliteStore;
 
 use crate::{
     Failure,
-    config::{Config, Database},
+    config::{Config, Database, Mail},
 };
 
 /// A shop, and its test gateway if it offers one.
@@ -35,8 +35,10 @@ pub async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Failure> 
 
 #[cfg(feature = "postgres")]
 async fn open_postgres(url: &str) -> Result<Arc<dyn Store>, Failure> {
-    let store = commerce_postgres::PostgresStore::open(url).await;
-    Ok(Arc::new(store.map_err(|error| format!("PostgreSQL can't be used: {error}"))?))
+    let failed = |error| format!("PostgreSQL can't be used: {error}");
+    let store = commerce_postgres::PgStore::connect(url).await.map_err(failed)?;
+    store.migrate().await.map_err(failed)?;
+    Ok(Arc::new(store))
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -52,8 +54,7 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
         (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,
         (None, _) => random(32)?,
     };
-    // No other gateway moves money by itself yet, so the test gateway is offered unless it is turned off.
-    let test_gateway = config.test_gateway.unwrap_or(true).then(TestGateway::new);
+    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
     let mut builder = Commerce::builder()
         .shared_store(store)
         .secret(secret)
@@ -65,15 +66,23 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
             settings.public_url.clone_from(&config.public_url);
             settings.prices_include_tax = config.prices_include_tax;
             settings.access_ttl = config.access_ttl;
+            settings.capture_at_checkout = config.capture_at_checkout;
         });
     if let Some(gateway) = &test_gateway {
         builder = builder.gateway(gateway.clone());
     }
-    if let Some(folder) = &config.mail_dir {
-        fs::create_dir_all(folder)
-            .map_err(|error| format!("COMMERCE_MAIL_DIR names {}, which can't be made: {error}", folder.display()))?;
-        builder = builder.mailer(FileMailer::new(folder));
+    if let Some(stripe) = &config.stripe {
+        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
     }
+    builder = match &config.mail {
+        Mail::Log => builder,
+        Mail::Folder(folder) => {
+            fs::create_dir_all(folder)
+                .map_err(|error| format!("COMMERCE_MAIL_DIR {} can't be made: {error}", folder.display()))?;
+            builder.mailer(FileMailer::new(folder))
+        }
+        Mail::Server(url) => builder.mailer(SmtpMailer::new(url)?),
+    };
     Ok(Shop { commerce: builder.build()?, test_gateway })
 }
 
@@ -82,6 +91,11 @@ pub fn random(count: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = vec![0; count];
     getrandom::fill(&mut bytes).map_err(|error| format!("this machine has no randomness to give: {error}"))?;
     Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 /// The secret in the file beside the database; made up if there is none. Nobody but the owner may read it.
@@ -94,7 +108,7 @@ fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
     // Whole or not at all: two servers that start at once must not read half of it.
     let draft = path.with_extension(format!("secret.{}", std::process::id()));
     if !path.exists() {
-        let secret: String = random(32)?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = hex(&random(32)?);
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)

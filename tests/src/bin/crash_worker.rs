@@ -1,0 +1,52 @@
+//! Sells until it is killed: `crash_worker DATABASE LEDGER VARIANT`. Prints each order once it is acknowledged.
+
+use std::{io::Write as _, path::Path, time::Duration};
+
+use commerce_core::{Commerce, call::Call, checkout::CheckoutInput, id::VariantId};
+use commerce_sqlite::SqliteStore;
+use commerce_tests::{
+    ledger::FolderGateway,
+    shop::{address, customer},
+};
+use futures_util::future::join_all;
+
+const BUYERS: usize = 8;
+
+#[tokio::main]
+async fn main() {
+    let [_, database, ledger, variant] = &std::env::args().collect::<Vec<_>>()[..] else {
+        panic!("usage: crash_worker DATABASE LEDGER VARIANT")
+    };
+    let shop = Commerce::builder()
+        .store(SqliteStore::open(database).await.unwrap())
+        .gateway(FolderGateway::new(Path::new(ledger)))
+        .settings(|settings| settings.gateway_lease = Duration::from_millis(500))
+        .secret([7; 32])
+        .build()
+        .unwrap();
+    let variant: VariantId = variant.parse().unwrap();
+    tokio::spawn(shop.worker().run(std::future::pending()));
+    join_all((0..BUYERS).map(|n| buy(&shop, variant, n))).await;
+}
+
+/// Buys one after the other; each third order is cancelled again.
+async fn buy(shop: &Commerce, variant: VariantId, first: usize) {
+    for n in first.. {
+        let call = customer();
+        shop.carts().add_item(&call, variant, 1, None).await.unwrap();
+        let input = CheckoutInput { email: Some("ada@example.com".into()), ..CheckoutInput::new(address(), "folder") };
+        let order = shop.checkout().place(&call, input).await.unwrap().value.order;
+        say("sold", &order.number);
+        if n % 3 == 0 {
+            shop.orders().cancel(&Call::system(), order.id).await.unwrap();
+            say("cancelled", &order.number);
+        }
+    }
+}
+
+/// One write a line: a line that was read was written whole.
+fn say(what: &str, number: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{what} {number}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}

@@ -1,0 +1,311 @@
+//! A shop on a throw-away SQLite file, whose clock, gateway and mailbox the test holds in its hands.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use commerce_core::{
+    Commerce, CommerceBuilder, Currency, Money,
+    account::PostalAddress,
+    call::{Actor, Call, Idempotency, Identity, Role},
+    catalog::{ProductDraft, ProductStatus, VariantDraft},
+    checkout::{CheckoutError, CheckoutInput, Placement},
+    clock::{ManualClock, Timestamp},
+    event::LeasedTask,
+    id::{IdGenerator, SessionId, UserId, UuidV7, VariantId},
+    inventory::{Alert, AlertKind, AlertQuery, StockItem},
+    notification::MemoryMailer,
+    order::{FulfilmentInput, FulfilmentStatus, Order, OrderQuery},
+    page::PageRequest,
+    payment::{LineQuantity, ManualGateway, PaymentStatus, RefundStatus, TestGateway},
+    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+};
+use commerce_sqlite::SqliteStore;
+
+/// Succeeds at once.
+pub const VISA: &str = "pm_card_visa";
+/// Is declined.
+pub const DECLINED: &str = "pm_card_chargeDeclined";
+/// Needs 3-D Secure.
+pub const SECURE: &str = "pm_card_threeDSecure2Required";
+
+/// A shop and what turns its handles.
+pub struct TestShop {
+    /// The shop.
+    pub commerce: Commerce,
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Its gateway `test`.
+    pub gateway: TestGateway,
+    /// Its outgoing mail.
+    pub mailer: MemoryMailer,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+}
+
+impl TestShop {
+    /// A shop with default settings.
+    pub async fn open() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    /// A shop, built differently.
+    pub async fn with(change: impl FnOnce(CommerceBuilder) -> CommerceBuilder) -> Self {
+        let store = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+        Self::on(store, change)
+    }
+
+    /// A shop on a store.
+    pub fn on(store: Arc<dyn Store>, change: impl FnOnce(CommerceBuilder) -> CommerceBuilder) -> Self {
+        let (gateway, mailer) = (TestGateway::new(), MemoryMailer::default());
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_000_000_000_000)));
+        Self::build(store, gateway, mailer, clock, change)
+    }
+
+    fn build(
+        store: Arc<dyn Store>,
+        gateway: TestGateway,
+        mailer: MemoryMailer,
+        clock: Arc<ManualClock>,
+        change: impl FnOnce(CommerceBuilder) -> CommerceBuilder,
+    ) -> Self {
+        let builder = Commerce::builder()
+            .shared_store(store.clone())
+            .gateway(gateway.clone())
+            .gateway(ManualGateway::new())
+            .mailer(mailer.clone())
+            .shared_clock(clock.clone())
+            .secret([7; 32]);
+        let commerce = change(builder).build().unwrap();
+        Self { commerce, store, gateway, mailer, clock }
+    }
+
+    /// Another process of the same shop, on another view of its store.
+    #[must_use]
+    pub fn process_on(&self, store: Arc<dyn Store>) -> Self {
+        Self::build(store, self.gateway.clone(), self.mailer.clone(), self.clock.clone(), |builder| builder)
+    }
+
+    /// A product with one variant, on sale.
+    pub async fn sell(&self, sku: &str, price: i64, stock: i64) -> VariantId {
+        let variant = VariantDraft { stock: Some(stock), ..VariantDraft::new(sku, eur(price)) };
+        let draft = ProductDraft {
+            title: format!("Product {sku}"),
+            status: ProductStatus::Active,
+            variants: vec![variant],
+            ..ProductDraft::default()
+        };
+        let created = self.commerce.catalog().create_product(&Call::system(), draft).await.unwrap();
+        created.value.view.product.variants[0].id
+    }
+
+    /// Puts units into a customer's cart.
+    pub async fn fill(&self, call: &Call, variant: VariantId, quantity: i64) {
+        self.commerce.carts().add_item(call, variant, quantity, None).await.unwrap();
+    }
+
+    /// Puts units into a new guest's cart; the guest holds its token.
+    pub async fn guest_with(&self, variant: VariantId, quantity: i64) -> Call {
+        let cart = self.commerce.carts().add_item(&Call::guest(), variant, quantity, None).await.unwrap().value;
+        let token = cart.cart_token.map(commerce_core::account::token::CartToken);
+        Call::by(Actor::Guest { cart: token, order: None })
+    }
+
+    /// Checks out with a token of the test gateway.
+    pub async fn place(&self, call: &Call, token: &str) -> Result<Placement, CheckoutError> {
+        self.commerce.checkout().place(call, input(token)).await.map(|done| done.value)
+    }
+
+    /// Buys units of one variant, which must succeed.
+    pub async fn buy(&self, call: &Call, variant: VariantId, quantity: i64) -> Order {
+        self.fill(call, variant, quantity).await;
+        self.place(call, VISA).await.unwrap().order
+    }
+
+    /// An order as it stands.
+    pub async fn order(&self, order: &Order) -> Order {
+        self.commerce.orders().get(&Actor::System, order.id).await.unwrap()
+    }
+
+    /// The only order there is.
+    pub async fn only_order(&self) -> Order {
+        let mut orders = self.orders().await;
+        assert_eq!(orders.len(), 1, "{orders:?}");
+        orders.remove(0)
+    }
+
+    /// All orders, the declined too.
+    pub async fn orders(&self) -> Vec<Order> {
+        let (mut orders, mut page) = (Vec::new(), PageRequest::first(100));
+        loop {
+            let next = self.commerce.orders().list(&Actor::System, OrderQuery::default(), &page).await.unwrap();
+            orders.extend(next.items);
+            let Some(cursor) = next.next_cursor else { return orders };
+            page.cursor = Some(cursor);
+        }
+    }
+
+    /// Packs all that is left, ships and delivers it.
+    pub async fn deliver(&self, order: &Order) -> Order {
+        let staff = Call::system();
+        let (_, parcel) = self.commerce.orders().fulfil(&staff, order.id, parcel(Vec::new())).await.unwrap().value;
+        let orders = self.commerce.orders();
+        orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await.unwrap();
+        orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Delivered).await.unwrap()
+    }
+
+    /// The stock of a variant.
+    pub async fn stock(&self, variant: VariantId) -> StockItem {
+        self.commerce.inventory().stock_item(&Actor::System, variant).await.unwrap()
+    }
+
+    /// What is on hand and reserved.
+    pub async fn units(&self, variant: VariantId) -> (i64, i64) {
+        let item = self.stock(variant).await;
+        (item.on_hand, item.reserved)
+    }
+
+    /// Alerts of a kind.
+    pub async fn alerts(&self, kind: AlertKind) -> Vec<Alert> {
+        let page = PageRequest::first(100);
+        let alerts = self.commerce.inventory().alerts(&Actor::System, AlertQuery::default(), &page).await.unwrap();
+        alerts.items.into_iter().filter(|alert| alert.kind == kind).collect()
+    }
+
+    /// Turns the clock and lets the worker do what is due then.
+    pub async fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+        self.commerce.worker().tick().await.unwrap();
+    }
+
+    /// What must hold whenever nothing is on its way: the counters agree with their ledgers, and our books with the
+    /// gateway's.
+    pub async fn check_books(&self) {
+        assert_eq!(self.store.reads().verify().await.unwrap(), []);
+        let theirs = self.gateway.ledger();
+        let orders = self.orders().await;
+        for payment in orders.iter().flat_map(|order| &order.payments).filter(|payment| payment.gateway == "test") {
+            let line = theirs.iter().find(|line| line.payment == payment.id);
+            let (captured, refunded) = line.map_or((0, 0), |line| (line.captured, line.refunded));
+            assert_eq!((payment.captured, payment.refunded), (captured, refunded), "{payment:?}");
+            let promised = line.is_some_and(|line| line.authorized);
+            assert_eq!(payment.status == PaymentStatus::Authorized, promised, "{payment:?}");
+        }
+        for order in &orders {
+            let pending = order.refunds.iter().filter(|refund| refund.status == RefundStatus::Pending).count();
+            assert_eq!(pending, 0, "{:?}", order.refunds);
+        }
+        for line in theirs.iter().filter(|line| line.captured > line.refunded || line.authorized) {
+            let known = orders.iter().any(|order| order.payments.iter().any(|payment| payment.id == line.payment));
+            assert!(known, "the gateway holds money for no order: {line:?}");
+        }
+    }
+}
+
+/// So many cents.
+#[must_use]
+pub const fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::EUR)
+}
+
+/// A signed-in customer who was never here before.
+#[must_use]
+pub fn customer() -> Call {
+    user(Role::Customer)
+}
+
+/// A signed-in user with a role.
+#[must_use]
+pub fn user(role: Role) -> Call {
+    let identity = Identity { user: UserId(UuidV7.uuid()), role, session: SessionId(UuidV7.uuid()) };
+    Call::by(Actor::User(identity))
+}
+
+/// The same call under an idempotency key.
+#[must_use]
+pub fn keyed(call: &Call, key: &str) -> Call {
+    call.clone().once(Idempotency::new(&format!("{:?}", call.actor.user()), key, b"the same request"))
+}
+
+/// Where everything is sent.
+#[must_use]
+pub fn address() -> PostalAddress {
+    PostalAddress {
+        name: "Ada Lovelace".into(),
+        line1: "12 St James's Square".into(),
+        city: "London".into(),
+        postal_code: "SW1Y 4JH".into(),
+        country: "GB".into(),
+        ..PostalAddress::default()
+    }
+}
+
+/// A checkout with a token of the test gateway.
+#[must_use]
+pub fn input(token: &str) -> CheckoutInput {
+    CheckoutInput {
+        email: Some("ada@example.com".into()),
+        payment_token: Some(token.to_owned()),
+        ..CheckoutInput::new(address(), "test")
+    }
+}
+
+/// A checkout by bank transfer.
+#[must_use]
+pub fn offline() -> CheckoutInput {
+    CheckoutInput { payment_token: None, payment_method: "manual".to_owned(), ..input(VISA) }
+}
+
+/// A parcel with these items, or all that is left.
+#[must_use]
+pub fn parcel(items: Vec<LineQuantity>) -> FulfilmentInput {
+    FulfilmentInput { items, carrier: "Royal Mail".into(), tracking_number: "RM1".into(), tracking_url: None }
+}
+
+/// So many units of a variant.
+#[must_use]
+pub const fn units_of(variant_id: VariantId, quantity: u32) -> LineQuantity {
+    LineQuantity { variant_id, quantity }
+}
+
+/// A store whose process dies: after so many commits, the next has its effect or not, and nobody ever hears of it.
+pub struct MortalStore {
+    inner: Arc<dyn Store>,
+    left: std::sync::atomic::AtomicI64,
+    last_applies: bool,
+}
+
+impl MortalStore {
+    /// Dies at the commit after `commits`; that one applies or not.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, commits: i64, last_applies: bool) -> Arc<Self> {
+        Arc::new(Self { inner, left: commits.into(), last_applies })
+    }
+}
+
+#[async_trait]
+impl Store for MortalStore {
+    async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
+        let left = self.left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        if left > 0 {
+            return self.inner.commit(set).await;
+        }
+        if left == 0 && self.last_applies {
+            self.inner.commit(set).await?;
+        }
+        std::future::pending().await
+    }
+
+    async fn lease(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LeasedTask>, StoreError> {
+        self.inner.lease(worker, now, until, limit).await
+    }
+
+    fn reads(&self) -> &dyn Reads {
+        self.inner.reads()
+    }
+}

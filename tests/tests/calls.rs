@@ -1,0 +1,67 @@
+//! What things cost: a fixed number of store calls, whatever the size of the page or the cart. Each call is one statement or
+//! one snapshot in a backend.
+
+use std::sync::{Arc, Mutex};
+
+use commerce_core::{
+    Commerce,
+    call::{Actor, Call},
+    catalog::{ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+    id::VariantId,
+    page::PageRequest,
+    payment::TestGateway,
+};
+use commerce_tests::{
+    shop::{VISA, customer, eur, input},
+    sim::{Chance, Coverage, MemoryStore, Process, Shared},
+};
+
+async fn shop(products: usize) -> (Commerce, Arc<Mutex<Shared>>, Vec<VariantId>) {
+    let shared = Shared::new(None);
+    let process = Process::new(Chance::new(0), Coverage::default(), 0);
+    let store = MemoryStore::new(shared.clone(), process);
+    let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build().unwrap();
+    let mut variants = Vec::new();
+    for n in 0..products {
+        let draft = ProductDraft {
+            title: format!("Thing {n}"),
+            status: ProductStatus::Active,
+            variants: vec![VariantDraft { stock: Some(9), ..VariantDraft::new(format!("SKU-{n}"), eur(100)) }],
+            ..ProductDraft::default()
+        };
+        let created = shop.catalog().create_product(&Call::system(), draft).await.unwrap().value;
+        variants.push(created.view.product.variants[0].id);
+    }
+    (shop, shared, variants)
+}
+
+#[tokio::test]
+async fn pages_carts_and_checkouts_cost_the_same_at_any_size() {
+    for size in [1, 10, 60] {
+        let (shop, shared, variants) = shop(size).await;
+        let calls = || shared.lock().unwrap().take_calls();
+        calls();
+        let page = shop.catalog().products(&Actor::guest(), ProductQuery::default(), &PageRequest::first(100)).await;
+        assert_eq!(page.unwrap().items.len(), size);
+        assert_eq!(calls(), ["load_categories", "list_products"]);
+        shop.catalog().product(&Actor::guest(), "thing-0").await.unwrap();
+        assert_eq!(calls(), ["view_product", "load_categories"]);
+
+        let ada = customer();
+        for variant in &variants {
+            shop.carts().add_item(&ada, *variant, 1, None).await.unwrap();
+        }
+        calls();
+        shop.carts().view(&ada.actor).await.unwrap();
+        assert_eq!(calls(), ["load_open_cart", "load_offers"]);
+        shop.carts().add_item(&ada, variants[0], 1, None).await.unwrap();
+        assert_eq!(calls(), ["load_open_cart", "load_offers", "commit"]);
+        let order = shop.checkout().place(&ada, input(VISA)).await.unwrap().value.order;
+        assert_eq!(order.lines.len(), size);
+        assert_eq!(calls(), ["load_open_cart", "load_offers", "commit", "commit"]);
+        shop.orders().get(&ada.actor, order.id).await.unwrap();
+        assert_eq!(calls(), ["load_order"]);
+        shop.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap();
+        assert_eq!(calls(), ["list_orders"]);
+    }
+}

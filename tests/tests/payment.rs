@@ -1,0 +1,239 @@
+//! Money over the facade: refunds, capturing later, offline payments, gateways that fail.
+
+use std::time::Duration;
+
+use commerce_core::{
+    Currency, Money,
+    call::{Actor, Call},
+    id::VariantId,
+    inventory::AlertKind,
+    order::{Order, OrderError, OrderStatus},
+    page::PageRequest,
+    payment::{Fault, LineQuantity, PaymentStatus, RefundInput, RefundStatus},
+};
+use commerce_tests::shop::{TestShop, customer, eur, keyed, offline, parcel, units_of};
+use futures_util::future::join_all;
+
+const LEASE: Duration = Duration::from_secs(32);
+
+fn refund(amount: Option<i64>, items: Vec<LineQuantity>, restock: bool) -> RefundInput {
+    RefundInput { amount: amount.map(eur), items, reason: "goodwill".into(), restock }
+}
+
+async fn give(shop: &TestShop, order: &Order, input: RefundInput) -> Result<Order, OrderError> {
+    shop.commerce.payments().refund(&Call::system(), order.id, input).await.map(|done| done.value.0)
+}
+
+/// A paid order of three at 10.00 each.
+async fn sold() -> (TestShop, VariantId, Order) {
+    let shop = TestShop::open().await;
+    let mug = shop.sell("MUG", 1000, 10).await;
+    let order = shop.buy(&customer(), mug, 3).await;
+    (shop, mug, order)
+}
+
+#[tokio::test]
+async fn refunds_by_amount_by_items_and_of_the_rest_never_exceed_what_was_taken() {
+    let (shop, mug, order) = sold().await;
+    let after = give(&shop, &order, refund(Some(250), vec![], false)).await.unwrap();
+    assert_eq!((after.payment_status, after.payments[0].refunded), (PaymentStatus::PartiallyRefunded, 250));
+    let after = give(&shop, &order, refund(None, vec![units_of(mug, 1)], false)).await.unwrap();
+    assert_eq!((after.refunds[1].amount, after.lines[0].refunded), (eur(1000), 1));
+    for (over, left) in [(1751, 1750), (i64::MAX, 1750)] {
+        let refused = give(&shop, &order, refund(Some(over), vec![], false)).await.unwrap_err();
+        assert!(matches!(refused, OrderError::RefundExceedsCaptured { left: l } if l == eur(left)), "{refused:?}");
+    }
+    let refused = give(&shop, &order, refund(None, vec![units_of(mug, 3)], false)).await.unwrap_err();
+    assert!(matches!(refused, OrderError::QuantityExceeded { left: 2, .. }), "{refused:?}");
+    for bad in [
+        refund(Some(0), vec![], false),
+        refund(Some(-5), vec![], false),
+        refund(Some(5), vec![units_of(mug, 1)], false),
+        refund(Some(5), vec![], true),
+        refund(None, vec![units_of(mug, 0)], false),
+        RefundInput { reason: " ".into(), ..refund(Some(5), vec![], false) },
+        RefundInput { amount: Some(Money::new(5, Currency::USD)), ..refund(None, vec![], false) },
+    ] {
+        let refused = give(&shop, &order, bad.clone()).await.unwrap_err();
+        assert!(matches!(refused, OrderError::Common(_)), "{bad:?}: {refused:?}");
+    }
+    let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
+    assert_eq!((after.payment_status, after.refunds[2].amount), (PaymentStatus::Refunded, eur(1750)));
+    assert_eq!((after.status, shop.units(mug).await), (OrderStatus::Confirmed, (7, 0)), "money went back, goods didn't");
+    let refused = give(&shop, &order, refund(None, vec![], false)).await.unwrap_err();
+    assert!(matches!(refused, OrderError::RefundExceedsCaptured { .. }), "{refused:?}");
+    shop.check_books().await;
+}
+
+/// Goods that go back with their money are taken out of the order: they can't be shipped too, nor come back twice.
+#[tokio::test]
+async fn a_refund_restocks_a_unit_once() {
+    let (shop, mug, order) = sold().await;
+    give(&shop, &order, refund(None, vec![units_of(mug, 1)], true)).await.unwrap();
+    assert_eq!(shop.units(mug).await, (8, 0));
+    let after = shop.deliver(&order).await;
+    assert_eq!((after.fulfilments[0].items.clone(), after.status), (vec![units_of(mug, 2)], OrderStatus::Completed));
+    let after = give(&shop, &order, refund(None, vec![units_of(mug, 1)], true)).await.unwrap();
+    assert_eq!((after.lines[0].returned, shop.units(mug).await), (1, (9, 0)));
+    let after = give(&shop, &order, refund(None, vec![], true)).await.unwrap();
+    assert_eq!((after.payment_status, shop.units(mug).await), (PaymentStatus::Refunded, (10, 0)));
+
+    let order = shop.buy(&customer(), mug, 2).await;
+    shop.commerce.orders().fulfil(&Call::system(), order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
+    let packed = give(&shop, &order, refund(None, vec![units_of(mug, 2)], true)).await.unwrap_err();
+    assert!(matches!(packed, OrderError::QuantityExceeded { left: 1, .. }), "{packed:?}");
+    let order = shop.buy(&customer(), mug, 1).await;
+    let after = give(&shop, &order, refund(None, vec![], true)).await.unwrap();
+    assert_eq!((after.status, after.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn fifty_parallel_refunds_spend_each_cent_once() {
+    let (shop, _, order) = sold().await;
+    let results = join_all((0..50).map(|_| give(&shop, &order, refund(Some(100), vec![], false)))).await;
+    let given = results.iter().filter(|result| result.is_ok()).count();
+    let refused = results.iter().filter(|r| matches!(r, Err(OrderError::RefundExceedsCaptured { .. }))).count();
+    assert_eq!((given, refused), (30, 20), "{results:?}");
+    let after = shop.order(&order).await;
+    assert_eq!((after.payment_status, after.payments[0].refunded), (PaymentStatus::Refunded, 3000));
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refund_with_a_key_is_given_once() {
+    let (shop, _, order) = sold().await;
+    let once = keyed(&Call::system(), "refund");
+    let payments = shop.commerce.payments();
+    let give = || payments.refund(&once, order.id, refund(Some(100), vec![], false));
+    let (first, second) = (give().await.unwrap(), give().await.unwrap());
+    assert_eq!((first.value.1, first.replayed, second.replayed), (second.value.1, false, true));
+    assert_eq!(shop.order(&order).await.payments[0].refunded, 100);
+    let results = join_all((0..10).map(|_| give())).await;
+    assert!(results.iter().all(|result| result.as_ref().is_ok_and(|done| done.value.1 == first.value.1)));
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refund_in_doubt_is_driven_to_its_end() {
+    for fault in [Fault::Refused, Fault::LostBefore, Fault::LostAfter] {
+        let (shop, _, order) = sold().await;
+        shop.gateway.script([fault]);
+        let after = give(&shop, &order, refund(Some(700), vec![], false)).await.unwrap();
+        assert_eq!((after.refunds[0].status, after.payments[0].refund_pending), (RefundStatus::Pending, 700));
+        let over = give(&shop, &order, refund(Some(2301), vec![], false)).await.unwrap_err();
+        assert!(matches!(over, OrderError::RefundExceedsCaptured { .. }), "what is pending counts as gone: {over:?}");
+        shop.gateway.script([Fault::Refused]);
+        shop.wait(LEASE).await;
+        shop.wait(LEASE).await;
+        let after = shop.order(&order).await;
+        assert_eq!((after.refunds[0].status, after.payments[0].refunded), (RefundStatus::Settled, 700), "{fault:?}");
+        shop.check_books().await;
+    }
+}
+
+async fn promised() -> (TestShop, VariantId, Order) {
+    let shop = TestShop::with(|b| b.settings(|s| s.capture_at_checkout = false)).await;
+    let mug = shop.sell("MUG", 1000, 10).await;
+    let order = shop.buy(&customer(), mug, 3).await;
+    assert_eq!((order.payment_status, order.payments[0].captured), (PaymentStatus::Authorized, 0));
+    (shop, mug, order)
+}
+
+#[tokio::test]
+async fn promised_money_is_captured_later_less_what_was_cancelled() {
+    let (shop, mug, order) = promised().await;
+    let (staff, payments) = (Call::system(), shop.commerce.payments());
+    let early = give(&shop, &order, refund(Some(1), vec![], false)).await.unwrap_err();
+    assert!(matches!(early, OrderError::RefundExceedsCaptured { .. }), "{early:?}");
+    shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
+    let after = payments.capture(&staff, order.id).await.unwrap();
+    assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));
+    let again = payments.capture(&staff, order.id).await.unwrap_err();
+    assert!(matches!(again, OrderError::NothingToCapture), "{again:?}");
+    let over = give(&shop, &order, refund(None, vec![units_of(mug, 3)], false)).await.unwrap_err();
+    assert!(matches!(over, OrderError::QuantityExceeded { left: 2, .. }), "one was never paid: {over:?}");
+    let done = shop.deliver(&order).await;
+    assert_eq!(done.status, OrderStatus::Completed);
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn a_delivered_order_completes_when_its_money_is_captured() {
+    let (shop, _, order) = promised().await;
+    assert_eq!(shop.deliver(&order).await.status, OrderStatus::Confirmed);
+    let after = shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap();
+    assert_eq!(after.status, OrderStatus::Completed);
+    let timeline = shop.commerce.orders().tracking(&Actor::System, order.id).await.unwrap().timeline;
+    assert_eq!(timeline.iter().filter(|entry| entry.event == "order_completed").count(), 1);
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
+    for fault in [Fault::Refused, Fault::LostBefore, Fault::LostAfter] {
+        let (shop, _, order) = promised().await;
+        shop.gateway.script([fault]);
+        let after = shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap();
+        assert_eq!(after.payment_status, PaymentStatus::Paid, "{fault:?}");
+        shop.check_books().await;
+    }
+    let (shop, mug, order) = promised().await;
+    let (staff, payments) = (Call::system(), shop.commerce.payments());
+    shop.gateway.script([Fault::LostAfter, Fault::LostBefore, Fault::LostBefore]);
+    let unknown = payments.capture(&staff, order.id).await.unwrap_err();
+    assert!(matches!(unknown, OrderError::GatewayUnavailable), "{unknown:?}");
+    let cancel = shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap_err();
+    assert!(matches!(cancel, OrderError::PaymentBusy), "nobody builds on what isn't known: {cancel:?}");
+    shop.gateway.script([Fault::Refused]);
+    shop.wait(LEASE).await;
+    shop.wait(LEASE).await;
+    let after = shop.order(&order).await;
+    assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 3000));
+    shop.check_books().await;
+
+    let (shop, _, order) = promised().await;
+    shop.gateway.script([Fault::Refused; 3]);
+    let refused = shop.commerce.payments().capture(&staff, order.id).await.unwrap_err();
+    assert!(matches!(refused, OrderError::GatewayUnavailable), "{refused:?}");
+    let after = shop.commerce.payments().capture(&staff, order.id).await.unwrap();
+    assert_eq!(after.payment_status, PaymentStatus::Paid, "what certainly had no effect may be tried again at once");
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn an_offline_payment_is_awaited_received_and_refunded() {
+    let shop = TestShop::open().await;
+    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), Call::system());
+    shop.fill(&ada, mug, 3).await;
+    let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
+    shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
+    let payments = shop.commerce.payments();
+    let pending = payments.list(&Actor::System, Some(PaymentStatus::Pending), &PageRequest::default()).await.unwrap();
+    assert_eq!(pending.items.iter().map(|item| item.payment.id).collect::<Vec<_>>(), [order.payments[0].id]);
+    let after = payments.receive(&staff, order.payments[0].id).await.unwrap();
+    assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));
+    let again = payments.receive(&staff, order.payments[0].id).await.unwrap_err();
+    assert!(matches!(again, OrderError::NotAwaited), "{again:?}");
+    let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
+    assert_eq!((after.payment_status, after.refunds[0].amount), (PaymentStatus::Refunded, eur(2000)));
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_the_gateway_refuses_is_told_to_staff() {
+    let (shop, _, order) = sold().await;
+    let payment = order.payments[0].id;
+    // Somebody gave the money back at the gateway, past the shop.
+    let past_us = commerce_core::payment::gateway::RefundRequest {
+        refund_id: commerce_core::id::RefundId(order.id.0),
+        payment_id: payment,
+        reference: order.payments[0].reference.clone().unwrap(),
+        amount: eur(2900),
+    };
+    commerce_core::payment::PaymentGateway::refund(&shop.gateway, &past_us).await.unwrap();
+    let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
+    assert_eq!((after.refunds[0].status, after.payment_status), (RefundStatus::Failed, PaymentStatus::Paid));
+    assert_eq!((after.payments[0].refund_pending, after.lines[0].refunded), (0, 0));
+    assert_eq!(shop.alerts(AlertKind::RefundFailed).await.len(), 1);
+}

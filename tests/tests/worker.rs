@@ -1,0 +1,159 @@
+//! Background work over the facade: messages, events, alerts, clean-up.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use commerce_core::{
+    account::Registration,
+    call::{Actor, Call, Role},
+    event::{EventRecord, EventSink},
+    inventory::AlertKind,
+    notification::{Mailer, Message},
+    page::Slice,
+};
+use commerce_tests::shop::{TestShop, customer};
+use futures_util::future::join_all;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Refuses the first messages.
+struct Moody {
+    refusals: AtomicUsize,
+    seen: Arc<Mutex<Vec<Message>>>,
+}
+
+#[async_trait]
+impl Mailer for Moody {
+    async fn send(&self, message: &Message) -> Result<(), Failure> {
+        self.seen.lock().unwrap().push(message.clone());
+        if self.refusals.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        self.refusals.fetch_sub(1, Ordering::SeqCst);
+        Err("the mail server is down".into())
+    }
+}
+
+async fn moody(refusals: usize) -> (TestShop, Arc<Mutex<Vec<Message>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mailer = Moody { refusals: refusals.into(), seen: seen.clone() };
+    let shop = TestShop::with(|b| b.mailer(mailer)).await;
+    let mug = shop.sell("MUG", 1000, 10).await;
+    shop.buy(&customer(), mug, 1).await;
+    (shop, seen)
+}
+
+#[tokio::test]
+async fn a_message_is_sent_again_under_the_same_id_until_it_is_taken() {
+    let (shop, seen) = moody(2).await;
+    for _ in 0..5 {
+        shop.wait(Duration::from_secs(60)).await;
+    }
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|message| *message == seen[0]));
+    assert_eq!(shop.store.reads().task_backlog().await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_takes_is_kept_for_staff_to_see() {
+    let (shop, seen) = moody(usize::MAX).await;
+    for _ in 0..40 {
+        shop.wait(Duration::from_secs(600)).await;
+    }
+    assert_eq!(seen.lock().unwrap().len(), 12);
+    let dead = shop.store.reads().list_dead_tasks(&Slice::first(10)).await.unwrap().items;
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (12, Some("the mail server is down")));
+}
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<EventRecord>>>);
+
+#[async_trait]
+impl EventSink for Sink {
+    async fn publish(&self, event: &EventRecord) -> Result<(), Failure> {
+        let mut seen = self.0.lock().unwrap();
+        seen.push(event.clone());
+        if seen.len() % 3 == 1 { Err("busy".into()) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
+    let sink = Sink::default();
+    let shop = TestShop::with(|b| b.event_sink(sink.clone())).await;
+    let (mug, ada) = (shop.sell("MUG", 1000, 1).await, customer());
+    let order = shop.buy(&ada, mug, 1).await;
+    assert!(shop.commerce.orders().request_return(&ada, order.id, vec![], "x".into()).await.is_err());
+    for _ in 0..8 {
+        shop.wait(Duration::from_secs(600)).await;
+    }
+    let mut names: Vec<_> = sink.0.lock().unwrap().iter().map(|record| (record.id, record.event.name())).collect();
+    names.sort();
+    names.dedup();
+    let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(
+        { let mut sorted = names.clone(); sorted.sort_unstable(); sorted },
+        ["alert_raised", "order_confirmed", "order_placed", "payment_captured", "product_created"]
+    );
+}
+
+#[tokio::test]
+async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
+    let shop = TestShop::open().await;
+    let system = Call::system();
+    let admin = Registration {
+        email: "root@example.com".into(),
+        password: "difference engine no 2".into(),
+        first_name: "Root".into(),
+        last_name: "Admin".into(),
+        phone: None,
+    };
+    shop.commerce.accounts().create_user(&system, admin, Role::Admin).await.unwrap();
+    let mug = shop.sell("MUG", 1000, 4).await;
+    shop.commerce.inventory().set_stock(&system, mug, None, Some(2)).await.unwrap();
+    shop.buy(&customer(), mug, 1).await;
+    shop.commerce.worker().tick().await.unwrap();
+    assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 0);
+    shop.buy(&customer(), mug, 1).await;
+    let workers = [shop.commerce.worker(), shop.commerce.worker()];
+    join_all(workers.iter().map(commerce_core::Worker::tick)).await;
+    shop.buy(&customer(), mug, 1).await;
+    shop.commerce.worker().tick().await.unwrap();
+    assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 1, "one crossing, one alert");
+    assert_eq!(shop.mailer.sent_to("root@example.com").len(), 1);
+    shop.commerce.inventory().adjust(&system, mug, 9, "delivery".into()).await.unwrap();
+    shop.commerce.worker().tick().await.unwrap();
+    shop.buy(&customer(), mug, 8).await;
+    shop.commerce.worker().tick().await.unwrap();
+    let alerts = shop.alerts(AlertKind::LowStock).await;
+    assert_eq!(alerts.len(), 2, "armed again when stock had recovered");
+    let acknowledged = shop.commerce.inventory().acknowledge(&system, alerts[0].id).await.unwrap();
+    assert!(acknowledged.acknowledged_at.is_some());
+    assert!(shop.commerce.inventory().acknowledge(&customer(), alerts[1].id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_running_worker_stops_when_told() {
+    let shop = TestShop::open().await;
+    let mug = shop.sell("MUG", 1000, 4).await;
+    shop.buy(&customer(), mug, 1).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = tokio::spawn(shop.commerce.worker().run(async {
+        stopped.await.ok();
+    }));
+    while shop.mailer.sent().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.send(()).unwrap();
+    worker.await.unwrap();
+    shop.commerce.drain().await;
+    assert_eq!(shop.commerce.orders().list(&Actor::System, Default::default(), &Default::default()).await.unwrap().items.len(), 1);
+}
