@@ -160,6 +160,18 @@ impl Commerce {
         &self.engine.settings
     }
 
+    /// The clock, for whoever notes when a call arrived.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.engine.clock
+    }
+
+    /// The source of ids, for whoever names calls.
+    #[must_use]
+    pub fn ids(&self) -> &Arc<dyn IdGenerator> {
+        &self.engine.ids
+    }
+
     /// The store, for health checks and verification.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {

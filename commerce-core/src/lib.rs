@@ -1,4 +1,29 @@
-//! The embeddable commerce engine.
+//! The embeddable commerce engine: pure commerce rules in the middle, one atomic write door to storage, thin adapters around.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use commerce_core::prelude::*;
+//! use commerce_sqlite::SqliteStore;
+//!
+//! let shop = Commerce::builder()
+//!     .store(SqliteStore::open("sqlite::memory:").await?) // or "sqlite://shop.db"
+//!     .gateway(TestGateway::new())
+//!     .build()?;
+//! let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+//! let draft =
+//!     ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..Default::default() };
+//! let mug = shop.catalog().create_product(&Call::system(), draft).await?.value;
+//! let cart = shop.carts().add_item(&Call::guest(), mug.view.product.variants[0].id, 2, None).await?.value;
+//! assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//!
+//! A domain's folder holds its entities, its pure rules, its service and its storage trait; the same word names the same thing
+//! in `commerce-sqlite`, `commerce-postgres` and `commerce-http`.
 //!
 //! | domain | holds |
 //! |---|---|
@@ -14,6 +39,18 @@
 //! | [`notification`] | messages and the `Mailer` trait |
 //! | [`event`] | domain events, due tasks |
 //! | [`store`] | the storage boundary: `ChangeSet`, `Store` |
+//!
+//! # How a write works
+//!
+//! A service loads aggregates, decides by pure functions, describes what must become true together in a
+//! [`ChangeSet`](store::ChangeSet), and hands it to [`Store::commit`](store::Store::commit), which applies it all or nothing or
+//! names the guards that failed; then the service starts over from a fresh read, or refuses. Calls to payment gateways stand
+//! between two commits, never inside one. What must happen later (messages, expiry, recovery) is part of the commit as due
+//! tasks, which the [`Worker`] does.
+//!
+//! # Features
+//!
+//! - `conformance`: the published contract of storage backends and payment gateways, as tests.
 
 pub mod account;
 pub mod call;

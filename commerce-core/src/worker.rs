@@ -33,6 +33,25 @@ const MAX_DELIVERIES: u32 = 12;
 
 /// Delivers messages and events, raises alerts, expires reservations, settles what is in doubt. Any number of workers may
 /// run, in any number of processes: each task is leased by one at a time, and done at least once.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use commerce_core::notification::MemoryMailer;
+///
+/// let mailer = MemoryMailer::default();
+/// let store = SqliteStore::open("sqlite::memory:").await?;
+/// let shop = Commerce::builder().store(store).mailer(mailer.clone()).build()?;
+/// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
+/// shop.accounts().register(&Call::guest(), ada).await?;
+///
+/// shop.worker().tick().await?; // in production: tokio::spawn(shop.worker().run(shutdown))
+/// assert_eq!(mailer.sent()[0].to, "ada@example.com");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Worker {
     engine: Arc<Engine>,

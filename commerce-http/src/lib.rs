@@ -1,1 +1,52 @@
-//! Under construction.
+//! The HTTP API of the commerce engine: mount it in any poem app, or run the binary `commerce-server`.
+//!
+//! ```no_run
+//! # async fn run(commerce: commerce_core::Commerce) -> std::io::Result<()> {
+//! use commerce_http::CommerceApi;
+//! use poem::{Route, Server, listener::TcpListener};
+//!
+//! let app = Route::new().nest("/shop", CommerceApi::new(commerce).build());
+//! Server::new(TcpListener::bind("127.0.0.1:8080")).run(app).await
+//! # }
+//! ```
+//!
+//! The API documents itself at `/docs`, `/openapi.json` and `/openapi.yaml` below wherever it is mounted; links follow.
+//! `/health/live`, `/health/ready` and (if a renderer is given) `/metrics` are there for whoever runs it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `account`, `auth`, `catalog`, `cart`, `checkout`, `order`, `payment`, `inventory`, `review` | the operations of each domain, what they take and answer, and how their errors are told |
+//! | `payload`, `parse`, `problem`, `errors` | bodies both ways; problem documents |
+//! | `caller`, `conditional`, `types` | who calls; `ETag`s and idempotency keys; money, instants, pages |
+//! | `front` | what every request passes: cache, limits, compression, headers, metrics |
+//! | `spec` | the OpenAPI document and Swagger UI |
+//!
+//! Operations only translate: every rule and every check of rights is core's. To add one: its body types with examples
+//! in the domain's `dto`, a method in the domain's API object with its errors in the description; the spec follows.
+
+// The modules are private: what they call `pub` is for the crate.
+#![allow(unreachable_pub)]
+// Operations' docs name error codes as the spec's post-processing reads them: without backticks.
+#![allow(clippy::doc_markdown)]
+
+mod account;
+mod auth;
+mod caller;
+mod cart;
+mod catalog;
+mod checkout;
+mod conditional;
+mod errors;
+mod front;
+mod inventory;
+mod order;
+mod parse;
+mod payload;
+mod payment;
+mod problem;
+mod review;
+mod service;
+mod spec;
+mod types;
+
+pub use service::CommerceApi;

@@ -1,1 +1,133 @@
-//! Under construction.
+//! The storage backend on PostgreSQL, for shops that have outgrown one machine.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `connect` | pools, reads, what an error means |
+//! | `migrate` | the schema, applied once however many servers start |
+//! | `compose` | a change-set as rows, by table |
+//! | `plan` | rows as one statement, with the locks before it |
+//! | `commit` | the write path: lock, write and judge, commit |
+//! | `account` `catalog` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
+//! | `codec` | values as columns |
+//!
+//! ```no_run
+//! use commerce_postgres::PgStore;
+//! # async fn run() -> Result<(), commerce_core::store::StoreError> {
+//! let store = PgStore::connect("postgres://shop@db.internal/shop").await?;
+//! store.migrate().await?;
+//! # Ok(()) }
+//! ```
+//!
+#![doc = include_str!("scaling_out.md")]
+#![forbid(unsafe_code)]
+
+mod account;
+mod cart;
+mod catalog;
+mod codec;
+mod commit;
+mod compose;
+mod connect;
+mod inventory;
+mod listing;
+mod migrate;
+mod order;
+mod order_child;
+mod outbox;
+mod plan;
+mod review;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use async_trait::async_trait;
+use commerce_core::{
+    clock::Timestamp,
+    event::LeasedTask,
+    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::connect::Reader;
+
+/// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
+#[derive(Clone, Debug)]
+pub struct PgStore {
+    pool: PgPool,
+    primary: Reader,
+    replica: Reader,
+}
+
+impl PgStore {
+    /// Connects to a database by its URL, `postgres://user:password@host:port/name`.
+    ///
+    /// # Errors
+    /// If the URL isn't one, or the database can't be reached within seconds.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        Ok(Self::from_pool(connect::pool(connect::options(url)?).await?))
+    }
+
+    /// Shares a pool with the host. Let its connections have an `idle_in_transaction_session_timeout`, `jit = off`, and
+    /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
+    #[must_use]
+    pub fn from_pool(pool: PgPool) -> Self {
+        let primary = Reader::new(pool.clone());
+        let replica = primary.clone();
+        Self { pool, primary, replica }
+    }
+
+    /// Creates the tables, or brings them up to date. Safe when many servers start at once: one does the work, the others wait.
+    ///
+    /// # Errors
+    /// If the database can't be reached, or doesn't let this user create tables.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let pool = self.pool.clone();
+        task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+    }
+
+    /// Applies a change-set within the host's own transaction, in a savepoint: a conflict leaves the transaction as it was
+    /// before. What was applied becomes true when the host commits.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], but never [`CommitError::Unknown`]; clashes with other transactions aren't retried but
+    /// [`CommitError::Unavailable`], as only the host can start its transaction anew.
+    pub async fn apply(transaction: &mut Transaction<'_, Postgres>, set: &ChangeSet) -> Result<Applied, CommitError> {
+        commit::apply(transaction, &compose::compose(set)).await
+    }
+
+    /// The pool of the primary, for what the host wants to ask itself.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// Runs a write in a task of its own: a caller that goes away in the middle must not leave a transaction open (sqlx 0.9
+/// forgets to roll back a BEGIN that was cancelled).
+async fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, tokio::task::JoinError> {
+    tokio::spawn(work).await
+}
+
+#[async_trait]
+impl Store for PgStore {
+    async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
+        let (pool, plan) = (self.pool.clone(), compose::compose(set));
+        // A task that panicked or was cut off by the end of the runtime may have committed before.
+        let answer = task(async move { commit::commit(&pool, &plan).await }).await;
+        answer.unwrap_or_else(|error| Err(CommitError::Unknown(error.into())))
+    }
+
+    async fn lease(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LeasedTask>, StoreError> {
+        let (primary, worker) = (self.primary.clone(), worker.to_owned());
+        task(async move { outbox::lease(&primary, worker, now, until, limit).await }).await.map_err(StoreError::bug)?
+    }
+
+    fn reads(&self) -> &dyn Reads {
+        self
+    }
+}

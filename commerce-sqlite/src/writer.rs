@@ -9,7 +9,7 @@ use std::{any::Any, panic::AssertUnwindSafe};
 use async_trait::async_trait;
 use commerce_core::store::{Applied, CommitError};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection as _, Executor as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -179,8 +179,7 @@ impl Writer {
     }
 }
 
-/// What became of it, and whether the connection can be used again: after SQLite has rolled back by itself, the driver's
-/// count of open transactions is off.
+/// What became of it, and whether the connection can be used again.
 async fn transaction(conn: &mut SqliteConnection, group: &mut [Job]) -> (Fate, bool) {
     let mut tx = match conn.begin_with(BEGIN).await {
         Ok(tx) => tx,
@@ -188,6 +187,9 @@ async fn transaction(conn: &mut SqliteConnection, group: &mut [Job]) -> (Fate, b
     };
     for job in group {
         if let Err(error) = job.run(&mut tx).await {
+            // When the disk is full, SQLite rolls back by itself, which the driver takes no notice of: it would count the
+            // transaction as open for good. If this BEGIN succeeds it has, and either way there is one to roll back.
+            let _ = tx.execute("BEGIN").await;
             let usable = tx.rollback().await.is_ok();
             return (Fate::NotApplied(SharedError::new(error)), usable);
         }

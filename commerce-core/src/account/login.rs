@@ -31,6 +31,13 @@ pub struct Credentials {
     pub cart_token: Option<CartToken>,
 }
 
+impl Credentials {
+    /// An address and a password.
+    pub fn new(email: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { email: email.into(), password: password.into(), totp: None, cart_token: None }
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(…)")

@@ -225,6 +225,26 @@ aggregate!(MailToken, MailToken, MailToken);
 aggregate!(Address, Address, Address);
 
 /// Users, sessions, addresses.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
+/// let user = shop.accounts().register(&Call::guest(), ada).await?.value;
+/// assert!(!user.email_confirmed); // a message is on its way
+///
+/// let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// let identity = shop.accounts().authenticate(&login.tokens.access_token).await?;
+/// assert_eq!(identity.user, user.id);
+///
+/// shop.accounts().logout(&Call::by(Actor::User(identity)), false).await?;
+/// assert!(shop.accounts().authenticate(&login.tokens.access_token).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Accounts {
     engine: Arc<Engine>,

@@ -90,11 +90,12 @@ impl Accounts {
         let (current, new) = (current.to_owned(), new.to_owned());
         self.run(call, |this, call| async move {
             let user = this.signed_in(&call.actor).await?;
+            this.prove_password(&user, &current).await?;
             let password_hash = this.new_password_hash(&user, &new).await?;
             let plan = || async {
                 let before = this.signed_in(&call.actor).await?;
-                if this.shared().passwords.check(&current, Some(&before.password_hash)).await? == Check::Wrong {
-                    return Err(AccountError::InvalidCredentials);
+                if before.password_hash != user.password_hash {
+                    this.prove_password(&before, &current).await?;
                 }
                 let mut changes = this.engine.set(&call.actor);
                 let user = this.replace_password(&mut changes, &before, &password_hash);
@@ -111,6 +112,13 @@ impl Accounts {
             done.map(drop)
         })
         .await
+    }
+
+    async fn prove_password(&self, user: &User, password: &str) -> Result<(), AccountError> {
+        match self.shared().passwords.check(password, Some(&user.password_hash)).await? {
+            Check::Wrong => Err(AccountError::InvalidCredentials),
+            Check::Right | Check::Rehashed(_) => Ok(()),
+        }
     }
 
     /// Erases the actor's account: their address is free again, and nothing that tells who they were is left but in their

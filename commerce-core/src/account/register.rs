@@ -27,6 +27,24 @@ pub struct Registration {
     pub phone: Option<String>,
 }
 
+impl Registration {
+    /// Somebody without a phone number.
+    pub fn new(
+        email: impl Into<String>,
+        password: impl Into<String>,
+        first_name: impl Into<String>,
+        last_name: impl Into<String>,
+    ) -> Self {
+        Self {
+            email: email.into(),
+            password: password.into(),
+            first_name: first_name.into(),
+            last_name: last_name.into(),
+            phone: None,
+        }
+    }
+}
+
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Registration(…)")

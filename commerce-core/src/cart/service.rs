@@ -39,6 +39,27 @@ pub enum CartError {
 common_errors!(CartError);
 
 /// Carts of customers and guests.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// use commerce_core::account::token::CartToken;
+///
+/// let cart = shop.carts().add_item(&Call::guest(), mug, 2, None).await?.value;
+/// assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+///
+/// // The guest comes back with the token of their cart.
+/// let guest = Actor::Guest { cart: cart.cart_token.map(CartToken), order: None };
+/// assert_eq!(shop.carts().view(&guest).await?.item_count, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Carts {
     engine: Arc<Engine>,
@@ -105,17 +126,23 @@ impl Carts {
         expected: Option<Version>,
     ) -> Result<Done<CartView>, CartError> {
         let quantity = check_quantity(quantity, 1)?;
-        self.edit(call, expected, move |lines| {
-            match lines.iter_mut().find(|line| line.variant_id == variant) {
-                Some(line) => line.quantity = line.quantity.saturating_add(quantity),
-                None => {
-                    let position = lines.last().map_or(0, |last| last.position + 1);
-                    lines.push(CartLine { position, variant_id: variant, quantity });
-                }
-            }
-            Ok(Some(variant))
-        })
-        .await
+        self.edit(call, expected, move |lines| add_to(lines, variant, quantity)).await
+    }
+
+    /// What [`Self::add_item`] would commit, for a transaction of the host's own.
+    ///
+    /// # Errors
+    /// As [`Self::add_item`].
+    pub async fn plan_add_item(
+        &self,
+        call: &Call,
+        variant: VariantId,
+        quantity: i64,
+        expected: Option<Version>,
+    ) -> Result<Planned<CartView>, CartError> {
+        let quantity = check_quantity(quantity, 1)?;
+        let holder = self.holder(&call.actor)?;
+        self.plan_edit(call, &holder, expected, &|lines: &mut Vec<CartLine>| add_to(lines, variant, quantity)).await
     }
 
     /// Sets how many of a variant are in the cart; 0 removes it.
@@ -345,6 +372,18 @@ impl Carts {
         }
         Ok(self.engine.reads().load_offers(&variants).await?)
     }
+}
+
+#[allow(clippy::unnecessary_wraps)] // The shape of a rule.
+fn add_to(lines: &mut Vec<CartLine>, variant: VariantId, quantity: u32) -> Result<Option<VariantId>, CartError> {
+    match lines.iter_mut().find(|line| line.variant_id == variant) {
+        Some(line) => line.quantity = line.quantity.saturating_add(quantity),
+        None => {
+            let position = lines.last().map_or(0, |last| last.position + 1);
+            lines.push(CartLine { position, variant_id: variant, quantity });
+        }
+    }
+    Ok(Some(variant))
 }
 
 fn check_available(cart: &Cart, offers: &[Offer], variant: VariantId) -> Result<(), CartError> {

@@ -96,6 +96,28 @@ common_errors!(CatalogError);
 /// Products and categories.
 ///
 /// Everybody sees active products; everything else needs [`Permission::EditCatalog`](crate::call::Permission::EditCatalog).
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// let draft = ProductDraft {
+///     title: "Enamel mug".into(),
+///     status: ProductStatus::Active,
+///     variants: vec![mug],
+///     ..ProductDraft::default()
+/// };
+/// shop.catalog().create_product(&Call::system(), draft).await?;
+///
+/// let query = ProductQuery { q: Some("mug".into()), in_stock: Some(true), ..ProductQuery::default() };
+/// let found = shop.catalog().products(&Actor::guest(), query, &PageRequest::default()).await?;
+/// assert_eq!(found.items[0].view.product.slug, "enamel-mug");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Catalog {
     engine: Arc<Engine>,

@@ -105,6 +105,31 @@ pub enum CheckoutError {
 common_errors!(CheckoutError);
 
 /// Quotes and placing orders.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # let address = PostalAddress { name: "Ada Lovelace".into(), line1: "12 St James's Square".into(), city: "London".into(), postal_code: "SW1Y 4JH".into(), country: "GB".into(), ..PostalAddress::default() };
+/// shop.carts().add_item(&ada, mug, 2, None).await?;
+/// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
+///
+/// let mut input = CheckoutInput::new(address, "test");
+/// input.payment_token = Some("pm_card_visa".into());
+/// input.expected_total = Some(quote.totals.grand_total);
+/// let placement = shop.checkout().place(&ada, input).await?.value;
+/// assert_eq!(placement.outcome, PlacementOutcome::Placed);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Checkout {
     engine: Arc<Engine>,

@@ -57,7 +57,7 @@ macro_rules! __store_cases {
                 a_failed_assertion_leaves_nothing a_refused_removal_leaves_nothing a_stale_alert_leaves_nothing
                 a_shortage_leaves_nothing an_outdated_count_leaves_nothing nonsense_leaves_nothing
                 a_refused_set_can_be_committed_later a_set_applies_once a_set_applies_once_at_the_same_time an_empty_set_is_fine
-                a_set_may_be_large idempotency_keys_are_answered idempotency_keys_are_taken_once old_set_ids_and_keys_are_purged
+                a_set_may_be_large idempotency_keys_are_answered idempotency_keys_are_forgotten idempotency_keys_are_taken_once old_set_ids_and_keys_are_purged
                 ended_sessions_and_used_tokens_are_purged
             }
             concurrency {

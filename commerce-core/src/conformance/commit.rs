@@ -250,7 +250,7 @@ pub async fn a_set_may_be_large(fixture: &dyn StoreFixture) {
         let mut product = shop.product(&format!("p{n}"), &[100, 200, 300]);
         super::shop::add_product(&mut set, &mut product, &[n, n + 1, n + 2]);
         set.event(&shop.ids, product.root(), 1, DomainEvent::ProductCreated { product: product.id });
-        set.rate(product.id, RatingDelta { sum: n, count: 1 });
+        set.rate(product.id, RatingDelta { sum: 5, count: 1 });
         products.push(product);
     }
     shop.commit(&set).await;
@@ -288,6 +288,22 @@ pub async fn idempotency_keys_are_answered(fixture: &dyn StoreFixture) {
     known.key(key("known"), None, Some(output.clone()));
     shop.commit(&known).await;
     assert_eq!(record(&shop, "known").await, Some(expected("known", known.at(), None, Some(output))));
+}
+
+/// A forgotten key can be claimed again; forgetting one that isn't known has no effect.
+pub async fn idempotency_keys_are_forgotten(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let mut claim = shop.set();
+    claim.key(key("once more"), None, None);
+    shop.commit(&claim).await;
+    let mut forget = shop.set();
+    forget.forget(key("once more").key).forget(key("never seen").key);
+    shop.commit(&forget).await;
+    assert_eq!(record(&shop, "once more").await, None);
+    let mut again = shop.set();
+    again.key(key("once more"), None, Some(json!("again")));
+    shop.commit(&again).await;
+    assert_eq!(record(&shop, "once more").await.and_then(|record| record.output), Some(json!("again")));
 }
 
 /// A key is taken by whoever comes first, whatever the request; an answer for a key that isn't known has no effect.

@@ -2,6 +2,7 @@
 
 use super::{
     StoreFixture,
+    sample::scattered,
     shop::{Outcome, Shop},
 };
 use crate::{
@@ -164,7 +165,8 @@ pub async fn products_are_sorted(fixture: &dyn StoreFixture) {
         ("_", i64::MAX, 1, 1),
     ];
     for ((title, price, sum, count), n) in rows.into_iter().zip(0..) {
-        let mut product = shop.product(&format!("p{n}"), &[price, price.saturating_add(5)]);
+        let prices = [price, price.saturating_add(5)];
+        let mut product = Product { id: scattered(n), ..shop.product(&format!("p{n}"), &prices) };
         product.title = title.to_owned();
         if n % 3 == 0 {
             product.created_at = start;

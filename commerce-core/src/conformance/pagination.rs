@@ -1,16 +1,16 @@
 //! Pages: walked while rows are inserted before and after, every row comes once, in order.
 
-use std::{collections::BTreeSet, fmt::Debug};
+use std::{cmp::Reverse, collections::BTreeSet, fmt::Debug};
 
 use super::{
     StoreFixture,
     listing::active,
-    sample::guest,
+    sample::{guest, scattered},
     shop::{Outcome, Shop, minutes},
 };
 use crate::{
     account::{User, UserQuery},
-    catalog::{Product, ProductFilter, ProductSort, SearchTerms},
+    catalog::{Product, ProductFilter, ProductSort, ProductView, SearchTerms},
     event::{Notice, Task},
     inventory::{Alert, AlertKind, AlertQuery, StockQuery},
     order::{Order, OrderQuery},
@@ -49,13 +49,15 @@ async fn walk<T, K>(
     panic!("the list has no end");
 }
 
-/// Walks a list of [`ROWS`] rows in pages of several sizes. `insert` adds a row that sorts anywhere.
-async fn is_stable<T, K: Ord + Clone + Debug>(
+/// Walks a list of [`ROWS`] rows, which is sorted by `key`, in pages of several sizes. `insert` adds a row that sorts anywhere.
+async fn is_stable<T, K: Ord + Clone + Debug, S: PartialOrd>(
     page: impl AsyncFn(Slice) -> Page<T>,
     name: impl Fn(&T) -> K,
+    key: impl Fn(&T) -> S,
     insert: impl AsyncFn(usize),
 ) {
     let whole = page(Slice { count: true, ..Slice::first(100) }).await.expect("a page can be read");
+    assert!(whole.items.is_sorted_by_key(key), "the list is sorted, and by id among equals");
     assert_eq!((whole.items.len(), whole.total, whole.next.is_some()), (ROWS, Some(ROWS as u64), false));
     let expected: Vec<K> = whole.items.iter().map(&name).collect();
     for limit in [1, 5, 7, 23, 100] {
@@ -78,63 +80,83 @@ async fn shelve(shop: &Shop, n: usize) {
     let i = i64::try_from(n).expect("a small number");
     let price = 100 * (i % 4);
     let start = crate::clock::Timestamp::from_micros(1_700_000_000_000_001);
-    let mut product = shop.product(&format!("p{n}"), &[price]);
+    let mut product = Product { id: scattered(n), ..shop.product(&format!("p{n}"), &[price]) };
     product.title = ["Mug", "mug", "Blue mug", "Ümug mug", "cup"][n % 5].to_owned();
     product.description = "A mug.".to_owned();
     product.created_at = start + minutes((n * 7 % 5) as u64);
     let product = shop.save_product(product, &[1]).await;
-    if !n.is_multiple_of(6) {
-        let count = i % 7 + 1;
+    if !n.is_multiple_of(5) {
+        // Elevenths whose decimal digits are easily read back as a neighbouring number.
+        let sum = [13, 20, 26, 29, 37, 40][n % 6];
         let mut set = shop.set();
-        set.rate(product.id, RatingDelta { sum: count + i % 11 % (4 * count), count });
+        set.rate(product.id, RatingDelta { sum, count: 11 });
         shop.commit(&set).await;
     }
 }
 
-async fn products_by(fixture: &dyn StoreFixture, filter: ProductFilter) {
+async fn products_by<S: PartialOrd>(
+    fixture: &dyn StoreFixture,
+    filter: ProductFilter,
+    key: impl Fn(&ProductView) -> S,
+) {
     let shop = Shop::new(fixture.store());
     for n in 0..ROWS {
         shelve(&shop, n).await;
     }
     let page = async |slice: Slice| shop.reads().list_products(&filter, &slice).await;
-    is_stable(page, |view| view.product.id, async |n| shelve(&shop, ROWS + n).await).await;
+    is_stable(page, |view| view.product.id, key, async |n| shelve(&shop, ROWS + n).await).await;
 }
 
 /// Products, newest first.
 pub async fn products_newest_first(fixture: &dyn StoreFixture) {
-    products_by(fixture, ProductFilter { sort: ProductSort::Newest, ..active() }).await;
+    products_by(fixture, ProductFilter { sort: ProductSort::Newest, ..active() }, |view| {
+        Reverse((view.product.created_at, view.product.id))
+    })
+    .await;
 }
 
 /// Products, cheapest first.
 pub async fn products_cheapest_first(fixture: &dyn StoreFixture) {
-    products_by(fixture, ProductFilter { sort: ProductSort::PriceAscending, ..active() }).await;
+    products_by(fixture, ProductFilter { sort: ProductSort::PriceAscending, ..active() }, |view| {
+        (view.product.min_price(), view.product.id)
+    })
+    .await;
 }
 
 /// Products, dearest first.
 pub async fn products_dearest_first(fixture: &dyn StoreFixture) {
-    products_by(fixture, ProductFilter { sort: ProductSort::PriceDescending, ..active() }).await;
+    products_by(fixture, ProductFilter { sort: ProductSort::PriceDescending, ..active() }, |view| {
+        Reverse((view.product.min_price(), view.product.id))
+    })
+    .await;
 }
 
 /// Products, by title.
 pub async fn products_by_title(fixture: &dyn StoreFixture) {
-    products_by(fixture, ProductFilter { sort: ProductSort::Title, ..active() }).await;
+    products_by(fixture, ProductFilter { sort: ProductSort::Title, ..active() }, |view| {
+        (view.product.title_key(), view.product.id)
+    })
+    .await;
 }
 
 /// Products, best rated first: averages with endless fractions survive the cursor.
 pub async fn products_best_rated_first(fixture: &dyn StoreFixture) {
-    products_by(fixture, ProductFilter { sort: ProductSort::Rating, ..active() }).await;
+    products_by(fixture, ProductFilter { sort: ProductSort::Rating, ..active() }, |view| {
+        (-view.rating_average(), Reverse(view.product.id))
+    })
+    .await;
 }
 
 /// Products, best match first.
 pub async fn products_best_match_first(fixture: &dyn StoreFixture) {
     let filter = ProductFilter { search: SearchTerms::parse("mug"), sort: ProductSort::Relevance, ..active() };
-    products_by(fixture, filter).await;
+    products_by(fixture, filter, |view| (!view.product.title_key().contains("mug"), Reverse(view.product.id))).await;
 }
 
 /// Found products in another order than by match.
 pub async fn found_products_cheapest_first(fixture: &dyn StoreFixture) {
     let filter = ProductFilter { search: SearchTerms::parse("mug"), sort: ProductSort::PriceAscending, ..active() };
-    products_by(fixture, filter).await;
+    products_by(fixture, filter, |view| (view.product.min_price(), view.product.id)).await;
 }
 
 /// Users, several of the same microsecond.
@@ -143,22 +165,22 @@ pub async fn users(fixture: &dyn StoreFixture) {
     let start = shop.now();
     let add = async |n: usize| {
         let created_at = start + minutes((n * 5 % 4) as u64);
-        shop.insert(User { created_at, ..shop.user(&format!("{n}@example.com")) }).await;
+        shop.insert(User { id: scattered(n), created_at, ..shop.user(&format!("{n}@example.com")) }).await;
     };
     for n in 0..ROWS {
         add(n).await;
     }
     let page = async |slice: Slice| shop.reads().list_users(&UserQuery::default(), &slice).await;
-    is_stable(page, |user| user.id, async |n| add(ROWS + n).await).await;
+    is_stable(page, |user| user.id, |user| Reverse((user.created_at, user.id)), async |n| add(ROWS + n).await).await;
 }
 
 async fn add_order(shop: &Shop, n: usize) {
     let at = crate::clock::Timestamp::from_micros(1_700_000_000_000_001) + minutes((n * 5 % 4) as u64);
     let product = shop.product("mug", &[100]);
-    let mut order = Order { placed_at: at, ..shop.order(&format!("O-{n}"), &product, 1) };
-    order.payments[0].created_at = at;
+    let mut order = Order { id: scattered(n), placed_at: at, ..shop.order(&format!("O-{n}"), &product, 1) };
+    (order.payments[0].id, order.payments[0].created_at) = (scattered(n), at);
     order.returns = vec![shop.r#return(Vec::new())];
-    order.returns[0].created_at = at;
+    (order.returns[0].id, order.returns[0].created_at) = (scattered(n), at);
     shop.insert(order).await;
 }
 
@@ -169,7 +191,13 @@ pub async fn orders(fixture: &dyn StoreFixture) {
         add_order(&shop, n).await;
     }
     let page = async |slice: Slice| shop.reads().list_orders(&OrderQuery::default(), &slice).await;
-    is_stable(page, |order| order.id, async |n| add_order(&shop, ROWS + n).await).await;
+    is_stable(
+        page,
+        |order| order.id,
+        |order| Reverse((order.placed_at, order.id)),
+        async |n| add_order(&shop, ROWS + n).await,
+    )
+    .await;
 }
 
 /// Payments, several of the same microsecond.
@@ -179,7 +207,13 @@ pub async fn payments(fixture: &dyn StoreFixture) {
         add_order(&shop, n).await;
     }
     let page = async |slice: Slice| shop.reads().list_payments(None, &slice).await;
-    is_stable(page, |row| row.payment.id, async |n| add_order(&shop, ROWS + n).await).await;
+    is_stable(
+        page,
+        |row| row.payment.id,
+        |row| Reverse((row.payment.created_at, row.payment.id)),
+        async |n| add_order(&shop, ROWS + n).await,
+    )
+    .await;
 }
 
 /// Returns, several of the same microsecond.
@@ -189,7 +223,13 @@ pub async fn returns(fixture: &dyn StoreFixture) {
         add_order(&shop, n).await;
     }
     let page = async |slice: Slice| shop.reads().list_returns(None, &slice).await;
-    is_stable(page, |row| row.r#return.id, async |n| add_order(&shop, ROWS + n).await).await;
+    is_stable(
+        page,
+        |row| row.r#return.id,
+        |row| Reverse((row.r#return.created_at, row.r#return.id)),
+        async |n| add_order(&shop, ROWS + n).await,
+    )
+    .await;
 }
 
 /// Stock, by SKU.
@@ -204,7 +244,7 @@ pub async fn stock(fixture: &dyn StoreFixture) {
         add(n).await;
     }
     let page = async |slice: Slice| shop.reads().list_stock(&StockQuery::default(), &slice).await;
-    is_stable(page, |item| item.variant_id, async |n| add(ROWS + n).await).await;
+    is_stable(page, |item| item.variant_id, |item| item.sku.clone(), async |n| add(ROWS + n).await).await;
 }
 
 /// A variant's movements, some of them of the same microsecond.
@@ -222,7 +262,7 @@ pub async fn movements(fixture: &dyn StoreFixture) {
         add(n).await;
     }
     let page = async |slice: Slice| shop.reads().list_movements(variant, &slice).await;
-    is_stable(page, |line| line.on_hand_after, async |n| add(ROWS + n).await).await;
+    is_stable(page, |line| line.on_hand_after, |line| Reverse(line.at), async |n| add(ROWS + n).await).await;
 }
 
 /// Alerts, several of the same microsecond.
@@ -230,13 +270,19 @@ pub async fn alerts(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let start = shop.now();
     let add = async |n: usize| {
-        shop.insert(Alert { raised_at: start + minutes((n * 5 % 4) as u64), ..shop.alert(AlertKind::LowStock) }).await;
+        shop.insert(Alert {
+            id: scattered(n),
+            raised_at: start + minutes((n * 5 % 4) as u64),
+            ..shop.alert(AlertKind::LowStock)
+        })
+        .await;
     };
     for n in 0..ROWS {
         add(n).await;
     }
     let page = async |slice: Slice| shop.reads().list_alerts(&AlertQuery::default(), &slice).await;
-    is_stable(page, |alert| alert.id, async |n| add(ROWS + n).await).await;
+    is_stable(page, |alert| alert.id, |alert| Reverse((alert.raised_at, alert.id)), async |n| add(ROWS + n).await)
+        .await;
 }
 
 /// Reviews of a product, several of the same microsecond.
@@ -245,7 +291,7 @@ pub async fn reviews(fixture: &dyn StoreFixture) {
     let (start, product) = (shop.now(), shop.id());
     let add = async |n: usize| {
         let created_at = start + minutes((n * 5 % 4) as u64);
-        shop.insert(Review { created_at, ..shop.review(product, shop.id(), 3) }).await;
+        shop.insert(Review { id: scattered(n), created_at, ..shop.review(product, shop.id(), 3) }).await;
         shop.insert(Review { created_at, ..shop.review(shop.id(), shop.id(), 3) }).await;
     };
     for n in 0..ROWS {
@@ -253,7 +299,13 @@ pub async fn reviews(fixture: &dyn StoreFixture) {
     }
     let query = ReviewQuery { product: Some(product), ..ReviewQuery::default() };
     let page = async |slice: Slice| shop.reads().list_reviews(&query, &slice).await;
-    is_stable(page, |review| review.id, async |n| add(ROWS + n).await).await;
+    is_stable(
+        page,
+        |review| review.id,
+        |review| Reverse((review.created_at, review.id)),
+        async |n| add(ROWS + n).await,
+    )
+    .await;
 }
 
 /// Dead tasks, several due at the same microsecond.
@@ -276,7 +328,7 @@ pub async fn dead_tasks(fixture: &dyn StoreFixture) {
         add(n).await;
     }
     let page = async |slice: Slice| shop.reads().list_dead_tasks(&slice).await;
-    is_stable(page, |task| task.id, async |n| add(ROWS + n).await).await;
+    is_stable(page, |task| task.id, |task| Reverse(task.due), async |n| add(ROWS + n).await).await;
 }
 
 /// Pages far down a long list are as complete as the first.

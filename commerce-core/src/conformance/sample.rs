@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::shop::{ODD, Shop, eur, minutes};
 use crate::{
     account::{Address, MailToken, MailTokenKind, PostalAddress, Session, User},
@@ -411,6 +413,12 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 /// The owner of a guest's cart, by a made-up token hash.
 pub(super) fn guest(n: u8) -> CartOwner {
     CartOwner::Guest(format!("{n:02x}").repeat(32))
+}
+
+/// The `n`-th of a hundred ids that don't come in order, ten of them in each millisecond: as when several machines make them.
+pub(super) fn scattered<T: From<Uuid>>(n: usize) -> T {
+    let place = u128::try_from(n * 37 % 101).unwrap_or_default();
+    Uuid::from_u128((place / 10 + 1) << 80 | 0x7000 << 64 | 0x8000 << 48 | place << 16 | 0xFFFF).into()
 }
 
 /// The limits of what a time may be: the epoch, a lone microsecond, the end of the year 9999.

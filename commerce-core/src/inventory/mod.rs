@@ -65,6 +65,24 @@ common_errors!(InventoryError);
 ///
 /// Stock needs [`Permission::EditStock`](crate::call::Permission::EditStock), alerts
 /// [`Permission::ViewAlerts`](crate::call::Permission::ViewAlerts).
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// let stock = shop.inventory().adjust(&Call::system(), mug, -3, "broken in the storeroom".into()).await?.value;
+/// assert_eq!(stock.available(), 7);
+///
+/// let ledger = shop.inventory().movements(&Actor::System, mug, &PageRequest::default()).await?;
+/// assert_eq!(ledger.items[0].on_hand_after, 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Inventory {
     engine: Arc<Engine>,

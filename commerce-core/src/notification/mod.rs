@@ -6,6 +6,8 @@
 mod compose;
 mod file;
 mod memory;
+#[cfg(feature = "smtp")]
+mod smtp;
 mod text;
 
 use std::fmt;
@@ -14,6 +16,8 @@ use async_trait::async_trait;
 use mail_builder::{MessageBuilder, headers::date::Date};
 
 pub(crate) use self::compose::compose;
+#[cfg(feature = "smtp")]
+pub use self::smtp::{SmtpConfigError, SmtpMailer};
 pub use self::{file::FileMailer, memory::MemoryMailer};
 use crate::clock::Timestamp;
 

@@ -139,3 +139,177 @@ fn money(money: Money) -> String {
 fn time(at: Timestamp) -> String {
     at.to_utc().format("%Y-%m-%d %H:%M UTC").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        Currency,
+        account::PostalAddress,
+        id::{AlertId, FulfilmentId, OrderId, PaymentId, ProductId, RefundId, VariantId},
+        order::{FulfilmentState, FulfilmentStatus, OrderLine, OrderStatus, ShippingMethod},
+        payment::PaymentStatus,
+        pricing::Totals,
+    };
+
+    const AT: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
+    const HEAD: Letterhead<'static> = Letterhead { shop: "Bookshop", url: "https://shop.example", name: "Ada" };
+
+    fn eur(minor: i64) -> Money {
+        Money::new(minor, Currency::EUR)
+    }
+
+    fn order() -> Order {
+        let address = PostalAddress {
+            name: "Ada Lovelace".into(),
+            line1: "12 St James's Square".into(),
+            city: "London".into(),
+            postal_code: "SW1Y 4JH".into(),
+            country: "GB".into(),
+            ..PostalAddress::default()
+        };
+        let line = OrderLine {
+            position: 0,
+            variant_id: VariantId(Uuid::nil()),
+            product_id: ProductId(Uuid::nil()),
+            sku: "BOOK-1".into(),
+            title: "Sketch of the Analytical Engine".into(),
+            quantity: 2,
+            unit_price: eur(995),
+            total: eur(1990),
+            charged: eur(1990),
+            tax: eur(130),
+            fulfilled: 0,
+            cancelled: 0,
+            refunded: 0,
+            returned: 0,
+        };
+        Order {
+            id: OrderId(Uuid::nil()),
+            number: "K7-1234".into(),
+            customer_id: None,
+            email: "ada@example.com".into(),
+            status: OrderStatus::Confirmed,
+            payment_status: PaymentStatus::Paid,
+            fulfilment_status: FulfilmentState::Unfulfilled,
+            lines: vec![line],
+            totals: Totals {
+                subtotal: eur(1990),
+                discount: eur(0),
+                shipping: eur(490),
+                tax: eur(162),
+                grand_total: eur(2480),
+            },
+            shipping_address: address.clone(),
+            billing_address: address,
+            shipping_method: ShippingMethod { code: "post".into(), title: "Post".into(), price: eur(490) },
+            payments: Vec::new(),
+            refunds: Vec::new(),
+            fulfilments: Vec::new(),
+            returns: Vec::new(),
+            cart_id: None,
+            idempotency_key: None,
+            cancel_reason: None,
+            declined: false,
+            placed_at: AT,
+            updated_at: AT,
+            version: 1,
+        }
+    }
+
+    fn items() -> Vec<LineQuantity> {
+        vec![LineQuantity { variant_id: VariantId(Uuid::nil()), quantity: 1 }]
+    }
+
+    fn says(letter: &Letter, words: &[&str]) {
+        for word in words {
+            assert!(letter.text.contains(word), "'{word}' isn't in:\n{}", letter.text);
+        }
+        assert!(
+            letter.subject.starts_with("Bookshop: ") && letter.text.starts_with("Hello Ada,\n\n"),
+            "{}",
+            letter.text
+        );
+    }
+
+    #[test]
+    fn tokens_stand_alone_and_in_a_link() {
+        let confirm = HEAD.confirm_email("t0ken", AT);
+        says(&confirm, &["https://shop.example/confirm-email?token=t0ken\n", "\nt0ken\n", "2026-11-18 "]);
+        says(&HEAD.reset_password("t0ken", AT), &["https://shop.example/reset-password?token=t0ken\n", "\nt0ken\n"]);
+    }
+
+    #[test]
+    fn a_confirmation_shows_lines_and_totals() {
+        let letter = HEAD.order_confirmed(&order());
+        says(
+            &letter,
+            &["K7-1234", "2 x Sketch of the Analytical Engine (BOOK-1): 19.90 EUR", "Shipping (Post): 4.90 EUR"],
+        );
+        says(
+            &letter,
+            &["Tax: 1.62 EUR", "Total: 24.80 EUR", "Ada Lovelace\n12 St James's Square\nSW1Y 4JH London\nGB\n"],
+        );
+        assert!(!letter.text.contains("Discount"), "{}", letter.text);
+    }
+
+    #[test]
+    fn a_parcel_can_be_followed() {
+        let parcel = Fulfilment {
+            id: FulfilmentId(Uuid::nil()),
+            status: FulfilmentStatus::Shipped,
+            carrier: "Royal Mail".into(),
+            tracking_number: "RM42".into(),
+            tracking_url: Some("https://mail.example/RM42".into()),
+            items: items(),
+            created_at: AT,
+            shipped_at: Some(AT),
+            delivered_at: None,
+        };
+        let words = ["1 x Sketch", "Carrier: Royal Mail", "Tracking number: RM42", "https://mail.example/RM42"];
+        says(&HEAD.order_shipped(&order(), &parcel), &words);
+    }
+
+    #[test]
+    fn money_that_goes_back_is_named() {
+        let mut refund = Refund {
+            id: RefundId(Uuid::nil()),
+            payment_id: PaymentId(Uuid::nil()),
+            amount: eur(995),
+            status: RefundStatus::Settled,
+            reason: "torn".into(),
+            items: items(),
+            restock: false,
+            return_id: None,
+            reference: None,
+            failure: None,
+            lease_until: None,
+            created_at: AT,
+            updated_at: AT,
+        };
+        says(&HEAD.order_refunded(&order(), &refund), &["9.95 EUR of your order K7-1234 was sent back", "1 x Sketch"]);
+        refund.status = RefundStatus::Pending;
+        says(&HEAD.order_refunded(&order(), &refund), &["9.95 EUR of your order K7-1234 is on its way back"]);
+        let cancelled = Order { cancel_reason: Some("sold out".into()), ..order() };
+        says(&HEAD.order_cancelled(&cancelled), &["K7-1234 was cancelled", "Reason: sold out"]);
+    }
+
+    #[test]
+    fn an_alert_says_what_happened() {
+        let alert = Alert {
+            id: AlertId(Uuid::nil()),
+            kind: AlertKind::LowStock,
+            variant_id: None,
+            order_id: None,
+            detail: "Only 2 of BOOK-1 are left.".into(),
+            raised_at: AT,
+            acknowledged_at: None,
+            version: 1,
+        };
+        let letter = HEAD.alert(&alert);
+        says(&letter, &["Only 2 of BOOK-1 are left."]);
+        assert_eq!(letter.subject, "Bookshop: low stock");
+    }
+}

@@ -47,6 +47,32 @@ pub(crate) struct Effects {
 }
 
 /// Orders after they were placed.
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # let address = PostalAddress { name: "Ada Lovelace".into(), line1: "12 St James's Square".into(), city: "London".into(), postal_code: "SW1Y 4JH".into(), country: "GB".into(), ..PostalAddress::default() };
+/// # shop.carts().add_item(&ada, mug, 2, None).await?;
+/// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
+/// let parcel = FulfilmentInput { items: vec![], carrier: "Royal Mail".into(), tracking_number: "RM1".into(), tracking_url: None };
+/// let (_, parcel) = shop.orders().fulfil(&Call::system(), order.id, parcel).await?.value;
+/// shop.orders().update_fulfilment(&Call::system(), parcel, FulfilmentStatus::Shipped).await?;
+///
+/// let tracking = shop.orders().tracking(&ada.actor, order.id).await?;
+/// assert_eq!(tracking.timeline.last().unwrap().detail, "shipped with Royal Mail, RM1");
+/// assert!(shop.orders().cancel(&ada, order.id).await.is_err()); // too late
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Orders {
     pub(crate) engine: Arc<Engine>,

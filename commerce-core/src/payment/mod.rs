@@ -5,6 +5,8 @@ mod manual;
 pub(crate) mod process;
 mod rules;
 mod service;
+#[cfg(feature = "stripe")]
+pub mod stripe;
 mod test_gateway;
 
 #[cfg(test)]

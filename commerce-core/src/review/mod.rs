@@ -47,6 +47,26 @@ common_errors!(ReviewError);
 ///
 /// Everybody sees published reviews of active products; signed-in users write one for each product; hiding needs
 /// [`Permission::ModerateReviews`](crate::call::Permission::ModerateReviews).
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// let draft = ReviewDraft { rating: 5, title: "Sturdy".into(), body: "Survived a fall.".into() };
+/// let review = shop.reviews().create(&ada, "enamel-mug", draft).await?.value;
+/// assert!(!review.verified_purchase); // she hasn't bought it
+/// assert_eq!(shop.catalog().product(&Actor::guest(), "enamel-mug").await?.view.rating_average(), 5.0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Reviews {
     engine: Arc<Engine>,

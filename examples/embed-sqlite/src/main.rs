@@ -6,15 +6,17 @@ use commerce_sqlite::SqliteStore;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let shop = Commerce::builder()
-        .store(SqliteStore::open("sqlite://shop.db").await?)
-        .gateway(TestGateway::new())
-        .build()?;
+    let shop =
+        Commerce::builder().store(SqliteStore::open("sqlite://shop.db").await?).gateway(TestGateway::new()).build()?;
     let staff = Call::system();
 
     // Staff put a mug on the shelf. The suffix lets the example run again on the same file.
-    let suffix = shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?.items.len();
-    let mug = VariantDraft { stock: Some(10), ..VariantDraft::new(format!("MUG-{suffix}"), Money::parse("19.90", Currency::EUR)?) };
+    let suffix =
+        shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?.items.len();
+    let mug = VariantDraft {
+        stock: Some(10),
+        ..VariantDraft::new(format!("MUG-{suffix}"), Money::parse("19.90", Currency::EUR)?)
+    };
     let draft = ProductDraft {
         title: "Enamel mug".into(),
         description: "Keeps coffee warm and survives a fall.".into(),
@@ -49,15 +51,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("order {} is {:?}, {:?}", order.number, order.status, order.payment_status);
 
     // Staff ship them; one comes back; Ada says what she thinks; the worker sends the messages to the log.
-    let parcel = FulfilmentInput { items: vec![], carrier: "Royal Mail".into(), tracking_number: "RM1".into(), tracking_url: None };
+    let parcel = FulfilmentInput {
+        items: vec![],
+        carrier: "Royal Mail".into(),
+        tracking_number: "RM1".into(),
+        tracking_url: None,
+    };
     let (_, parcel) = shop.orders().fulfil(&staff, order.id, parcel).await?.value;
     shop.orders().update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await?;
     let amount = Some(Money::parse("19.90", Currency::EUR)?);
     let refund = RefundInput { amount, items: vec![], reason: "one had a dent".into(), restock: false };
     let (order, _) = shop.payments().refund(&staff, order.id, refund).await?.value;
-    let review = ReviewDraft { rating: 4, title: "Sturdy".into(), body: "One of two had a dent, refunded at once.".into() };
+    let review =
+        ReviewDraft { rating: 4, title: "Sturdy".into(), body: "One of two had a dent, refunded at once.".into() };
     let review = shop.reviews().create(&ada, &found.slug, review).await?.value;
-    println!("order {} is {:?}; {} stars, verified: {}", order.number, order.payment_status, review.rating, review.verified_purchase);
+    println!(
+        "order {} is {:?}; {} stars, verified: {}",
+        order.number, order.payment_status, review.rating, review.verified_purchase
+    );
     println!("the worker did {} tasks", shop.worker().tick().await?);
     Ok(())
 }

@@ -1,0 +1,221 @@
+//! What belongs to who is signed in: profile, devices, addresses. And users, for staff.
+
+pub mod address;
+pub mod dto;
+
+use std::sync::Arc;
+
+use commerce_core::{
+    account::{self as core, AccountError},
+    id::AddressId,
+};
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+    types::Any,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::{
+    address::{Address, AddressPatch, PostalAddress},
+    dto::{AdminUser, PasswordChange, ProfilePatch, Role, Session, User, UserPatch},
+};
+use crate::{
+    caller::{Caller, SignedIn, staff},
+    conditional::IfMatch,
+    front::Shared,
+    payload::{Created, Empty, Input, Reply},
+    problem::ApiError,
+    spec::Tag,
+    types::{All, Page, Paging},
+};
+
+/// Operations on one's own account.
+pub struct AccountApi(pub Arc<Shared>);
+
+fn profile(user: core::User) -> Reply<User> {
+    let version = user.version;
+    Reply::new(user).version(version)
+}
+
+#[OpenApi(prefix_path = "/v1/me", tag = "Tag::Account")]
+impl AccountApi {
+    fn accounts(&self) -> core::Accounts {
+        self.0.commerce.accounts()
+    }
+
+    /// Your profile
+    #[oai(path = "/", method = "get", operation_id = "get_me")]
+    async fn me(&self, caller: Caller<SignedIn>) -> Result<Reply<User>, ApiError> {
+        Ok(profile(self.accounts().me(&caller.actor).await?))
+    }
+
+    /// Change your profile
+    ///
+    /// Errors: 412 version_mismatch; 422 required, too_long
+    #[oai(path = "/", method = "patch", operation_id = "update_me")]
+    async fn update(
+        &self,
+        caller: Caller<SignedIn>,
+        if_match: IfMatch,
+        body: Input<ProfilePatch>,
+    ) -> Result<Reply<User>, ApiError> {
+        let patch = body.parse()?.into();
+        Ok(profile(self.accounts().update_profile(&caller.call(), patch, if_match.0).await?))
+    }
+
+    /// Erase your account
+    ///
+    /// Your name, addresses and sessions are gone; orders stay, as the law demands.
+    ///
+    /// Errors: 409 last_admin
+    #[oai(path = "/", method = "delete", operation_id = "erase_me")]
+    async fn erase(&self, caller: Caller<SignedIn>) -> Result<Empty, ApiError> {
+        self.accounts().erase(&caller.call()).await?;
+        Ok(Empty)
+    }
+
+    /// Change your password
+    ///
+    /// All other sessions end.
+    ///
+    /// Errors: 401 invalid_credentials; 422 weak_password
+    #[oai(path = "/password", method = "post", operation_id = "change_password")]
+    async fn password(&self, caller: Caller<SignedIn>, body: Input<PasswordChange>) -> Result<Empty, ApiError> {
+        let body = body.parse()?;
+        self.accounts().change_password(&caller.call(), &body.current_password, &body.new_password).await?;
+        Ok(Empty)
+    }
+
+    /// Your devices
+    ///
+    /// The sessions that haven't ended, newest first.
+    #[oai(path = "/sessions", method = "get", operation_id = "list_my_sessions")]
+    async fn sessions(&self, caller: Caller<SignedIn>) -> Result<Reply<All<Session>>, ApiError> {
+        let current = caller.actor.identity()?.session;
+        let sessions = self.accounts().sessions(&caller.actor).await?;
+        Ok(Reply::new(All::of(sessions.into_iter().map(|session| Session::of(session, current)).collect())))
+    }
+
+    /// Sign a device out
+    #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_my_session")]
+    async fn revoke(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
+        self.accounts().revoke_session(&caller.call(), id.0.into()).await?;
+        Ok(Empty)
+    }
+
+    /// Everything held on you
+    ///
+    /// Profile, addresses, sessions, orders and reviews in one document.
+    #[oai(path = "/export", method = "get", operation_id = "export_me")]
+    async fn export(&self, caller: Caller<SignedIn>) -> Result<Reply<Any<Value>>, ApiError> {
+        Ok(Reply::new(Any(self.accounts().export(&caller.actor).await?)))
+    }
+
+    /// Your addresses
+    #[oai(path = "/addresses", method = "get", operation_id = "list_my_addresses")]
+    async fn addresses(&self, caller: Caller<SignedIn>) -> Result<Reply<All<Address>>, ApiError> {
+        Ok(Reply::new(All::of(self.accounts().addresses(&caller.actor).await?)))
+    }
+
+    /// Save an address
+    ///
+    /// Errors: 422 required, too_long, invalid_country
+    #[oai(path = "/addresses", method = "post", operation_id = "add_my_address")]
+    async fn add_address(
+        &self,
+        caller: Caller<SignedIn>,
+        body: Input<PostalAddress>,
+    ) -> Result<Created<Address>, ApiError> {
+        let done = self.accounts().add_address(&caller.call(), body.parse()?.into()).await?;
+        let (id, version) = (done.value.id, done.value.version);
+        Ok(Created::done(done).version(version).location(&format!("/v1/me/addresses/{id}")))
+    }
+
+    /// Change an address
+    ///
+    /// Errors: 422 required, too_long, invalid_country
+    #[oai(path = "/addresses/:id", method = "patch", operation_id = "update_my_address")]
+    async fn update_address(
+        &self,
+        caller: Caller<SignedIn>,
+        id: Path<Uuid>,
+        body: Input<AddressPatch>,
+    ) -> Result<Reply<Address>, ApiError> {
+        let id = AddressId(id.0);
+        let patch = body.parse_for(self.own_address(&caller, id)).await?.into();
+        let address = self.accounts().update_address(&caller.call(), id, patch).await?;
+        let version = address.version;
+        Ok(Reply::new(address).version(version))
+    }
+
+    /// Delete an address
+    #[oai(path = "/addresses/:id", method = "delete", operation_id = "delete_my_address")]
+    async fn delete_address(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
+        self.accounts().delete_address(&caller.call(), id.0.into()).await?;
+        Ok(Empty)
+    }
+
+    async fn own_address(&self, caller: &Caller<SignedIn>, id: AddressId) -> Result<(), ApiError> {
+        let addresses = self.accounts().addresses(&caller.actor).await?;
+        let found = addresses.iter().any(|address| address.id == id);
+        found.then_some(()).ok_or_else(|| ApiError::not_found("address"))
+    }
+}
+
+/// Staff's operations on users.
+pub struct AdminUserApi(pub Arc<Shared>);
+
+fn managed(user: core::User) -> Reply<AdminUser> {
+    let version = user.version;
+    Reply::new(user).version(version)
+}
+
+#[OpenApi(prefix_path = "/v1/admin/users", tag = "Tag::AdminUsers")]
+impl AdminUserApi {
+    fn accounts(&self) -> core::Accounts {
+        self.0.commerce.accounts()
+    }
+
+    /// Users
+    ///
+    /// Newest first.
+    #[oai(path = "/", method = "get", operation_id = "admin_list_users")]
+    async fn list(
+        &self,
+        caller: Caller<staff::ViewUsers>,
+        /// Part of the e-mail address or name.
+        q: Query<Option<String>>,
+        /// Only this role.
+        role: Query<Option<Role>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<AdminUser>>, ApiError> {
+        let query = core::UserQuery { q: q.0, role: role.0.map(Into::into) };
+        Ok(Reply::new(Page::of(self.accounts().users(&caller.actor, query, &paging.0).await?)))
+    }
+
+    /// A user
+    #[oai(path = "/:id", method = "get", operation_id = "admin_get_user")]
+    async fn get(&self, caller: Caller<staff::ViewUsers>, id: Path<Uuid>) -> Result<Reply<AdminUser>, ApiError> {
+        Ok(managed(self.accounts().user(&caller.actor, id.0.into()).await?))
+    }
+
+    /// Change a user
+    ///
+    /// A changed role or a lock takes effect at once.
+    ///
+    /// Errors: 409 last_admin; 412 version_mismatch
+    #[oai(path = "/:id", method = "patch", operation_id = "admin_update_user")]
+    async fn update(
+        &self,
+        caller: Caller<staff::EditUsers>,
+        id: Path<Uuid>,
+        if_match: IfMatch,
+        body: Input<UserPatch>,
+    ) -> Result<Reply<AdminUser>, ApiError> {
+        let id = id.0.into();
+        let patch = body.parse_for::<_, AccountError>(self.accounts().user(&caller.actor, id)).await?.into();
+        Ok(managed(self.accounts().update_user(&caller.call(), id, patch, if_match.0).await?))
+    }
+}

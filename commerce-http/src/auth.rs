@@ -1,0 +1,147 @@
+//! Registering, signing in and out, confirming, resetting.
+
+use std::sync::Arc;
+
+use commerce_core::account::{AccountError, Credentials};
+use poem_openapi::OpenApi;
+
+use crate::{
+    account::dto::{EmailAddress, Login, LoginRequest, Logout, MailedToken, PasswordReset, Refresh, Register, User},
+    caller::{Caller, CartTokenHeader, Public, SignedIn},
+    front::Shared,
+    payload::{Created, Empty, Input, Optional, Reply},
+    problem::ApiError,
+    spec::Tag,
+};
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AccountError::Common(error) => error.into(),
+            AccountError::EmailTaken => Self::conflict("email_taken", detail),
+            AccountError::InvalidCredentials => Self::unauthorized("invalid_credentials", detail),
+            AccountError::InvalidToken => Self::unauthorized("invalid_token", detail),
+            AccountError::SessionExpired => Self::unauthorized("session_expired", detail),
+            AccountError::TokenReused => Self::unauthorized("token_reused", detail),
+            AccountError::InvalidMailToken => {
+                commerce_core::error::Invalid::field("/token", "invalid_token", detail).into()
+            }
+            AccountError::LastAdmin => Self::conflict("last_admin", detail),
+        }
+    }
+}
+
+/// Operations of who isn't signed in yet, or no longer wants to be.
+pub struct AuthApi(pub Arc<Shared>);
+
+#[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Auth")]
+impl AuthApi {
+    /// Register
+    ///
+    /// Makes a customer account and sends a message that confirms the address. Signs nobody in. Unconfirmed customers may log
+    /// in and buy.
+    ///
+    /// Errors: 409 email_taken; 422 weak_password, invalid_email, required, too_long; 429 rate_limited
+    #[oai(path = "/register", method = "post", operation_id = "register")]
+    async fn register(&self, caller: Caller<Public>, body: Input<Register>) -> Result<Created<User>, ApiError> {
+        self.0.limits.address(caller.visit.ip)?;
+        let done = self.0.commerce.accounts().register(&caller.call(), body.parse()?.into()).await?;
+        let version = done.value.version;
+        Ok(Created::done(done).version(version).location("/v1/me"))
+    }
+
+    /// Log in
+    ///
+    /// Begins a session. With `X-Cart-Token`, the guest's cart is merged into the customer's and the token dies.
+    ///
+    /// Errors: 401 invalid_credentials; 429 rate_limited
+    #[oai(path = "/login", method = "post", operation_id = "login")]
+    async fn login(
+        &self,
+        caller: Caller<Public>,
+        /// A guest's cart to be merged.
+        x_cart_token: CartTokenHeader,
+        body: Input<LoginRequest>,
+    ) -> Result<Reply<Login>, ApiError> {
+        self.0.limits.address(caller.visit.ip)?;
+        let LoginRequest { email, password } = body.parse()?;
+        self.0.limits.account(&email)?;
+        let credentials = Credentials { email, password, totp: None, cart_token: x_cart_token.0 };
+        Ok(Reply::new(self.0.commerce.accounts().login(&caller.call(), credentials).await?))
+    }
+
+    /// Refresh the session
+    ///
+    /// Answers a new pair of tokens; the old refresh token is used up. Presenting it again ends the whole session.
+    ///
+    /// Errors: 401 invalid_token, token_reused, session_expired
+    #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
+    async fn refresh(&self, caller: Caller<Public>, body: Input<Refresh>) -> Result<Reply<Login>, ApiError> {
+        let body = body.parse()?;
+        Ok(Reply::new(self.0.commerce.accounts().refresh(&caller.call(), &body.refresh_token).await?))
+    }
+
+    /// Log out
+    ///
+    /// Ends this session, or all: access and refresh tokens are dead.
+    #[oai(path = "/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, caller: Caller<SignedIn>, body: Optional<Logout>) -> Result<Empty, ApiError> {
+        let everywhere = body.parse()?.everywhere.unwrap_or(false);
+        self.0.commerce.accounts().logout(&caller.call(), everywhere).await?;
+        Ok(Empty)
+    }
+
+    /// Confirm an e-mail address
+    ///
+    /// Takes the token of the mailed link.
+    ///
+    /// Errors: 422 invalid_token
+    #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email")]
+    async fn confirm_email(&self, caller: Caller<Public>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
+        let body = body.parse()?;
+        let user = self.0.commerce.accounts().confirm_email(&caller.call(), &body.token).await?;
+        let version = user.version;
+        Ok(Reply::new(user).version(version))
+    }
+
+    /// Send the confirmation again
+    ///
+    /// Answers 202 whether or not there is such an account.
+    ///
+    /// Errors: 429 rate_limited
+    #[oai(path = "/email/resend", method = "post", operation_id = "resend_confirmation")]
+    async fn resend(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
+        self.0.limits.address(caller.visit.ip)?;
+        let body = body.parse()?;
+        self.0.limits.account(&body.email)?;
+        self.0.commerce.accounts().resend_confirmation(&caller.call(), &body.email).await?;
+        Ok(Empty)
+    }
+
+    /// Forgot the password
+    ///
+    /// Sends a link that resets it. Answers 202 whether or not there is such an account.
+    ///
+    /// Errors: 429 rate_limited
+    #[oai(path = "/password/forgot", method = "post", operation_id = "forgot_password")]
+    async fn forgot(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
+        self.0.limits.address(caller.visit.ip)?;
+        let body = body.parse()?;
+        self.0.limits.account(&body.email)?;
+        self.0.commerce.accounts().forgot_password(&caller.call(), &body.email).await?;
+        Ok(Empty)
+    }
+
+    /// Reset the password
+    ///
+    /// Takes the token of the mailed link. All sessions end, and a message confirms the change.
+    ///
+    /// Errors: 422 invalid_token, weak_password
+    #[oai(path = "/password/reset", method = "post", operation_id = "reset_password")]
+    async fn reset(&self, caller: Caller<Public>, body: Input<PasswordReset>) -> Result<Empty, ApiError> {
+        let body = body.parse()?;
+        self.0.commerce.accounts().reset_password(&caller.call(), &body.token, &body.new_password).await?;
+        Ok(Empty)
+    }
+}

@@ -1,0 +1,50 @@
+//! Admins from the command line, and the first one of a new shop.
+
+use commerce_core::{
+    Commerce,
+    account::{AccountError, Registration, UserQuery},
+    call::{Actor, Call, Role},
+    page::PageRequest,
+};
+
+use crate::{Failure, config::Config, shop::random};
+
+/// Letters and digits that can't be mistaken for each other.
+const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
+
+/// A password nobody guesses: 100 bits.
+fn made_up_password() -> Result<String, Failure> {
+    let letters: Vec<char> = random(20)?.iter().map(|byte| ALPHABET[usize::from(byte % 32)] as char).collect();
+    Ok(letters.chunks(5).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
+}
+
+/// Creates an admin. Prints the password if it was made up.
+pub async fn create(
+    commerce: &Commerce,
+    email: String,
+    password: Option<String>,
+    first_name: String,
+    last_name: String,
+) -> Result<(), Failure> {
+    let made_up = if password.is_none() { Some(made_up_password()?) } else { None };
+    let Some(chosen) = password.or_else(|| made_up.clone()) else { return Ok(()) };
+    let registration = Registration { email, password: chosen, first_name, last_name, phone: None };
+    let done = commerce.accounts().create_user(&Call::system(), registration, Role::Admin).await;
+    let user = done.map_err(|error| format!("the admin can't be created: {error}"))?.value;
+    match made_up {
+        Some(password) => println!("Admin {} with the password {password} (shown only now)", user.email),
+        None => println!("Admin {}", user.email),
+    }
+    Ok(())
+}
+
+/// Creates the first admin if there is none.
+pub async fn ensure_first(commerce: &Commerce, config: &Config) -> Result<(), Failure> {
+    let admins = UserQuery { q: None, role: Some(Role::Admin) };
+    let found = commerce.accounts().users(&Actor::System, admins, &PageRequest::first(1)).await;
+    if !found.map_err(|error: AccountError| error.to_string())?.items.is_empty() {
+        return Ok(());
+    }
+    let email = config.admin_email.clone().unwrap_or_else(|| "admin@example.com".to_owned());
+    create(commerce, email, config.admin_password.clone(), "Shop".to_owned(), "Admin".to_owned()).await
+}

@@ -1,0 +1,134 @@
+//! The command line and the environment.
+
+use clap::{Args, Parser, Subcommand};
+
+/// A shop's server: accounts, catalogue, carts, checkout, orders, payments, inventory, reviews over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "commerce-server", version, about)]
+pub struct Cli {
+    #[command(flatten)]
+    pub settings: Settings,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do; `serve` if nothing is said.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the database up to date and serve the API (the default)
+    Serve {
+        /// Fill an empty shop with the demo catalogue first
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Bring the database up to date
+    Migrate,
+    /// Manage admins
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+    },
+    /// Fill an empty shop with the demo catalogue
+    Seed,
+    /// Print the OpenAPI document
+    Openapi {
+        /// As YAML instead of JSON
+        #[arg(long)]
+        yaml: bool,
+    },
+    /// Recompute stock and rating counters from their ledgers; exits with 1 if any disagree
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Create an admin; without --password one is made up and printed
+    Create {
+        #[arg(long)]
+        email: String,
+        #[arg(long)]
+        password: Option<String>,
+        #[arg(long, default_value = "Shop")]
+        first_name: String,
+        #[arg(long, default_value = "Admin")]
+        last_name: String,
+    },
+}
+
+/// Everything that can be configured. Texts here: [`crate::config`] reads them, and says in one sentence what is wrong.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct Settings {
+    /// Where everything is kept: sqlite://<file>, created if absent, or postgres://… (with the feature `postgres`)
+    #[arg(
+        long,
+        env = "COMMERCE_DATABASE_URL",
+        global = true,
+        default_value = "sqlite://commerce.db",
+        hide_env_values = true
+    )]
+    pub database_url: String,
+    /// The address to listen on
+    #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Where the shop's pages are, for links in mails [default: http://<listen>]
+    #[arg(long, env = "COMMERCE_PUBLIC_URL", global = true)]
+    pub public_url: Option<String>,
+    /// What signs tokens, at least 32 bytes [default with SQLite: made up and kept in a file beside the database]
+    #[arg(long, env = "COMMERCE_JWT_SECRET", global = true, hide_env_values = true)]
+    pub jwt_secret: Option<String>,
+    /// How long an access token is good for, at most 10m
+    #[arg(long, env = "COMMERCE_ACCESS_TTL", global = true, default_value = "10m")]
+    pub access_ttl: String,
+    /// The first admin, created if there is none [default: admin@example.com]
+    #[arg(long, env = "COMMERCE_ADMIN_EMAIL", global = true)]
+    pub admin_email: Option<String>,
+    /// The first admin's password [default: made up and printed once]
+    #[arg(long, env = "COMMERCE_ADMIN_PASSWORD", global = true, hide_env_values = true)]
+    pub admin_password: Option<String>,
+    /// The shop's one currency, ISO 4217
+    #[arg(long, env = "COMMERCE_CURRENCY", global = true, default_value = "EUR")]
+    pub currency: String,
+    /// Whether prices are gross: true or false
+    #[arg(long, env = "COMMERCE_PRICES_INCLUDE_TAX", global = true, default_value = "true")]
+    pub prices_include_tax: String,
+    /// Tax in percent by country: DE=19,FR=20 [default: none]
+    #[arg(long, env = "COMMERCE_TAX_RATES", global = true)]
+    pub tax_rates: Option<String>,
+    /// Shipping methods: standard:4.90:free_above=50,express:9.90 [default: one, free]
+    #[arg(long, env = "COMMERCE_SHIPPING_METHODS", global = true)]
+    pub shipping_methods: Option<String>,
+    /// A folder for mails, one .eml each [default: they are logged]
+    #[arg(long, env = "COMMERCE_MAIL_DIR", global = true)]
+    pub mail_dir: Option<String>,
+    /// A mail server: smtps://user:password@host or smtp://user:password@host [default: mails are logged]
+    #[arg(long, env = "COMMERCE_SMTP_URL", global = true, hide_env_values = true)]
+    pub smtp_url: Option<String>,
+    /// Stripe's secret key, sk_…; without one, Stripe isn't offered
+    #[arg(long, env = "STRIPE_SECRET_KEY", global = true, hide_env_values = true)]
+    pub stripe_secret_key: Option<String>,
+    /// What Stripe signs webhooks with, whsec_…; two, with a comma, while one is being replaced
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", global = true, hide_env_values = true)]
+    pub stripe_webhook_secret: Option<String>,
+    /// Where Stripe's API is: an origin [default: https://api.stripe.com]
+    #[arg(long, env = "STRIPE_API_BASE", global = true)]
+    pub stripe_api_base: Option<String>,
+    /// Whether payments are taken at checkout, or only promised and captured by staff: true or false
+    #[arg(long, env = "COMMERCE_CAPTURE_AT_CHECKOUT", global = true, default_value = "true")]
+    pub capture_at_checkout: String,
+    /// Whether the test gateway is offered: on or off [default: on if no other gateway is configured]
+    #[arg(long, env = "COMMERCE_TEST_GATEWAY", global = true)]
+    pub test_gateway: Option<String>,
+    /// Whether logins and the like are limited by address and account: on or off
+    #[arg(long, env = "COMMERCE_RATE_LIMIT", global = true, default_value = "on")]
+    pub rate_limit: String,
+    /// The origins whose pages may call the API: https://shop.example,https://admin.example [default: none]
+    #[arg(long, env = "COMMERCE_CORS_ORIGINS", global = true)]
+    pub cors_origins: Option<String>,
+    /// What is logged: error, warn, info, debug, or targets with levels
+    #[arg(long, env = "COMMERCE_LOG", global = true, default_value = "info")]
+    pub log: String,
+    /// How it is logged: text or json
+    #[arg(long, env = "COMMERCE_LOG_FORMAT", global = true, default_value = "text")]
+    pub log_format: String,
+}

@@ -1,0 +1,104 @@
+//! `commerce-server`: a shop's whole API from one program and one database. See `--help`.
+
+mod admin;
+// Its docs are the help texts, read in terminals.
+#[allow(clippy::doc_markdown)]
+mod cli;
+mod config;
+mod listener;
+mod seed;
+mod serve;
+mod shop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use commerce_http::CommerceApi;
+
+use crate::{
+    cli::{AdminCommand, Cli, Command},
+    config::Config,
+};
+
+/// Gives memory back: the system's allocator keeps what password hashing took, once for every thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What stops the program, as a sentence.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::read(cli.settings) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&config, cli.command.unwrap_or(Command::Serve { demo: false })).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve { demo } => {
+            serve::log(config)?;
+            serve::serve(config, demo).await?;
+        }
+        Command::Migrate => {
+            shop::open_store(&config.database).await?;
+            println!("The database is up to date");
+        }
+        Command::Admin { command: AdminCommand::Create { email, password, first_name, last_name } } => {
+            let shop = shop::open(config).await?;
+            admin::create(&shop.commerce, email, password, first_name, last_name).await?;
+        }
+        Command::Seed => seed::fill(&shop::open(config).await?.commerce).await?,
+        Command::Openapi { yaml } => print_spec(config, yaml).await?,
+        Command::Verify => return verify(config).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The document doesn't depend on what is in the database, so a throw-away one will do.
+async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
+    let commerce = commerce_core::Commerce::builder()
+        .store(commerce_sqlite::SqliteStore::open("sqlite::memory:").await?)
+        .currency(config.currency)
+        .build()?;
+    let mut api = CommerceApi::new(commerce);
+    if config.offers_test_gateway() {
+        api = api.test_gateway(commerce_core::payment::TestGateway::new());
+    }
+    let spec = api.spec("");
+    if yaml {
+        print!("{}", serde_yaml::to_string(&spec)?);
+    } else {
+        println!("{}", serde_json::to_string_pretty(&spec)?);
+    }
+    Ok(())
+}
+
+/// Prints every counter that disagrees with its ledger.
+async fn verify(config: &Config) -> Result<ExitCode, Failure> {
+    let store = shop::open_store(&config.database).await?;
+    let drifts = store.reads().verify().await?;
+    for drift in &drifts {
+        println!(
+            "{} of {}: counted {}, but the ledger adds up to {}",
+            drift.counter, drift.id, drift.counted, drift.ledger
+        );
+    }
+    if drifts.is_empty() {
+        println!("All counters agree with their ledgers");
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}

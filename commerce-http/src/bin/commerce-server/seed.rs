@@ -1,0 +1,136 @@
+//! The demo catalogue: the same in every shop, made through core's services, so that every rule holds for it.
+
+mod data;
+
+use std::collections::BTreeMap;
+
+use commerce_core::{
+    Commerce, Money,
+    account::Registration,
+    call::{Actor, Call, Identity, Role},
+    catalog::{AdminProductQuery, CategoryDraft, Image, ProductDraft, ProductStatus, VariantDraft},
+    id::{CategoryId, ProductId, SessionId},
+    page::PageRequest,
+    review::ReviewDraft,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::data::{CUSTOMERS, Choice, GROUPS, Item, PASSWORD, REVIEWS};
+use crate::Failure;
+
+/// Fills a shop that has no products.
+pub async fn fill(commerce: &Commerce) -> Result<(), Failure> {
+    let query = AdminProductQuery::default();
+    let existing = commerce.catalog().admin_products(&Actor::System, query, &PageRequest::first(1)).await?;
+    if !existing.items.is_empty() {
+        println!("The shop has products already: the demo catalogue is left out");
+        return Ok(());
+    }
+    let items: usize = GROUPS.iter().flat_map(|group| group.shelves).map(|shelf| shelf.items.len()).sum();
+    let bar = ProgressBar::new((items + CUSTOMERS.len()) as u64)
+        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}")?);
+
+    let customers = register_customers(commerce, &bar).await?;
+    let (mut products, mut reviews) = (0, 0);
+    for (position, group) in (0_i64..).zip(GROUPS) {
+        let above = category(commerce, group.name, None, position).await?;
+        for (position, shelf) in (0_i64..).zip(group.shelves) {
+            let shelf_id = category(commerce, shelf.name, Some(above), position).await?;
+            for item in shelf.items {
+                bar.set_message(item.title);
+                let product = put_on_shelf(commerce, item, shelf_id, products).await?;
+                reviews += review(commerce, product, products, &customers).await?;
+                products += 1;
+                bar.inc(1);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    println!("Demo catalogue: {products} products, {reviews} reviews; sign in as {} with {PASSWORD}", CUSTOMERS[0].2);
+    Ok(())
+}
+
+async fn register_customers(commerce: &Commerce, bar: &ProgressBar) -> Result<Vec<Identity>, Failure> {
+    let mut customers = Vec::new();
+    for (first_name, last_name, email) in CUSTOMERS {
+        bar.set_message(*first_name);
+        let registration = Registration {
+            email: (*email).to_owned(),
+            password: PASSWORD.to_owned(),
+            first_name: (*first_name).to_owned(),
+            last_name: (*last_name).to_owned(),
+            phone: None,
+        };
+        let user = commerce.accounts().create_user(&Call::system(), registration, Role::Customer).await?.value;
+        customers.push(Identity { user: user.id, role: user.role, session: SessionId(commerce.ids().uuid()) });
+        bar.inc(1);
+    }
+    Ok(customers)
+}
+
+async fn category(
+    commerce: &Commerce,
+    name: &str,
+    parent_id: Option<CategoryId>,
+    position: i64,
+) -> Result<CategoryId, Failure> {
+    let draft = CategoryDraft { name: name.to_owned(), slug: None, parent_id, position: Some(position) };
+    Ok(commerce.catalog().create_category(&Call::system(), draft).await?.value.category.id)
+}
+
+/// The `n`th product of the demo.
+async fn put_on_shelf(commerce: &Commerce, item: &Item, shelf: CategoryId, n: usize) -> Result<ProductId, Failure> {
+    let slug = item.sku.to_ascii_lowercase();
+    let draft = ProductDraft {
+        title: item.title.to_owned(),
+        slug: None,
+        description: item.description.to_owned(),
+        status: ProductStatus::Active,
+        category_ids: vec![shelf],
+        attributes: BTreeMap::from([("material".to_owned(), item.material.to_owned())]),
+        images: (1..=2)
+            .map(|view| Image {
+                url: format!("https://images.example.com/{slug}-{view}.jpg"),
+                alt: Some(item.title.to_owned()),
+            })
+            .collect(),
+        variants: variants(commerce, item, n),
+    };
+    Ok(commerce.catalog().create_product(&Call::system(), draft).await?.value.view.product.id)
+}
+
+fn variants(commerce: &Commerce, item: &Item, n: usize) -> Vec<VariantDraft> {
+    let currency = commerce.settings().currency;
+    let price = Money::new(item.cents * 10_i64.pow(currency.digits()) / 100, currency);
+    // Some well stocked, some running low, a few sold out: a shop as one finds it.
+    let stock = |k: usize| i64::try_from((n * 37 + k * 11) % 60).map(|units| if units < 4 { 0 } else { units }).ok();
+    let variant = |k: usize, suffix: &str, choice: Option<(&str, &str)>| VariantDraft {
+        sku: if suffix.is_empty() { item.sku.to_owned() } else { format!("{}-{suffix}", item.sku) },
+        title: choice.map(|(_, value)| value.to_owned()),
+        options: choice.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+        price,
+        stock: stock(k),
+        low_stock_threshold: Some(5),
+    };
+    let of = |name: &str, values: &[&str]| {
+        let code = |value: &str| value[..value.len().min(3)].to_ascii_uppercase();
+        values.iter().enumerate().map(|(k, value)| variant(k, &code(value), Some((name, value)))).collect()
+    };
+    match item.choice {
+        Choice::None => vec![variant(0, "", None)],
+        Choice::Size => of("size", &["S", "M", "L", "XL"]),
+        Choice::Colour => of("colour", &["blue", "green", "natural"]),
+    }
+}
+
+/// Zero to four reviews, as the product's number has it.
+async fn review(commerce: &Commerce, product: ProductId, n: usize, customers: &[Identity]) -> Result<usize, Failure> {
+    let count = n * 7 % 5;
+    for k in 0..count {
+        let author = customers[(n + k) % customers.len()];
+        let (rating, title, body) = REVIEWS[(n * 3 + k) % REVIEWS.len()];
+        let draft = ReviewDraft { rating, title: title.to_owned(), body: body.to_owned() };
+        commerce.reviews().create(&Call::by(Actor::User(author)), &product.to_string(), draft).await?;
+    }
+    Ok(count)
+}

@@ -1,0 +1,152 @@
+//! The shop that the configuration describes.
+
+use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
+
+use commerce_core::{
+    Commerce,
+    notification::{FileMailer, SmtpMailer},
+    payment::{ManualGateway, TestGateway, stripe::StripeGateway},
+    store::Store,
+};
+use commerce_sqlite::SqliteStore;
+
+use crate::{
+    Failure,
+    config::{Config, Database, Mail},
+};
+
+/// A shop, and its test gateway if it offers one.
+pub struct Shop {
+    pub commerce: Commerce,
+    pub test_gateway: Option<TestGateway>,
+}
+
+/// Opens the database, bringing it up to date.
+pub async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Failure> {
+    match database {
+        Database::Sqlite { url, .. } => {
+            let store =
+                SqliteStore::open(url).await.map_err(|error| format!("the database {url} can't be opened: {error}"))?;
+            Ok(Arc::new(store))
+        }
+        Database::Postgres { url } => open_postgres(url).await,
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres(url: &str) -> Result<Arc<dyn Store>, Failure> {
+    let failed = |error| format!("PostgreSQL can't be used: {error}");
+    let store = commerce_postgres::PgStore::connect(url).await.map_err(failed)?;
+    store.migrate().await.map_err(failed)?;
+    Ok(Arc::new(store))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn open_postgres(_url: &str) -> Result<Arc<dyn Store>, Failure> {
+    std::future::ready(Err("this server was built without PostgreSQL".into())).await
+}
+
+/// Puts the shop together.
+pub async fn open(config: &Config) -> Result<Shop, Failure> {
+    let store = open_store(&config.database).await?;
+    let secret = match (&config.jwt_secret, &config.database) {
+        (Some(secret), _) => secret.clone().into_bytes(),
+        (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,
+        (None, _) => random(32)?,
+    };
+    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
+    let mut builder = Commerce::builder()
+        .shared_store(store)
+        .secret(secret)
+        .currency(config.currency)
+        .tax(config.tax.clone())
+        .shipping(config.shipping.clone())
+        .gateway(ManualGateway::new())
+        .settings(|settings| {
+            settings.public_url.clone_from(&config.public_url);
+            settings.prices_include_tax = config.prices_include_tax;
+            settings.access_ttl = config.access_ttl;
+            settings.capture_at_checkout = config.capture_at_checkout;
+        });
+    if let Some(gateway) = &test_gateway {
+        builder = builder.gateway(gateway.clone());
+    }
+    if let Some(stripe) = &config.stripe {
+        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
+    }
+    builder = match &config.mail {
+        Mail::Log => builder,
+        Mail::Folder(folder) => {
+            fs::create_dir_all(folder)
+                .map_err(|error| format!("COMMERCE_MAIL_DIR {} can't be made: {error}", folder.display()))?;
+            builder.mailer(FileMailer::new(folder))
+        }
+        Mail::Server(url) => builder.mailer(SmtpMailer::new(url)?),
+    };
+    Ok(Shop { commerce: builder.build()?, test_gateway })
+}
+
+/// Random bytes.
+pub fn random(count: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|error| format!("this machine has no randomness to give: {error}"))?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}
+
+/// The secret in the file beside the database; made up if there is none. Nobody but the owner may read it.
+fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".secret");
+    let path = Path::new(&name);
+    let failed =
+        |what: &str, error: &std::io::Error| format!("the secret file {} can't be {what}: {error}", path.display());
+    // Whole or not at all: two servers that start at once must not read half of it.
+    let draft = path.with_extension(format!("secret.{}", std::process::id()));
+    if !path.exists() {
+        let secret = hex(&random(32)?);
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(|error| failed("made", &error))?;
+        file.write_all(secret.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed("written", &error))?;
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft).map_err(|error| failed("made", &error))?;
+        match linked {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed("made", &error).into()),
+        }
+    }
+    let secret = fs::read(path).map_err(|error| failed("read", &error))?;
+    if secret.len() < 32 {
+        return Err(format!("the secret file {} is too short: at least 32 bytes", path.display()).into());
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_stays_and_is_the_owners() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("shop.db");
+        let secret = secret_beside(&database).unwrap();
+        assert_eq!(secret.len(), 64);
+        assert_eq!(secret_beside(&database).unwrap(), secret);
+        let mode = fs::metadata(folder.path().join("shop.db.secret")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,257 @@
+//! Who calls: the first extractor of every operation, so that 401 and 403 go before everything else.
+
+use std::{marker::PhantomData, ops::Deref, sync::Arc};
+
+use commerce_core::{
+    account::token::{CartToken, OrderToken},
+    call::{AccessError, Actor, Call, Idempotency, Origin, Permission},
+};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry},
+    types::Type,
+};
+
+use crate::{conditional::IdempotencyKey, front::Visit, problem::ApiError};
+
+/// Who may call an operation, and how they show who they are.
+pub trait Who: Send + Sync + 'static {
+    /// The names of the security schemes that open it.
+    const SCHEMES: &'static [&'static str];
+    /// Whether it opens without any.
+    const OPEN: bool;
+
+    /// Refuses whom it doesn't open for.
+    fn admit(actor: &Actor) -> Result<(), AccessError>;
+}
+
+/// Everybody.
+pub struct Public;
+/// Customers and guests with a cart, or about to get one.
+pub struct Shopper;
+/// Customers and guests with an order.
+pub struct Buyer;
+/// Customers and staff, signed in.
+pub struct SignedIn;
+
+impl Who for Public {
+    const SCHEMES: &'static [&'static str] = &[];
+    const OPEN: bool = true;
+    fn admit(_actor: &Actor) -> Result<(), AccessError> {
+        Ok(())
+    }
+}
+
+impl Who for Shopper {
+    const SCHEMES: &'static [&'static str] = &["bearer", "cart_token"];
+    const OPEN: bool = true;
+    fn admit(_actor: &Actor) -> Result<(), AccessError> {
+        Ok(())
+    }
+}
+
+impl Who for Buyer {
+    const SCHEMES: &'static [&'static str] = &["bearer", "order_token"];
+    const OPEN: bool = false;
+    fn admit(actor: &Actor) -> Result<(), AccessError> {
+        match actor {
+            Actor::Guest { order: None, .. } => Err(AccessError::Unauthenticated),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Who for SignedIn {
+    const SCHEMES: &'static [&'static str] = &["bearer"];
+    const OPEN: bool = false;
+    fn admit(actor: &Actor) -> Result<(), AccessError> {
+        actor.identity().map(|_| ())
+    }
+}
+
+/// Staff with one right each.
+pub mod staff {
+    use super::{AccessError, Actor, Permission, Who};
+
+    macro_rules! staff {
+        ($($permission:ident),+) => {$(
+            /// Staff with the right of this name.
+            pub struct $permission;
+
+            impl Who for $permission {
+                const SCHEMES: &'static [&'static str] = &["bearer"];
+                const OPEN: bool = false;
+                fn admit(actor: &Actor) -> Result<(), AccessError> {
+                    actor.require(Permission::$permission)
+                }
+            }
+        )+};
+    }
+
+    staff!(EditCatalog, EditStock, ViewOrders, ManageOrders, Refund, ModerateReviews, ViewAlerts, ViewUsers, EditUsers);
+}
+
+/// Somebody who may call the operation.
+pub struct Caller<W> {
+    context: Context,
+    who: PhantomData<fn() -> W>,
+}
+
+impl<W> Deref for Caller<W> {
+    type Target = Context;
+    fn deref(&self) -> &Context {
+        &self.context
+    }
+}
+
+/// A caller with the circumstances of the request.
+pub struct Context {
+    pub actor: Actor,
+    pub visit: Arc<Visit>,
+    user_agent: Option<String>,
+    operation: String,
+}
+
+impl Context {
+    fn new(actor: Actor, visit: Arc<Visit>, request: &Request) -> Self {
+        let user_agent = request.header("user-agent").map(|agent| agent.chars().take(255).collect());
+        Self { actor, visit, user_agent, operation: format!("{} {}", request.method(), request.uri().path()) }
+    }
+
+    /// The call to core.
+    pub fn call(&self) -> Call {
+        let origin = Origin {
+            ip: self.visit.ip.map(|ip| ip.to_string()),
+            user_agent: self.user_agent.clone(),
+            request_id: Some(self.visit.request_id.clone()),
+            arrived: Some(self.visit.arrived),
+        };
+        Call { actor: self.actor.clone(), origin, idempotency: None }
+    }
+
+    /// The call to core, at most once by the client's key.
+    pub fn once(&self, key: &IdempotencyKey, body: &[u8]) -> Call {
+        let call = self.call();
+        match &key.0 {
+            None => call,
+            Some(key) => call.once(Idempotency::new(&self.scope(), key, body)),
+        }
+    }
+
+    /// Caller, method and path. A guest is known by their tokens; one without any by the address they call from, so that two
+    /// strangers with the same key don't share an answer.
+    fn scope(&self) -> String {
+        let caller = match &self.actor {
+            Actor::User(identity) => format!("user {}", identity.user),
+            Actor::System => "system".to_owned(),
+            Actor::Guest { cart: Some(CartToken(token)), .. } => format!("cart {token}"),
+            Actor::Guest { order: Some(OrderToken(token)), .. } => format!("order {token}"),
+            Actor::Guest { .. } => format!("address {:?}", self.visit.ip),
+        };
+        format!("{caller} {}", self.operation)
+    }
+}
+
+/// The bearer token in a request; an error if `Authorization` holds something else.
+pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
+    let Some(value) = request.headers().get(poem::http::header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    token.map(Some).ok_or_else(|| ApiError::unauthorized("invalid_token", "send Authorization: Bearer <access token>"))
+}
+
+async fn actor(request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
+    if let Some(token) = bearer(request)? {
+        return Ok(Actor::User(visit.shared.commerce.accounts().authenticate(token).await?));
+    }
+    Ok(Actor::Guest {
+        cart: request.header("x-cart-token").map(|token| CartToken(token.to_owned())),
+        order: request.header("x-order-token").map(|token| OrderToken(token.to_owned())),
+    })
+}
+
+impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        for name in W::SCHEMES {
+            registry.create_security_scheme(name, security_scheme(name));
+        }
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        W::SCHEMES.to_vec()
+    }
+
+    fn has_security_fallback() -> bool {
+        W::OPEN && !W::SCHEMES.is_empty()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let Some(visit) = request.data::<Arc<Visit>>() else { return Err(ApiError::internal().into()) };
+        let actor = actor(request, visit).await?;
+        W::admit(&actor).map_err(ApiError::from)?;
+        Ok(Self { context: Context::new(actor, visit.clone(), request), who: PhantomData })
+    }
+}
+
+fn security_scheme(name: &str) -> MetaSecurityScheme {
+    let header = |name, description| MetaSecurityScheme {
+        ty: "apiKey",
+        description: Some(description),
+        name: Some(name),
+        key_in: Some("header"),
+        scheme: None,
+        bearer_format: None,
+        flows: None,
+        openid_connect_url: None,
+    };
+    match name {
+        "cart_token" => header("X-Cart-Token", "Opens a guest's cart; handed out with the first item put into it."),
+        "order_token" => header("X-Order-Token", "Opens one order; handed out with a guest's order."),
+        _ => MetaSecurityScheme {
+            ty: "http",
+            description: Some("The `access_token` that login answers."),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        },
+    }
+}
+
+/// The cart token of somebody who signs in: their guest cart is merged.
+pub struct CartTokenHeader(pub Option<CartToken>);
+
+impl<'a> ApiExtractor<'a> for CartTokenHeader {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = String;
+    type ParamRawType = String;
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(String::schema_ref())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<String>,
+    ) -> poem::Result<Self> {
+        Ok(Self(request.header("x-cart-token").map(|token| CartToken(token.to_owned()))))
+    }
+}

@@ -1,0 +1,152 @@
+//! The cart of a customer or guest.
+
+pub mod dto;
+
+use std::sync::Arc;
+
+use commerce_core::{
+    cart::{self as core, CartError},
+    id::VariantId,
+};
+use poem_openapi::{OpenApi, param::Path};
+use uuid::Uuid;
+
+use self::dto::{Cart, CartItemPatch, NewCartItem};
+use crate::{
+    caller::{Caller, CartTokenHeader, Shopper, SignedIn},
+    conditional::{IdempotencyKey, IfMatch},
+    front::{CART_TOKEN, Shared},
+    payload::{Input, Reply},
+    problem::{ApiError, missing_first},
+    spec::Tag,
+};
+
+impl From<CartError> for ApiError {
+    fn from(error: CartError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CartError::Common(error) => error.into(),
+            CartError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
+        }
+    }
+}
+
+impl ApiError {
+    /// Fewer units are there than wanted.
+    pub fn out_of_stock(detail: String, variant_id: VariantId, available: i64) -> Self {
+        Self::conflict("out_of_stock", detail).with("variant_id", variant_id).with("available", available)
+    }
+}
+
+/// A cart, with its token for guests in header and body.
+fn cart(view: core::CartView) -> Reply<Cart> {
+    let (version, token) = (view.version, view.cart_token.clone());
+    let reply = Reply::new(view).version(version);
+    match token {
+        Some(token) => reply.header(CART_TOKEN, &token),
+        None => reply,
+    }
+}
+
+/// Operations on the caller's cart.
+pub struct CartApi(pub Arc<Shared>);
+
+impl CartApi {
+    fn carts(&self) -> core::Carts {
+        self.0.commerce.carts()
+    }
+
+    async fn holds(&self, caller: &Caller<Shopper>, variant: VariantId) -> Result<(), ApiError> {
+        let view = self.carts().view(&caller.actor).await?;
+        let found = view.items.iter().any(|item| item.variant_id == variant);
+        found.then_some(()).ok_or_else(|| ApiError::not_found("cart item"))
+    }
+}
+
+#[OpenApi(prefix_path = "/v1/cart", tag = "Tag::Cart")]
+impl CartApi {
+    /// Your cart
+    ///
+    /// An empty one if you have none yet. Prices are today's until checkout.
+    #[oai(path = "/", method = "get", operation_id = "get_cart")]
+    async fn get(&self, caller: Caller<Shopper>) -> Result<Reply<Cart>, ApiError> {
+        Ok(cart(self.carts().view(&caller.actor).await?))
+    }
+
+    /// Put something into the cart
+    ///
+    /// Adds up. A guest gets a cart token with the first item.
+    ///
+    /// Errors: 404 not_found; 409 out_of_stock; 412 version_mismatch; 422 out_of_range
+    #[oai(path = "/items", method = "post", operation_id = "add_cart_item")]
+    async fn add(
+        &self,
+        caller: Caller<Shopper>,
+        idempotency_key: IdempotencyKey,
+        if_match: IfMatch,
+        body: Input<NewCartItem>,
+    ) -> Result<Reply<Cart>, ApiError> {
+        let NewCartItem { variant_id, quantity } = body.parse()?;
+        let call = caller.once(&idempotency_key, body.bytes());
+        let done = self.carts().add_item(&call, variant_id.into(), quantity, if_match.0).await?;
+        Ok(cart(done.value).replayed(done.replayed))
+    }
+
+    /// Change a quantity
+    ///
+    /// 0 removes the item.
+    ///
+    /// Errors: 409 out_of_stock; 412 version_mismatch; 422 out_of_range
+    #[oai(path = "/items/:variant_id", method = "patch", operation_id = "set_cart_item")]
+    async fn set(
+        &self,
+        caller: Caller<Shopper>,
+        variant_id: Path<Uuid>,
+        if_match: IfMatch,
+        body: Input<CartItemPatch>,
+    ) -> Result<Reply<Cart>, ApiError> {
+        let id = variant_id.0.into();
+        let quantity = body.parse_for(self.holds(&caller, id)).await?.quantity;
+        let set = self.carts().set_quantity(&caller.call(), id, quantity, if_match.0).await;
+        Ok(cart(missing_first(set, self.holds(&caller, id)).await?))
+    }
+
+    /// Remove an item
+    ///
+    /// Errors: 412 version_mismatch
+    #[oai(path = "/items/:variant_id", method = "delete", operation_id = "remove_cart_item")]
+    async fn remove(
+        &self,
+        caller: Caller<Shopper>,
+        variant_id: Path<Uuid>,
+        if_match: IfMatch,
+    ) -> Result<Reply<Cart>, ApiError> {
+        Ok(cart(self.carts().remove_item(&caller.call(), variant_id.0.into(), if_match.0).await?))
+    }
+
+    /// Empty the cart
+    ///
+    /// Errors: 412 version_mismatch
+    #[oai(path = "/", method = "delete", operation_id = "clear_cart")]
+    async fn clear(&self, caller: Caller<Shopper>, if_match: IfMatch) -> Result<Reply<Cart>, ApiError> {
+        Ok(cart(self.carts().clear(&caller.call(), if_match.0).await?))
+    }
+
+    /// Merge a guest's cart into yours
+    ///
+    /// Quantities add up, capped at what is available; the guest's token dies. Logging in with the header does it too.
+    ///
+    /// Errors: 422 required
+    #[oai(path = "/merge", method = "post", operation_id = "merge_cart")]
+    async fn merge(
+        &self,
+        caller: Caller<SignedIn>,
+        /// The guest's cart.
+        x_cart_token: CartTokenHeader,
+    ) -> Result<Reply<Cart>, ApiError> {
+        let token = x_cart_token.0.ok_or_else(|| {
+            ApiError::from(commerce_core::error::Invalid::field("", "required", "send the guest's X-Cart-Token"))
+        })?;
+        Ok(cart(self.carts().merge(&caller.call(), &token).await?))
+    }
+}

@@ -1,0 +1,107 @@
+//! The catalogue: what everybody sees, and how staff edit it.
+
+mod admin;
+pub mod dto;
+pub mod edit;
+
+use std::sync::Arc;
+
+use commerce_core::catalog::{self as core, CatalogError};
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+};
+
+pub use self::admin::AdminCatalogApi;
+use self::dto::{Category, Product, ProductSort};
+use crate::{
+    caller::{Caller, Public},
+    front::Shared,
+    payload::Reply,
+    problem::ApiError,
+    spec::Tag,
+    types::{All, Page, Paging, read_amount},
+};
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CatalogError::Common(error) => error.into(),
+            CatalogError::SlugTaken(_) => Self::conflict("slug_taken", detail),
+            CatalogError::SkuTaken(_) => Self::conflict("sku_taken", detail),
+            CatalogError::CategoryInUse => Self::conflict("category_in_use", detail),
+            CatalogError::CategoryCycle => {
+                commerce_core::error::Invalid::field("/parent_id", "category_cycle", detail).into()
+            }
+            CatalogError::LastVariant => Self::conflict("last_variant", detail),
+        }
+    }
+}
+
+/// Public reads of the catalogue.
+pub struct CatalogApi(pub Arc<Shared>);
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Catalogue")]
+impl CatalogApi {
+    /// Products
+    ///
+    /// Active products. Without `sort`: newest first, or best match first with `q`. Descriptions are left out.
+    #[oai(path = "/products", method = "get", operation_id = "list_products")]
+    #[allow(clippy::too_many_arguments)] // One for each parameter of the query.
+    async fn list(
+        &self,
+        caller: Caller<Public>,
+        /// Words that must all match.
+        q: Query<Option<String>>,
+        /// Slug or id; its descendants count too.
+        category: Query<Option<String>>,
+        /// Some variant costs at least this: `10.00`.
+        min_price: Query<Option<String>>,
+        /// Some variant costs at most this.
+        max_price: Query<Option<String>>,
+        /// Only what is in stock, or only what isn't.
+        in_stock: Query<Option<bool>>,
+        /// The average rating is at least this.
+        min_rating: Query<Option<f64>>,
+        sort: Query<Option<ProductSort>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<Product>>, ApiError> {
+        let currency = self.0.commerce.settings().currency;
+        let query = core::ProductQuery {
+            q: q.0,
+            category: category.0,
+            min_price: read_amount(min_price.0.as_deref(), "min_price", currency)?,
+            max_price: read_amount(max_price.0.as_deref(), "max_price", currency)?,
+            in_stock: in_stock.0,
+            min_rating: min_rating.0,
+            sort: sort.0.map(Into::into),
+        };
+        let page = self.0.commerce.catalog().products(&caller.actor, query, &paging.0).await?;
+        Ok(Reply::new(Page::of(page.map(|detail| Product::of(detail, currency)))))
+    }
+
+    /// A product
+    ///
+    /// By id or slug.
+    #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
+    async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Product>, ApiError> {
+        let detail = self.0.commerce.catalog().product(&caller.actor, &id_or_slug).await?;
+        let version = detail.view.product.version;
+        Ok(Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version))
+    }
+
+    /// The category tree
+    #[oai(path = "/categories", method = "get", operation_id = "list_categories")]
+    async fn categories(&self, caller: Caller<Public>) -> Result<Reply<All<Category>>, ApiError> {
+        Ok(Reply::new(All::of(self.0.commerce.catalog().categories(&caller.actor).await?)))
+    }
+
+    /// A category
+    ///
+    /// By id or slug, with what is below it.
+    #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
+    async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Category>, ApiError> {
+        Ok(Reply::new(self.0.commerce.catalog().category(&caller.actor, &id_or_slug).await?))
+    }
+}

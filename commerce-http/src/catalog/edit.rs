@@ -1,0 +1,244 @@
+//! What staff send about products and variants.
+
+use std::collections::BTreeMap;
+
+use commerce_core::{Currency, catalog as core, error::Invalid, id::CategoryId};
+use poem_openapi::{
+    Object,
+    types::{Example, MaybeUndefined},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::dto::{Image, Product, ProductStatus, Variant, read_all};
+use crate::types::{Money, eur, patch, present, sample};
+
+/// A new variant.
+#[derive(Clone, Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct NewVariant {
+    /// Unique in the shop.
+    pub sku: String,
+    #[serde(default)]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub options: Option<BTreeMap<String, String>>,
+    pub price: Money,
+    /// The first count; 0 if absent.
+    #[serde(default)]
+    pub stock: Option<i64>,
+    /// Stock is low at so many available units or fewer.
+    #[serde(default)]
+    pub low_stock_threshold: Option<i64>,
+}
+
+impl NewVariant {
+    pub fn read(self, currency: Currency, pointer: &str) -> Result<core::VariantDraft, Invalid> {
+        Ok(core::VariantDraft {
+            price: self.price.read(currency, &format!("{pointer}/price"))?,
+            sku: self.sku,
+            title: self.title,
+            options: self.options.unwrap_or_default(),
+            stock: self.stock,
+            low_stock_threshold: self.low_stock_threshold,
+        })
+    }
+}
+
+impl Example for NewVariant {
+    fn example() -> Self {
+        let Variant { sku, title, options, .. } = Variant::example();
+        Self {
+            sku,
+            title: Some(title),
+            options: Some(options),
+            price: eur("19.90"),
+            stock: Some(50),
+            low_stock_threshold: Some(5),
+        }
+    }
+}
+
+/// A new product.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct NewProduct {
+    pub title: String,
+    /// Made from the title if absent.
+    #[serde(default)]
+    pub slug: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+    pub status: ProductStatus,
+    #[serde(default)]
+    pub category_ids: Option<Vec<Uuid>>,
+    #[serde(default)]
+    pub attributes: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub images: Option<Vec<Image>>,
+    /// At least one.
+    pub variants: Vec<NewVariant>,
+}
+
+impl NewProduct {
+    pub fn read(self, currency: Currency) -> Result<core::ProductDraft, Invalid> {
+        Ok(core::ProductDraft {
+            title: self.title,
+            slug: self.slug,
+            description: self.description.unwrap_or_default(),
+            status: self.status.into(),
+            category_ids: self.category_ids.unwrap_or_default().into_iter().map(CategoryId).collect(),
+            attributes: self.attributes.unwrap_or_default(),
+            images: self.images.unwrap_or_default().into_iter().map(Into::into).collect(),
+            variants: read_all(self.variants, "/variants", |variant, at| variant.read(currency, at))?,
+        })
+    }
+}
+
+impl Example for NewProduct {
+    fn example() -> Self {
+        let Product { slug, title, description, attributes, images, .. } = Product::example();
+        Self {
+            title,
+            slug: Some(slug),
+            description: Some(description),
+            status: ProductStatus::Active,
+            category_ids: Some(vec![sample::CATEGORY]),
+            attributes: Some(attributes),
+            images: Some(images),
+            variants: vec![NewVariant::example()],
+        }
+    }
+}
+
+/// Texts to set, and with `null` to remove; the others stay.
+type TextPatch = BTreeMap<String, Option<String>>;
+
+/// Changes to a product.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct ProductPatch {
+    #[serde(default, deserialize_with = "present")]
+    pub title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub slug: Option<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub description: MaybeUndefined<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub status: Option<ProductStatus>,
+    /// All categories it shall be in.
+    #[serde(default, deserialize_with = "present")]
+    pub category_ids: Option<Vec<Uuid>>,
+    /// Attributes to set, and with `null` to remove; the others stay.
+    #[serde(default, deserialize_with = "present")]
+    pub attributes: Option<TextPatch>,
+    /// All images it shall have.
+    #[serde(default, deserialize_with = "present")]
+    pub images: Option<Vec<Image>>,
+}
+
+impl From<ProductPatch> for core::ProductPatch {
+    fn from(body: ProductPatch) -> Self {
+        Self {
+            title: body.title,
+            slug: body.slug,
+            description: patch(body.description).map(Option::unwrap_or_default),
+            status: body.status.map(Into::into),
+            category_ids: body.category_ids.map(|ids| ids.into_iter().map(CategoryId).collect()),
+            attributes: body.attributes,
+            images: body.images.map(|images| images.into_iter().map(Into::into).collect()),
+        }
+    }
+}
+
+impl Example for ProductPatch {
+    fn example() -> Self {
+        Self {
+            title: Some("Enamel mug, 300 ml".to_owned()),
+            slug: Some("enamel-mug-300".to_owned()),
+            description: MaybeUndefined::Value("Holds 300 ml, survives a fall.".to_owned()),
+            status: Some(ProductStatus::Active),
+            category_ids: Some(vec![sample::CATEGORY]),
+            attributes: Some(BTreeMap::from([("material".to_owned(), Some("enamelled steel".to_owned()))])),
+            images: Some(vec![Image::example()]),
+        }
+    }
+}
+
+/// Changes to a variant.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct VariantPatch {
+    #[serde(default, deserialize_with = "present")]
+    pub sku: Option<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub title: MaybeUndefined<String>,
+    /// Choices to set, and with `null` to remove; the others stay.
+    #[serde(default, deserialize_with = "present")]
+    pub options: Option<TextPatch>,
+    #[serde(default, deserialize_with = "present")]
+    pub price: Option<Money>,
+}
+
+impl VariantPatch {
+    pub fn read(self, currency: Currency) -> Result<core::VariantPatch, Invalid> {
+        Ok(core::VariantPatch {
+            sku: self.sku,
+            title: patch(self.title).map(Option::unwrap_or_default),
+            options: self.options,
+            price: self.price.map(|price| price.read(currency, "/price")).transpose()?,
+        })
+    }
+}
+
+impl Example for VariantPatch {
+    fn example() -> Self {
+        Self {
+            sku: Some("MUG-BLUE-L".to_owned()),
+            title: MaybeUndefined::Value("Large, blue".to_owned()),
+            options: Some(BTreeMap::from([("size".to_owned(), Some("L".to_owned()))])),
+            price: Some(eur("18.90")),
+        }
+    }
+}
+
+/// Changes to a category.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CategoryPatch {
+    #[serde(default, deserialize_with = "present")]
+    pub name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub slug: Option<String>,
+    /// `null` moves it to the top.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub parent_id: MaybeUndefined<Uuid>,
+    #[serde(default, deserialize_with = "present")]
+    pub position: Option<i64>,
+}
+
+impl From<CategoryPatch> for core::CategoryPatch {
+    fn from(body: CategoryPatch) -> Self {
+        let parent_id = patch(body.parent_id).map(|parent| parent.map(CategoryId));
+        Self { name: body.name, slug: body.slug, parent_id, position: body.position }
+    }
+}
+
+impl Example for CategoryPatch {
+    fn example() -> Self {
+        Self {
+            name: Some("Mugs & cups".to_owned()),
+            slug: Some("mugs-and-cups".to_owned()),
+            parent_id: MaybeUndefined::Value(sample::CATEGORY),
+            position: Some(1),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Quoting and placing orders.
+
+pub mod dto;
+
+use std::sync::Arc;
+
+use commerce_core::{
+    checkout::{self as core, CheckoutError, Placement},
+    order,
+    payment::PlacementOutcome,
+};
+use poem::{IntoResponse, Response, http::StatusCode};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::Query,
+    registry::{MetaResponses, Registry},
+};
+
+use self::dto::{CheckoutRequest, PaymentMethod, Quote, QuoteRequest};
+use crate::{
+    caller::{Caller, Public, Shopper},
+    cart::dto::Totals,
+    conditional::IdempotencyKey,
+    front::{Shared, count_order},
+    order::{
+        dto::{Order, ShippingMethod},
+        order,
+    },
+    payload::{Input, Optional, REPLAYED, Reply},
+    problem::ApiError,
+    spec::Tag,
+};
+
+impl From<CheckoutError> for ApiError {
+    fn from(error: CheckoutError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CheckoutError::Common(error) => error.into(),
+            CheckoutError::CartEmpty => Self::conflict("cart_empty", detail),
+            CheckoutError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
+            CheckoutError::PriceChanged { totals } => {
+                Self::conflict("price_changed", detail).with("totals", Totals::from(*totals))
+            }
+            CheckoutError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
+        }
+    }
+}
+
+/// A payment that the gateway refused.
+pub fn declined(order: &order::Order, code: &str) -> ApiError {
+    ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "the payment was declined; nothing was charged")
+        .with("decline_code", code)
+        .with("order_id", order.id)
+}
+
+/// 201: placed. 202: the payment isn't settled yet.
+pub enum Placed {
+    Created(Reply<Order, 201>),
+    Accepted(Reply<Order, 202>),
+}
+
+impl IntoResponse for Placed {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Created(reply) => reply.into_response(),
+            Self::Accepted(reply) => reply.into_response(),
+        }
+    }
+}
+
+impl ApiResponse for Placed {
+    fn meta() -> MetaResponses {
+        let mut meta = Reply::<Order, 201>::meta();
+        meta.responses.extend(Reply::<Order, 202>::meta().responses);
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        Reply::<Order>::register(registry);
+    }
+}
+
+/// Operations on the way from the cart to an order.
+pub struct CheckoutApi(pub Arc<Shared>);
+
+impl CheckoutApi {
+    fn checkout(&self) -> core::Checkout {
+        self.0.commerce.checkout()
+    }
+}
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
+impl CheckoutApi {
+    /// Ways to pay
+    #[allow(clippy::unused_async)] // Operations are asynchronous.
+    #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
+    async fn payment_methods(&self, _caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
+        let methods = self.checkout().payment_methods();
+        Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
+    }
+
+    /// Ways to ship
+    ///
+    /// What each costs for your cart.
+    #[oai(path = "/shipping-methods", method = "get", operation_id = "list_shipping_methods")]
+    async fn shipping_methods(
+        &self,
+        caller: Caller<Shopper>,
+        /// Where to: ISO 3166-1 alpha-2.
+        country: Query<Option<String>>,
+    ) -> Result<Reply<Vec<ShippingMethod>>, ApiError> {
+        let methods = self.checkout().shipping_methods(&caller.actor, country.0.as_deref()).await?;
+        Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
+    }
+
+    /// What would it cost?
+    ///
+    /// Totals of your cart, with shipping and tax. `grand_total` is what checkout's `expected_total` means.
+    ///
+    /// Errors: 422 unknown_shipping_method, invalid_country, required
+    #[oai(path = "/checkout/quote", method = "post", operation_id = "quote_checkout")]
+    async fn quote(&self, caller: Caller<Shopper>, body: Optional<QuoteRequest>) -> Result<Reply<Quote>, ApiError> {
+        let QuoteRequest { shipping_address, shipping_method } = body.parse()?;
+        let address = shipping_address.map(Into::into);
+        Ok(Reply::new(self.checkout().quote(&caller.actor, address, shipping_method.as_deref()).await?))
+    }
+
+    /// Place the order
+    ///
+    /// Reserves the goods, has them paid and confirms. 201: the order is placed. 202: the customer must finish 3-D Secure
+    /// (`payments[0].next_action`, then confirm the payment) before `reserved_until`; or the gateway's answer is awaited.
+    /// 402: the cart is kept, the goods are free again. Send an `Idempotency-Key`, so that a repeated call orders once.
+    ///
+    /// Errors: 402 payment_declined; 409 out_of_stock, price_changed, cart_empty, idempotency_in_progress; 422 required,
+    /// invalid_email, invalid_country, unknown_payment_method, unknown_shipping_method, currency_mismatch;
+    /// 503 gateway_unavailable
+    #[oai(path = "/checkout", method = "post", operation_id = "checkout")]
+    async fn place(
+        &self,
+        caller: Caller<Shopper>,
+        idempotency_key: IdempotencyKey,
+        body: Input<CheckoutRequest>,
+    ) -> Result<Placed, ApiError> {
+        let input = body.parse()?.read(self.0.commerce.settings().currency)?;
+        let call = caller.once(&idempotency_key, body.bytes());
+        let done = Box::pin(self.checkout().place(&call, input)).await?;
+        let Placement { order: placed, order_token, outcome } = done.value;
+        if !done.replayed {
+            count_order(name(&outcome));
+        }
+        let location = format!("/v1/orders/{}", placed.id);
+        match outcome {
+            PlacementOutcome::Placed => {
+                Ok(Placed::Created(order(placed, order_token).replayed(done.replayed).location(&location)))
+            }
+            PlacementOutcome::ActionRequired | PlacementOutcome::Pending => {
+                Ok(Placed::Accepted(order(placed, order_token).replayed(done.replayed).location(&location)))
+            }
+            PlacementOutcome::Declined { code } => {
+                let error = declined(&placed, &code);
+                Err(if done.replayed {
+                    error.header(REPLAYED, "true".parse().map_err(|_| ApiError::internal())?)
+                } else {
+                    error
+                })
+            }
+        }
+    }
+}
+
+const fn name(outcome: &PlacementOutcome) -> &'static str {
+    match outcome {
+        PlacementOutcome::Placed => "placed",
+        PlacementOutcome::ActionRequired => "action_required",
+        PlacementOutcome::Pending => "pending",
+        PlacementOutcome::Declined { .. } => "declined",
+    }
+}

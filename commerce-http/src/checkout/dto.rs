@@ -1,0 +1,148 @@
+//! Quotes and checkouts on the wire.
+
+use commerce_core::{
+    Currency,
+    checkout::{self as core, CheckoutInput},
+    error::Invalid,
+    payment,
+};
+use poem_openapi::{Object, types::Example};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    account::address::PostalAddress,
+    cart::dto::Totals,
+    order::dto::ShippingMethod,
+    types::{Money, eur},
+};
+
+/// A way to pay.
+#[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
+pub struct PaymentMethod {
+    /// What checkout's `payment.method` names.
+    pub code: String,
+    pub title: String,
+    pub gateway: String,
+}
+
+impl From<payment::PaymentMethod> for PaymentMethod {
+    fn from(method: payment::PaymentMethod) -> Self {
+        Self { code: method.code, title: method.title, gateway: method.gateway }
+    }
+}
+
+impl Example for PaymentMethod {
+    fn example() -> Self {
+        Self { code: "test".to_owned(), title: "Test card".to_owned(), gateway: "test".to_owned() }
+    }
+}
+
+/// What is to be quoted for.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct QuoteRequest {
+    /// Tax depends on it.
+    #[serde(default)]
+    pub shipping_address: Option<PostalAddress>,
+    /// The cheapest, if absent.
+    #[serde(default)]
+    pub shipping_method: Option<String>,
+}
+
+impl Example for QuoteRequest {
+    fn example() -> Self {
+        Self { shipping_address: Some(PostalAddress::example()), shipping_method: Some("standard".to_owned()) }
+    }
+}
+
+/// What the cart would cost.
+#[derive(Clone, Debug, Object, Serialize)]
+#[oai(example)]
+pub struct Quote {
+    pub shipping_methods: Vec<ShippingMethod>,
+    /// `grand_total` is what checkout's `expected_total` means.
+    pub totals: Totals,
+}
+
+impl From<core::Quote> for Quote {
+    fn from(quote: core::Quote) -> Self {
+        Self {
+            shipping_methods: quote.shipping_methods.into_iter().map(Into::into).collect(),
+            totals: quote.totals.into(),
+        }
+    }
+}
+
+impl Example for Quote {
+    fn example() -> Self {
+        Self { shipping_methods: vec![ShippingMethod::example()], totals: Totals::example() }
+    }
+}
+
+/// How it is paid.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct PaymentChoice {
+    /// One of the payment methods' codes.
+    pub method: String,
+    /// The gateway's token for the customer's card or account; never a card number.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+impl Example for PaymentChoice {
+    fn example() -> Self {
+        Self { method: "test".to_owned(), token: Some("pm_card_visa".to_owned()) }
+    }
+}
+
+/// What places an order.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CheckoutRequest {
+    pub shipping_address: PostalAddress,
+    /// The shipping address, if absent.
+    #[serde(default)]
+    pub billing_address: Option<PostalAddress>,
+    /// Guests must say where messages go.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The cheapest, if absent.
+    #[serde(default)]
+    pub shipping_method: Option<String>,
+    pub payment: PaymentChoice,
+    /// The grand total that was seen: if it has changed, nothing is ordered.
+    #[serde(default)]
+    pub expected_total: Option<Money>,
+}
+
+impl CheckoutRequest {
+    pub fn read(self, currency: Currency) -> Result<CheckoutInput, Invalid> {
+        Ok(CheckoutInput {
+            expected_total: self.expected_total.map(|total| total.read(currency, "/expected_total")).transpose()?,
+            shipping_address: self.shipping_address.into(),
+            billing_address: self.billing_address.map(Into::into),
+            email: self.email,
+            shipping_method: self.shipping_method,
+            payment_method: self.payment.method,
+            payment_token: self.payment.token,
+        })
+    }
+}
+
+impl Example for CheckoutRequest {
+    fn example() -> Self {
+        Self {
+            shipping_address: PostalAddress::example(),
+            billing_address: Some(PostalAddress::example()),
+            email: Some("mia@example.com".to_owned()),
+            shipping_method: Some("standard".to_owned()),
+            payment: PaymentChoice::example(),
+            expected_total: Some(eur("44.70")),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What every request passes: one endpoint around the router, so that each step is taken once and in a known order.
+//!
+//! request id → CORS preflight → cache of public pages → router (with a time limit) → problem documents → 304 →
+//! compression → headers → metrics and log.
+
+mod cache;
+mod compress;
+mod cors;
+mod headers;
+mod limit;
+mod methods;
+mod metrics;
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use commerce_core::{Commerce, clock::Timestamp, payment::TestGateway};
+use poem::{
+    Body, Endpoint, Request, Response, Route,
+    http::{HeaderValue, Method, StatusCode, header},
+};
+use tracing::Instrument;
+
+use self::{cache::PageCache, compress::Encoding};
+pub use self::{
+    cors::Cors,
+    limit::Limits,
+    methods::Methods,
+    metrics::{RouteMetrics, count_conflict, count_order},
+};
+use crate::{caller, conditional, problem::ApiError};
+
+/// What all operations share.
+pub struct Shared {
+    pub commerce: Commerce,
+    pub limits: Limits,
+    pub test_gateway: Option<TestGateway>,
+}
+
+/// One request's circumstances.
+pub struct Visit {
+    pub shared: Arc<Shared>,
+    pub request_id: String,
+    pub arrived: Timestamp,
+    pub ip: Option<IpAddr>,
+}
+
+impl Visit {
+    fn of(request: &Request, shared: &Arc<Shared>) -> Self {
+        let given = request.header("x-request-id").filter(|id| {
+            (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b))
+        });
+        let request_id = given.map_or_else(|| shared.commerce.ids().uuid().as_simple().to_string(), ToOwned::to_owned);
+        Self {
+            shared: shared.clone(),
+            request_id,
+            arrived: shared.commerce.clock().now(),
+            ip: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
+        }
+    }
+}
+
+/// The whole API as one endpoint.
+pub struct Front {
+    pub(crate) shared: Arc<Shared>,
+    routes: Route,
+    cors: Cors,
+    cache: PageCache,
+    metrics: RouteMetrics,
+    timeout: Duration,
+}
+
+impl Front {
+    pub(crate) fn new(shared: Arc<Shared>, routes: Route, cors: Cors, timeout: Duration) -> Self {
+        Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeout }
+    }
+
+    async fn answer(&self, mut request: Request, visit: &Arc<Visit>) -> Response {
+        let prefix = mount_prefix(&request);
+        let span = tracing::info_span!(
+            "request", id = visit.request_id, method = %request.method(), path = request.uri().path()
+        );
+        request.set_data(visit.clone());
+        let routed = tokio::time::timeout(self.timeout, self.routes.call(request).instrument(span)).await;
+        let mut response = match routed {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => failed(error.into()),
+            Err(_) => failed(ApiError::unavailable(
+                "timeout",
+                "this took too long; a write may still happen: repeat it with the same Idempotency-Key",
+            )),
+        };
+        if let Some(prefix) = prefix {
+            place_under(&mut response, &prefix);
+        }
+        response
+    }
+
+    /// A cached page, if the request is for one and whoever asks may ask.
+    async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
+        if let Some(token) = caller::bearer(request)? {
+            self.shared.commerce.accounts().authenticate(token).await?;
+        }
+        let page = self.cache.find(request, encoding, self.shared.commerce.catalog_revision());
+        Ok(page.map(|page| page.response(request.headers())))
+    }
+
+    /// Answers a request for a public page, and keeps the answer.
+    async fn public_page(&self, request: Request, visit: &Arc<Visit>, encoding: Encoding) -> Response {
+        match self.cached(&request, encoding).await {
+            Err(error) => return failed(error),
+            Ok(Some(response)) => return response,
+            Ok(None) => {}
+        }
+        let revision = self.shared.commerce.catalog_revision();
+        let (key, headers) = (cache::key(&request), request.headers().clone());
+        let response = self.answer(request, visit).await;
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        match self.cache.keep(key, encoding, revision, response).await {
+            Ok(page) => page.response(&headers),
+            Err(response) => response,
+        }
+    }
+
+    async fn private_page(&self, request: Request, visit: &Arc<Visit>, encoding: Encoding) -> Response {
+        let is_get = request.method() == Method::GET;
+        let headers = if is_get { request.headers().get(header::IF_NONE_MATCH).cloned() } else { None };
+        let mut response = self.answer(request, visit).await;
+        if is_get && response.status() == StatusCode::OK {
+            let known = headers.zip(response.headers().get(header::ETAG).cloned()).is_some_and(|(wanted, etag)| {
+                let headers = [(header::IF_NONE_MATCH, wanted)].into_iter().collect();
+                conditional::not_modified(&headers, &etag)
+            });
+            if known {
+                response.set_status(StatusCode::NOT_MODIFIED);
+                response.set_body(Body::empty());
+                response.headers_mut().remove(header::CONTENT_TYPE);
+                return response;
+            }
+        }
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        compress::compress(response, encoding).await
+    }
+}
+
+impl Endpoint for Front {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let visit = Arc::new(Visit::of(&request, &self.shared));
+        let encoding = Encoding::accepted(request.headers());
+        let origin = self.cors.allowed_origin(request.headers());
+        let method = request.method().clone();
+        let path = (method != Method::GET).then(|| request.uri().path().to_owned());
+
+        let mut response = if let Some(preflight) = Cors::preflight(&request, origin.as_ref()) {
+            preflight
+        } else if cache::is_public_page(&request) {
+            self.public_page(request, &visit, encoding).await
+        } else {
+            self.private_page(request, &visit, encoding).await
+        };
+
+        if let Some(error) = response.data::<ApiError>().cloned() {
+            response = render(error, &response, &visit.request_id);
+        }
+        headers::secure(&mut response, &visit.request_id, self.shared.commerce.settings());
+        self.cors.expose(&mut response, origin);
+        let metrics = response.data::<Arc<RouteMetrics>>().cloned();
+        let metrics = metrics.as_deref().unwrap_or(&self.metrics);
+        metrics.record(&method, response.status(), started.elapsed());
+        log(&method, path.as_deref(), &response, &visit, started.elapsed());
+        Ok(response)
+    }
+}
+
+/// A response that stands for an error until the request's id is written into it.
+pub fn failed(error: ApiError) -> Response {
+    let mut response = Response::builder().status(error.status).finish();
+    response.set_data(error);
+    response
+}
+
+fn render(error: ApiError, failed: &Response, request_id: &str) -> Response {
+    if error.status == StatusCode::CONFLICT {
+        count_conflict(error.code);
+    }
+    let mut response = error.render(request_id);
+    for (name, value) in failed.headers() {
+        response.headers_mut().append(name, value.clone());
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(metrics) = failed.data::<Arc<RouteMetrics>>() {
+        response.set_data(metrics.clone());
+    }
+    response
+}
+
+/// What the path had before it that the app this API is mounted in has taken off.
+pub fn mount_prefix(request: &Request) -> Option<String> {
+    let (original, seen) = (request.original_uri().path(), request.uri().path());
+    let prefix = original.strip_suffix(seen).or_else(|| original.strip_suffix(seen.trim_end_matches('/')))?;
+    (!prefix.is_empty()).then(|| prefix.to_owned())
+}
+
+fn place_under(response: &mut Response, prefix: &str) {
+    let placed = response.headers().get(header::LOCATION).and_then(|location| {
+        let location = location.to_str().ok().filter(|location| location.starts_with('/'))?;
+        HeaderValue::from_str(&format!("{prefix}{location}")).ok()
+    });
+    if let Some(location) = placed {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+}
+
+fn log(method: &Method, path: Option<&str>, response: &Response, visit: &Visit, took: Duration) {
+    let (id, status, ms) = (&visit.request_id, response.status().as_u16(), took.as_millis());
+    if status >= 500 {
+        tracing::error!(id, %method, path, status, ms, "request failed");
+    } else if let Some(path) = path {
+        tracing::info!(id, %method, path, status, ms, "request");
+    } else {
+        tracing::debug!(id, %method, status, ms, "request");
+    }
+}
+
+/// The header that hands a guest's cart token out.
+pub const CART_TOKEN: poem::http::HeaderName = poem::http::HeaderName::from_static("x-cart-token");
+/// The header that hands a guest's order token out.
+pub const ORDER_TOKEN: poem::http::HeaderName = poem::http::HeaderName::from_static("x-order-token");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_follow_the_mount() {
+        let mut response = Response::builder().header(header::LOCATION, "/v1/orders/1").finish();
+        place_under(&mut response, "/shop");
+        assert_eq!(response.header("location"), Some("/shop/v1/orders/1"));
+    }
+}

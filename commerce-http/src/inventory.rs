@@ -1,0 +1,154 @@
+//! Stock and alerts, for staff.
+
+pub mod dto;
+
+use std::sync::Arc;
+
+use commerce_core::{
+    id::{AlertId, VariantId},
+    inventory::{self as core, InventoryError},
+};
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+};
+use uuid::Uuid;
+
+use self::dto::{Adjustment, Alert, Movement, StockCount, StockItem};
+use crate::{
+    caller::{
+        Caller,
+        staff::{EditStock, ViewAlerts},
+    },
+    conditional::IdempotencyKey,
+    front::Shared,
+    payload::{Created, Input, Optional, Reply},
+    problem::ApiError,
+    spec::Tag,
+    types::{Page, Paging},
+};
+
+impl From<InventoryError> for ApiError {
+    fn from(error: InventoryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            InventoryError::Common(error) => error.into(),
+            InventoryError::BelowReserved { reserved } => {
+                Self::conflict("below_reserved", detail).with("reserved", reserved)
+            }
+        }
+    }
+}
+
+/// Operations on stock and alerts.
+pub struct InventoryApi(pub Arc<Shared>);
+
+impl InventoryApi {
+    fn inventory(&self) -> core::Inventory {
+        self.0.commerce.inventory()
+    }
+
+    async fn existing(&self, caller: &Caller<EditStock>, id: VariantId) -> Result<(), InventoryError> {
+        self.inventory().stock_item(&caller.actor, id).await.map(drop)
+    }
+}
+
+#[OpenApi(prefix_path = "/v1/admin", tag = "Tag::AdminInventory")]
+impl InventoryApi {
+    /// Stock
+    ///
+    /// By SKU.
+    #[oai(path = "/inventory", method = "get", operation_id = "admin_list_stock")]
+    async fn list(
+        &self,
+        caller: Caller<EditStock>,
+        /// Only what is low.
+        low_stock: Query<Option<bool>>,
+        /// The beginning of the SKU, or part of the product's title.
+        q: Query<Option<String>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<StockItem>>, ApiError> {
+        let query = core::StockQuery { low_stock: low_stock.0.unwrap_or(false), q: q.0 };
+        Ok(Reply::new(Page::of(self.inventory().stock(&caller.actor, query, &paging.0).await?)))
+    }
+
+    /// The stock of a variant
+    #[oai(path = "/inventory/:variant_id", method = "get", operation_id = "admin_get_stock")]
+    async fn get(&self, caller: Caller<EditStock>, variant_id: Path<Uuid>) -> Result<Reply<StockItem>, ApiError> {
+        Ok(Reply::new(self.inventory().stock_item(&caller.actor, variant_id.0.into()).await?))
+    }
+
+    /// Count stock
+    ///
+    /// Sets what is on hand, whatever it was, and from where on stock is low.
+    ///
+    /// Errors: 409 below_reserved; 422 out_of_range
+    #[oai(path = "/inventory/:variant_id", method = "put", operation_id = "admin_set_stock")]
+    async fn set(
+        &self,
+        caller: Caller<EditStock>,
+        variant_id: Path<Uuid>,
+        body: Optional<StockCount>,
+    ) -> Result<Reply<StockItem>, ApiError> {
+        let id = variant_id.0.into();
+        let StockCount { on_hand, low_stock_threshold } = body.parse_for(self.existing(&caller, id)).await?;
+        Ok(Reply::new(self.inventory().set_stock(&caller.call(), id, on_hand, low_stock_threshold).await?))
+    }
+
+    /// Correct stock
+    ///
+    /// Moves what is on hand by a number of units; answers the stock as it then stands.
+    ///
+    /// Errors: 409 below_reserved; 422 out_of_range, required, too_long
+    #[oai(path = "/inventory/:variant_id/adjustments", method = "post", operation_id = "admin_adjust_stock")]
+    async fn adjust(
+        &self,
+        caller: Caller<EditStock>,
+        variant_id: Path<Uuid>,
+        idempotency_key: IdempotencyKey,
+        body: Input<Adjustment>,
+    ) -> Result<Created<StockItem>, ApiError> {
+        let id = variant_id.0.into();
+        let Adjustment { delta, reason } = body.parse_for(self.existing(&caller, id)).await?;
+        let call = caller.once(&idempotency_key, body.bytes());
+        let done = self.inventory().adjust(&call, id, delta, reason).await?;
+        Ok(Created::done(done).location(&format!("/v1/admin/inventory/{id}")))
+    }
+
+    /// The ledger of a variant
+    ///
+    /// Newest first.
+    #[oai(path = "/inventory/:variant_id/movements", method = "get", operation_id = "admin_list_movements")]
+    async fn movements(
+        &self,
+        caller: Caller<EditStock>,
+        variant_id: Path<Uuid>,
+        paging: Paging,
+    ) -> Result<Reply<Page<Movement>>, ApiError> {
+        let page = self.inventory().movements(&caller.actor, variant_id.0.into(), &paging.0).await?;
+        Ok(Reply::new(Page::of(page)))
+    }
+
+    /// Alerts
+    ///
+    /// Newest first. Low stock: one alert each time a variant runs low.
+    #[oai(path = "/alerts", method = "get", operation_id = "admin_list_alerts")]
+    async fn alerts(
+        &self,
+        caller: Caller<ViewAlerts>,
+        /// Only those that staff took note of, or only those that they didn't.
+        acknowledged: Query<Option<bool>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<Alert>>, ApiError> {
+        let query = core::AlertQuery { acknowledged: acknowledged.0 };
+        Ok(Reply::new(Page::of(self.inventory().alerts(&caller.actor, query, &paging.0).await?)))
+    }
+
+    /// Take note of an alert
+    #[oai(path = "/alerts/:id/acknowledge", method = "post", operation_id = "admin_acknowledge_alert")]
+    async fn acknowledge(&self, caller: Caller<ViewAlerts>, id: Path<Uuid>) -> Result<Reply<Alert>, ApiError> {
+        let alert = self.inventory().acknowledge(&caller.call(), AlertId(id.0)).await?;
+        let version = alert.version;
+        Ok(Reply::new(alert).version(version))
+    }
+}

@@ -1,0 +1,216 @@
+//! Orders after they were placed: staff's side.
+
+use std::sync::Arc;
+
+use commerce_core::{
+    id::{FulfilmentId, OrderId, ReturnId},
+    order::{self as core, OrderChild},
+};
+use poem_openapi::{
+    OpenApi,
+    param::{Path, Query},
+};
+use uuid::Uuid;
+
+use super::{
+    dto::{FulfilmentState, Order, OrderStatus, items},
+    edit::{AdminCancel, FulfilmentPatch, NewFulfilment, NewRefund, ReturnPatch},
+    order,
+    parts::{Fulfilment, OrderReturn, PaymentStatus, Refund, Return, ReturnStatus},
+};
+use crate::{
+    caller::{
+        Caller,
+        staff::{self, ManageOrders, ViewOrders},
+    },
+    conditional::IdempotencyKey,
+    front::Shared,
+    payload::{Created, Input, Optional, Reply},
+    problem::{ApiError, missing_first},
+    spec::Tag,
+    types::{Page, Paging, Time},
+};
+
+/// Operations on everybody's orders.
+pub struct AdminOrderApi(pub Arc<Shared>);
+
+impl AdminOrderApi {
+    fn orders(&self) -> core::Orders {
+        self.0.commerce.orders()
+    }
+
+    async fn has(&self, child: OrderChild, what: &str) -> Result<OrderId, ApiError> {
+        self.0.commerce.store().reads().load_order_of(child).await?.ok_or_else(|| ApiError::not_found(what))
+    }
+}
+
+#[OpenApi(prefix_path = "/v1/admin", tag = "Tag::AdminOrders")]
+impl AdminOrderApi {
+    /// All orders
+    ///
+    /// Newest first.
+    #[oai(path = "/orders", method = "get", operation_id = "admin_list_orders")]
+    #[allow(clippy::too_many_arguments)] // One for each parameter of the query.
+    async fn list(
+        &self,
+        caller: Caller<ViewOrders>,
+        status: Query<Option<OrderStatus>>,
+        payment_status: Query<Option<PaymentStatus>>,
+        fulfilment_status: Query<Option<FulfilmentState>>,
+        /// Exactly this address.
+        email: Query<Option<String>>,
+        /// Exactly this number.
+        number: Query<Option<String>>,
+        /// Placed then or later.
+        placed_after: Query<Option<Time>>,
+        /// Placed earlier.
+        placed_before: Query<Option<Time>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<Order>>, ApiError> {
+        let query = core::OrderQuery {
+            customer: None,
+            hide_declined: false,
+            status: status.0.map(Into::into),
+            payment_status: payment_status.0.map(Into::into),
+            fulfilment_status: fulfilment_status.0.map(Into::into),
+            email: email.0.map(|email| email.trim().to_lowercase()),
+            number: number.0.map(|number| number.trim().to_ascii_uppercase()),
+            placed_after: placed_after.0.map(|at| at.0),
+            placed_before: placed_before.0.map(|at| at.0),
+        };
+        Ok(Reply::new(Page::of(self.orders().list(&caller.actor, query, &paging.0).await?)))
+    }
+
+    /// Anybody's order
+    #[oai(path = "/orders/:id", method = "get", operation_id = "admin_get_order")]
+    async fn get(&self, caller: Caller<ViewOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
+        Ok(order(self.orders().get(&caller.actor, id.0.into()).await?, None))
+    }
+
+    /// Pack a parcel
+    ///
+    /// Errors: 409 invalid_state, quantity_exceeded; 422 required, too_long, invalid_url
+    #[oai(path = "/orders/:id/fulfilments", method = "post", operation_id = "admin_create_fulfilment")]
+    async fn fulfil(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        idempotency_key: IdempotencyKey,
+        body: Input<NewFulfilment>,
+    ) -> Result<Created<Fulfilment>, ApiError> {
+        let id = OrderId(id.0);
+        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
+        let done = self.orders().fulfil(&caller.once(&idempotency_key, body.bytes()), id, input).await;
+        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
+        let (found, parcel) = done.value;
+        let location = format!("/v1/admin/orders/{id}");
+        Ok(Created::new(pick(found.fulfilments, |f| f.id == parcel)?).replayed(done.replayed).location(&location))
+    }
+
+    /// Move a parcel on
+    ///
+    /// The customer hears of it when it has left.
+    ///
+    /// Errors: 409 invalid_state
+    #[oai(path = "/fulfilments/:id", method = "patch", operation_id = "admin_update_fulfilment")]
+    async fn update_fulfilment(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        body: Input<FulfilmentPatch>,
+    ) -> Result<Reply<Fulfilment>, ApiError> {
+        let id = FulfilmentId(id.0);
+        let status = body.parse_for(self.has(OrderChild::Fulfilment(id), "fulfilment")).await?.status;
+        let found = self.orders().update_fulfilment(&caller.call(), id, status.into()).await?;
+        Ok(Reply::new(pick(found.fulfilments, |parcel| parcel.id == id)?).version(found.version))
+    }
+
+    /// Cancel an order, or items of it
+    ///
+    /// What hasn't been put into a parcel: stock goes back, and its money.
+    ///
+    /// Errors: 409 already_shipped, invalid_state, quantity_exceeded, payment_busy
+    #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "admin_cancel_order")]
+    async fn cancel(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        body: Optional<AdminCancel>,
+    ) -> Result<Reply<Order>, ApiError> {
+        let id = id.0.into();
+        let AdminCancel { items: units, reason } = body.parse_for(self.orders().get(&caller.actor, id)).await?;
+        let cancelled = self.orders().admin_cancel(&caller.call(), id, items(units), reason).await;
+        Ok(order(missing_first(cancelled, self.orders().get(&caller.actor, id)).await?, None))
+    }
+
+    /// Capture the payment
+    ///
+    /// Takes the promised money, less the share of cancelled items.
+    ///
+    /// Errors: 409 nothing_to_capture, payment_busy, gateway_refused; 503 gateway_unavailable
+    #[oai(path = "/orders/:id/capture", method = "post", operation_id = "admin_capture_order")]
+    async fn capture(&self, caller: Caller<ManageOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
+        Ok(order(self.0.commerce.payments().capture(&caller.call(), id.0.into()).await?, None))
+    }
+
+    /// Refund
+    ///
+    /// By amount or by items; all that is left, if neither is given. Pending refunds count as gone.
+    ///
+    /// Errors: 409 refund_exceeds_captured, quantity_exceeded; 422 invalid_amount, currency_mismatch, ambiguous, required
+    #[oai(path = "/orders/:id/refunds", method = "post", operation_id = "admin_refund_order")]
+    async fn refund(
+        &self,
+        caller: Caller<staff::Refund>,
+        id: Path<Uuid>,
+        idempotency_key: IdempotencyKey,
+        body: Input<NewRefund>,
+    ) -> Result<Created<Refund>, ApiError> {
+        let id = OrderId(id.0);
+        let currency = self.0.commerce.settings().currency;
+        let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
+        let call = caller.once(&idempotency_key, body.bytes());
+        let done = self.0.commerce.payments().refund(&call, id, input).await;
+        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
+        let (found, refund) = done.value;
+        let location = format!("/v1/admin/orders/{id}");
+        Ok(Created::new(pick(found.refunds, |r| r.id == refund)?).replayed(done.replayed).location(&location))
+    }
+
+    /// All returns
+    ///
+    /// Newest first.
+    #[oai(path = "/returns", method = "get", operation_id = "admin_list_returns")]
+    async fn returns(
+        &self,
+        caller: Caller<ViewOrders>,
+        status: Query<Option<ReturnStatus>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<OrderReturn>>, ApiError> {
+        let page = self.orders().returns(&caller.actor, status.0.map(Into::into), &paging.0).await?;
+        Ok(Reply::new(Page::of(page)))
+    }
+
+    /// Decide on a return
+    ///
+    /// When the goods are received, they go back into stock and their money goes back.
+    ///
+    /// Errors: 409 invalid_state
+    #[oai(path = "/returns/:id", method = "patch", operation_id = "admin_decide_return")]
+    async fn decide_return(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        body: Input<ReturnPatch>,
+    ) -> Result<Reply<Return>, ApiError> {
+        let id = ReturnId(id.0);
+        let status = body.parse_for(self.has(OrderChild::Return(id), "return")).await?.status;
+        let found = self.orders().decide_return(&caller.call(), id, status.into()).await?;
+        Ok(Reply::new(pick(found.returns, |back| back.id == id)?).version(found.version))
+    }
+}
+
+/// The child of an order that a call was about.
+fn pick<T>(children: Vec<T>, is_it: impl Fn(&T) -> bool) -> Result<T, ApiError> {
+    children.into_iter().find(is_it).ok_or_else(ApiError::internal)
+}

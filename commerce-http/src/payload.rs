@@ -1,0 +1,335 @@
+//! Bodies both ways, straight through serde: [`Input`] in, [`Reply`] out.
+
+use std::{future::Future, marker::PhantomData};
+
+use commerce_core::{call::Done, store::Version};
+use poem::{
+    Body, IntoResponse, Request, RequestBody, Response,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    web::headers::ContentType,
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, Registry},
+    types::Type,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt;
+
+use crate::{conditional, parse, problem::ApiError};
+
+/// The media type of ordinary bodies.
+pub const JSON: &str = "application/json";
+/// The largest body that is read.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+/// How much of a body that is too large is heard out before it is refused.
+const PATIENCE: u64 = 16 * BODY_LIMIT as u64;
+
+/// A JSON body, read whole but parsed only when the handler asks: after its checks of caller and path.
+pub struct Input<T, const REQUIRED: bool = true> {
+    bytes: Vec<u8>,
+    is_json: bool,
+    is_typed: bool,
+    body: PhantomData<fn() -> T>,
+}
+
+/// A body whose fields are all optional: it may be absent.
+pub type Optional<T> = Input<T, false>;
+
+impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
+    /// The body as it arrived: what an Idempotency-Key is bound to.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads the body: 415, then 400, then 422.
+    pub fn parse(&self) -> Result<T, ApiError> {
+        let absent = self.bytes.is_empty();
+        if !(self.is_json || absent && !self.is_typed) {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "send JSON, with Content-Type: application/json",
+            ));
+        }
+        let document = if absent && !REQUIRED {
+            Value::Object(Map::new())
+        } else {
+            serde_json::from_slice(&self.bytes).map_err(|error| {
+                ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body isn't JSON: {error}"))
+            })?
+        };
+        parse::parse(&document).map_err(|fault| {
+            let detail = format!("{}: {}", fault.pointer, fault.detail);
+            let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
+            error.errors.push(fault);
+            error
+        })
+    }
+
+    /// Reads the body; if it is wrong, asks first whether the resource is there at all, as a 404 goes before a 4xx about
+    /// the body.
+    pub async fn parse_for<R, E: Into<ApiError>>(
+        &self,
+        resource: impl Future<Output = Result<R, E>>,
+    ) -> Result<T, ApiError> {
+        self.read_for(Ok::<_, ApiError>, resource).await
+    }
+
+    /// As [`Self::parse_for`], for bodies that are read on into something of core's.
+    pub async fn read_for<U, F: Into<ApiError>, R, E: Into<ApiError>>(
+        &self,
+        read: impl FnOnce(T) -> Result<U, F>,
+        resource: impl Future<Output = Result<R, E>>,
+    ) -> Result<U, ApiError> {
+        match self.parse().and_then(|body| read(body).map_err(Into::into)) {
+            Ok(input) => Ok(input),
+            Err(error) => match resource.await {
+                Ok(_) => Err(error),
+                Err(first) => Err(first.into()),
+            },
+        }
+    }
+}
+
+async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiError> {
+    let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok()).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(declared.min(BODY_LIMIT));
+    let Ok(body) = body.take() else { return Ok(bytes) };
+    let mut rest = body.into_async_read().take(PATIENCE);
+    let broken = |error: std::io::Error| {
+        ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}"))
+    };
+    if declared <= BODY_LIMIT {
+        (&mut rest).take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
+        if bytes.len() <= BODY_LIMIT {
+            return Ok(bytes);
+        }
+    }
+    // A client that is still sending when the answer comes sees a broken connection instead of the answer.
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map_err(broken)?;
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB"))
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type.parse::<ContentType>().is_ok_and(|media| {
+        let mime: poem_openapi::__private::mime::Mime = media.into();
+        mime.type_() == "application" && (mime.subtype() == "json" || mime.suffix().is_some_and(|s| s == "json"))
+    })
+}
+
+impl<'a, T: DeserializeOwned + Type, const REQUIRED: bool> ApiExtractor<'a> for Input<T, REQUIRED> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: JSON, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: REQUIRED })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let content_type = request.content_type();
+        Ok(Self {
+            is_json: content_type.is_some_and(is_json),
+            is_typed: content_type.is_some(),
+            bytes: read(body, request).await?,
+            body: PhantomData,
+        })
+    }
+}
+
+/// A body to the byte, for signatures.
+pub struct Raw(pub Vec<u8>);
+
+impl<'a> ApiExtractor<'a> for Raw {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        let schema = poem_openapi::types::Any::<Value>::schema_ref();
+        let content = vec![MetaMediaType { content_type: JSON, schema }];
+        Some(MetaRequest { description: Some("Whatever the gateway sends"), content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(read(body, request).await?))
+    }
+}
+
+/// A JSON answer with its headers.
+pub struct Reply<T, const STATUS: u16 = 200> {
+    body: T,
+    version: Option<Version>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What a POST that creates answers.
+pub type Created<T> = Reply<T, 201>;
+
+/// The header that tells a repeated answer.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+impl<T, const STATUS: u16> Reply<T, STATUS> {
+    pub fn new(body: impl Into<T>) -> Self {
+        Self { body: body.into(), version: None, headers: Vec::new() }
+    }
+
+    /// The aggregate's version, for the `ETag`.
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// Where the new resource is, from the API's root; the front puts the mount's prefix before it.
+    pub fn location(self, path: &str) -> Self {
+        self.header(header::LOCATION, path)
+    }
+
+    /// Says so if the answer was given before.
+    pub fn replayed(self, replayed: bool) -> Self {
+        if replayed { self.header(REPLAYED, "true") } else { self }
+    }
+
+    /// A header, left out if its value can't be one.
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+impl<T, const STATUS: u16> Reply<T, STATUS> {
+    /// What a call that may be repeated did.
+    pub fn done<U: Into<T>>(done: Done<U>) -> Self {
+        Self::new(done.value).replayed(done.replayed)
+    }
+}
+
+impl<T: Serialize + Send, const STATUS: u16> IntoResponse for Reply<T, STATUS> {
+    fn into_response(self) -> Response {
+        let bytes = match serde_json::to_vec(&self.body) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "an answer can't be serialised");
+                let mut response = Response::default();
+                response.set_data(ApiError::internal());
+                return response;
+            }
+        };
+        let mut response = Response::default();
+        response.set_status(StatusCode::from_u16(STATUS).unwrap_or_default());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(header::ETAG, conditional::etag(self.version, &bytes));
+        headers.extend(self.headers);
+        response.set_body(Body::from_vec(bytes));
+        response
+    }
+}
+
+impl<T: Type, const STATUS: u16> ApiResponse for Reply<T, STATUS> {
+    fn meta() -> MetaResponses {
+        let content = vec![MetaMediaType { content_type: JSON, schema: T::schema_ref() }];
+        let response =
+            MetaResponse { description: "", status: Some(STATUS), status_range: None, content, headers: vec![] };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// An answer without a body: 204, or 202 where nothing may be told.
+pub struct Empty<const STATUS: u16 = 204>;
+
+impl<const STATUS: u16> IntoResponse for Empty<STATUS> {
+    fn into_response(self) -> Response {
+        Response::builder().status(StatusCode::from_u16(STATUS).unwrap_or_default()).finish()
+    }
+}
+
+impl<const STATUS: u16> ApiResponse for Empty<STATUS> {
+    fn meta() -> MetaResponses {
+        let response = MetaResponse {
+            description: "",
+            status: Some(STATUS),
+            status_range: None,
+            content: vec![],
+            headers: vec![],
+        };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(_registry: &mut Registry) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::Object;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Object, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[serde(default)]
+        everywhere: Option<bool>,
+    }
+
+    async fn read<const REQUIRED: bool>(content_type: Option<&str>, body: &str) -> (u16, String) {
+        let mut request = Request::builder();
+        if let Some(content_type) = content_type {
+            request = request.content_type(content_type);
+        }
+        let (request, mut body) = request.body(body.to_owned()).split();
+        let input = Input::<Body, REQUIRED>::from_request(&request, &mut body, ExtractParamOptions::default()).await;
+        match input.map_err(ApiError::from).and_then(|input| input.parse()) {
+            Ok(body) => (200, format!("{:?}", body.everywhere)),
+            Err(error) => (error.status.as_u16(), error.code.to_owned()),
+        }
+    }
+
+    fn answer(status: u16, word: &str) -> (u16, String) {
+        (status, word.to_owned())
+    }
+
+    #[tokio::test]
+    async fn bodies_are_judged_in_order() {
+        let json = Some("application/json; charset=utf-8");
+        assert_eq!(read::<true>(json, r#"{"everywhere": true}"#).await, answer(200, "Some(true)"));
+        assert_eq!(read::<true>(Some("application/merge-patch+json"), "{}").await, answer(200, "None"));
+        assert_eq!(read::<true>(Some("text/plain"), "{").await, answer(415, "unsupported_media_type"));
+        assert_eq!(read::<true>(None, "{}").await, answer(415, "unsupported_media_type"));
+        assert_eq!(read::<true>(json, "{").await, answer(400, "malformed_json"));
+        assert_eq!(read::<true>(None, "").await, answer(400, "malformed_json"));
+        assert_eq!(read::<true>(json, r#"{"role": 1}"#).await, answer(422, "unknown_field"));
+        assert_eq!(read::<true>(json, r#"{"everywhere": 1}"#).await, answer(422, "invalid_type"));
+        assert_eq!(read::<true>(json, &" ".repeat(BODY_LIMIT + 1)).await, answer(413, "payload_too_large"));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_optional_fields_may_be_absent() {
+        assert_eq!(read::<false>(None, "").await, answer(200, "None"));
+        assert_eq!(read::<false>(Some("application/json"), "").await, answer(200, "None"));
+        assert_eq!(read::<false>(Some("text/plain"), "").await, answer(415, "unsupported_media_type"));
+        assert_eq!(read::<false>(Some("application/json"), "[]").await, answer(422, "invalid_type"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Payments: webhooks of gateways, the test gateway's 3-D Secure, and staff's side.
+
+use std::sync::Arc;
+
+use commerce_core::{
+    id::PaymentId,
+    payment::{
+        WebhookFailure,
+        gateway::{WebhookError, WebhookRequest},
+    },
+};
+use poem::{Request, http::StatusCode};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    types::Example,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    caller::{
+        Caller, Public,
+        staff::{ManageOrders, ViewOrders},
+    },
+    front::Shared,
+    order::{
+        dto::Order,
+        order,
+        parts::{OrderPayment, PaymentStatus},
+    },
+    payload::{Empty, Input, Raw, Reply},
+    problem::ApiError,
+    spec::Tag,
+    types::{Page, Paging},
+};
+
+impl From<WebhookFailure> for ApiError {
+    fn from(failure: WebhookFailure) -> Self {
+        let detail = failure.to_string();
+        match failure {
+            WebhookFailure::Failed(error) => error.into(),
+            WebhookFailure::Rejected(WebhookError::Unsupported) => Self::not_found("webhook"),
+            WebhookFailure::Rejected(WebhookError::Signature) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_signature", detail)
+            }
+            WebhookFailure::Rejected(WebhookError::Malformed(_)) => {
+                Self::new(StatusCode::BAD_REQUEST, "malformed_webhook", detail)
+            }
+        }
+    }
+}
+
+/// What gateways call.
+pub struct WebhookApi(pub Arc<Shared>);
+
+#[OpenApi(prefix_path = "/v1/webhooks", tag = "Tag::Payments")]
+impl WebhookApi {
+    /// A gateway's webhook
+    ///
+    /// For payment gateways only. The signature, in the header `<Gateway>-Signature`, is checked over the raw body and must not be
+    /// older than 300 seconds; each event has its effect once.
+    ///
+    /// Errors: 400 invalid_signature, malformed_webhook; 404 not_found
+    #[oai(path = "/payments/:gateway", method = "post", operation_id = "payment_webhook")]
+    async fn take(
+        &self,
+        caller: Caller<Public>,
+        gateway: Path<String>,
+        request: &Request,
+        body: Raw,
+    ) -> Result<Empty<200>, ApiError> {
+        let signature = request.header(format!("{}-signature", gateway.0));
+        let webhook = WebhookRequest { signature, body: &body.0, at: caller.visit.arrived };
+        self.0.commerce.payments().webhook(&gateway.0, &webhook).await?;
+        Ok(Empty)
+    }
+}
+
+/// How the customer fared at 3-D Secure.
+#[derive(Object, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct Authentication {
+    pub success: bool,
+}
+
+impl Example for Authentication {
+    fn example() -> Self {
+        Self { success: true }
+    }
+}
+
+/// What only the test gateway can do.
+pub struct TestGatewayApi(pub Arc<Shared>);
+
+#[OpenApi(prefix_path = "/v1/test-gateway", tag = "Tag::Payments")]
+impl TestGatewayApi {
+    /// Finish 3-D Secure at the test gateway
+    ///
+    /// Plays the customer's bank. Confirm the payment afterwards. Not there unless the test gateway is offered.
+    #[allow(clippy::unused_async)] // Operations are asynchronous.
+    #[oai(path = "/payments/:id/authenticate", method = "post", operation_id = "test_gateway_authenticate")]
+    async fn authenticate(
+        &self,
+        _caller: Caller<Public>,
+        id: Path<Uuid>,
+        body: Input<Authentication>,
+    ) -> Result<Reply<Authentication>, ApiError> {
+        let success = body.parse()?.success;
+        let gateway = self.0.test_gateway.as_ref().ok_or_else(|| ApiError::not_found("test gateway"))?;
+        let waited = gateway.authenticate(PaymentId(id.0), success);
+        let answer = waited.then(|| Reply::new(Authentication { success }));
+        answer.ok_or_else(|| ApiError::not_found("payment that waits for authentication"))
+    }
+}
+
+/// Staff's side of payments.
+pub struct AdminPaymentApi(pub Arc<Shared>);
+
+#[OpenApi(prefix_path = "/v1/admin/payments", tag = "Tag::AdminOrders")]
+impl AdminPaymentApi {
+    /// All payments
+    ///
+    /// Newest first.
+    #[oai(path = "/", method = "get", operation_id = "admin_list_payments")]
+    async fn list(
+        &self,
+        caller: Caller<ViewOrders>,
+        status: Query<Option<PaymentStatus>>,
+        paging: Paging,
+    ) -> Result<Reply<Page<OrderPayment>>, ApiError> {
+        let payments = self.0.commerce.payments();
+        Ok(Reply::new(Page::of(payments.list(&caller.actor, status.0.map(Into::into), &paging.0).await?)))
+    }
+
+    /// Note that an offline payment has arrived
+    ///
+    /// Answers the order.
+    ///
+    /// Errors: 409 not_awaited
+    #[oai(path = "/:id/receive", method = "post", operation_id = "admin_receive_payment")]
+    async fn receive(&self, caller: Caller<ManageOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
+        Ok(order(self.0.commerce.payments().receive(&caller.call(), id.0.into()).await?, None))
+    }
+}

@@ -1,0 +1,224 @@
+//! [`CommerceApi`]: the operations, the front and the rest, put together into one endpoint.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use commerce_core::{Commerce, payment::TestGateway};
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Request, Response, Route,
+    endpoint::{BoxEndpoint, make, make_sync},
+    http::{HeaderValue, Method, StatusCode, header},
+};
+use poem_openapi::{__private::UrlQuery, OpenApi};
+use serde_json::{Value, json};
+
+use crate::{
+    account::{AccountApi, AdminUserApi},
+    auth::AuthApi,
+    cart::CartApi,
+    catalog::{AdminCatalogApi, CatalogApi},
+    checkout::CheckoutApi,
+    front::{Cors, Front, Limits, Methods, Shared, failed, mount_prefix},
+    inventory::InventoryApi,
+    order::{AdminOrderApi, OrderApi},
+    payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
+    problem::ApiError,
+    review::{AdminReviewApi, ReviewApi},
+    spec::{self, DocsCache},
+};
+
+/// Renders the process's metrics in Prometheus' text format.
+type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Puts the API together.
+pub struct CommerceApi {
+    commerce: Commerce,
+    test_gateway: Option<TestGateway>,
+    rate_limits: bool,
+    cors: Cors,
+    timeout: Duration,
+    metrics: Option<RenderMetrics>,
+}
+
+impl CommerceApi {
+    /// The API of a shop, with rate limits and without cross-origin callers.
+    #[must_use]
+    pub fn new(commerce: Commerce) -> Self {
+        Self {
+            commerce,
+            test_gateway: None,
+            rate_limits: true,
+            cors: Cors::default(),
+            timeout: Duration::from_secs(30),
+            metrics: None,
+        }
+    }
+
+    /// Lets clients finish 3-D Secure at this test gateway, which must be one of the shop's. Not for production: anybody may.
+    #[must_use]
+    pub fn test_gateway(mut self, gateway: TestGateway) -> Self {
+        self.test_gateway = Some(gateway);
+        self
+    }
+
+    /// Whether calls that guess passwords or send messages are limited per address and account. They are, if nothing is said.
+    #[must_use]
+    pub fn rate_limits(mut self, on: bool) -> Self {
+        self.rate_limits = on;
+        self
+    }
+
+    /// The origins whose pages may call the API: `https://shop.example`.
+    #[must_use]
+    pub fn cors_origins<'a>(mut self, origins: impl IntoIterator<Item = &'a str>) -> Self {
+        self.cors = Cors::new(origins);
+        self
+    }
+
+    /// How long a request may take, 30 s if nothing is said. Writes that were begun are ended all the same.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Serves what this renders at `/metrics`. Install the `metrics` recorder before [`build`](Self::build).
+    #[must_use]
+    pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Arc::new(render));
+        self
+    }
+
+    /// The OpenAPI document of the API when it is mounted under `prefix` (empty for the root).
+    #[must_use]
+    pub fn spec(&self, prefix: &str) -> Value {
+        document(&self.shared(), prefix)
+    }
+
+    /// The API as an endpoint, to be mounted under any prefix.
+    #[must_use]
+    pub fn build(self) -> impl Endpoint<Output = Response> + 'static {
+        let shared = self.shared();
+        let routes = operations(&shared).into_iter().fold(Route::new(), |route, (path, endpoints)| {
+            let pattern = path.clone();
+            route.at(path, Methods::new(&pattern, endpoints).before(with_query))
+        });
+        let routes = add_documents(routes, &shared);
+        let routes = add_health(routes, &shared, self.metrics);
+        Front::new(shared, routes, self.cors, self.timeout)
+    }
+
+    fn shared(&self) -> Arc<Shared> {
+        let limits = if self.rate_limits { Limits::standard() } else { Limits::off() };
+        Arc::new(Shared { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
+    }
+}
+
+fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
+    let customer = (
+        AuthApi(shared.clone()),
+        AccountApi(shared.clone()),
+        CatalogApi(shared.clone()),
+        ReviewApi(shared.clone()),
+        CartApi(shared.clone()),
+        CheckoutApi(shared.clone()),
+        OrderApi(shared.clone()),
+        WebhookApi(shared.clone()),
+        TestGatewayApi(shared.clone()),
+    );
+    let staff = (
+        AdminCatalogApi(shared.clone()),
+        InventoryApi(shared.clone()),
+        AdminOrderApi(shared.clone()),
+        AdminPaymentApi(shared.clone()),
+        AdminReviewApi(shared.clone()),
+        AdminUserApi(shared.clone()),
+    );
+    (customer, staff)
+}
+
+fn document(shared: &Arc<Shared>, prefix: &str) -> Value {
+    spec::document(api(shared), prefix, shared.test_gateway.is_some())
+}
+
+/// Every operation by path. The test gateway's are there only if it is.
+fn operations(shared: &Arc<Shared>) -> Vec<(String, Vec<(Method, BoxEndpoint<'static>)>)> {
+    let mut table: HashMap<String, HashMap<Method, BoxEndpoint<'static>>> = HashMap::new();
+    api(shared).add_routes(&mut table);
+    let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
+    let routes = table.into_iter().filter(|(path, _)| offered(path));
+    routes.map(|(path, endpoints)| (path, endpoints.into_iter().collect())).collect()
+}
+
+/// Parses the query once, where poem-openapi's parameters look for it.
+async fn with_query(mut request: Request) -> poem::Result<Request> {
+    let query: Vec<(String, String)> = request.params().unwrap_or_default();
+    request.extensions_mut().insert(UrlQuery(query));
+    Ok(request)
+}
+
+fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
+    Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
+}
+
+fn add_documents(routes: Route, shared: &Arc<Shared>) -> Route {
+    let cache = {
+        let shared = shared.clone();
+        Arc::new(DocsCache::new(move |prefix| document(&shared, prefix)))
+    };
+    let serve = |render: fn(&DocsCache, &str) -> Response| {
+        let cache = cache.clone();
+        make_sync(move |request| render(&cache, &mount_prefix(&request).unwrap_or_default()))
+    };
+    let json = serve(|cache, prefix| {
+        Response::builder().content_type("application/json").body(cache.under(prefix).json.clone())
+    });
+    let yaml = serve(|cache, prefix| {
+        Response::builder().content_type("application/yaml").body(cache.under(prefix).yaml.clone())
+    });
+    let docs = serve(|cache, prefix| {
+        Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)
+            .body(spec::swagger_ui(&cache.under(prefix).json))
+    });
+    routes
+        .at("/openapi.json", get("/openapi.json", json))
+        .at("/openapi.yaml", get("/openapi.yaml", yaml))
+        .at("/docs", get("/docs", docs))
+}
+
+/// Swagger UI comes in one page: its script and style are inline, its images data.
+const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; font-src data:; \
+     connect-src 'self'; frame-ancestors 'none'",
+);
+
+fn add_health(routes: Route, shared: &Arc<Shared>, metrics: Option<RenderMetrics>) -> Route {
+    let json = |status: StatusCode, body: &Value| {
+        Response::builder().status(status).content_type("application/json").body(body.to_string())
+    };
+    let live = make_sync(move |_| json(StatusCode::OK, &json!({ "status": "live" })));
+    let ready = {
+        let store = shared.commerce.store().clone();
+        make(move |_| {
+            let store = store.clone();
+            async move {
+                match tokio::time::timeout(Duration::from_secs(2), store.reads().ping()).await {
+                    Ok(Ok(())) => json(StatusCode::OK, &json!({ "status": "ready" })),
+                    Ok(Err(error)) => failed(error.into()),
+                    Err(_) => failed(ApiError::unavailable("unavailable", "the database doesn't answer")),
+                }
+            }
+        })
+    };
+    let routes = routes.at("/health/live", get("/health/live", live)).at("/health/ready", get("/health/ready", ready));
+    match metrics {
+        None => routes,
+        Some(render) => {
+            let text = make_sync(move |_| {
+                Response::builder().content_type("text/plain; version=0.0.4").body(render()).into_response()
+            });
+            routes.at("/metrics", get("/metrics", text))
+        }
+    }
+}

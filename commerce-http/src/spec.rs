@@ -1,0 +1,87 @@
+//! The OpenAPI document: what poem-openapi derives from the operations, completed with what it can't know.
+
+#[cfg(test)]
+mod agree;
+mod complete;
+mod docs;
+#[cfg(test)]
+mod tests;
+
+use poem_openapi::{OpenApi, OpenApiService, Tags};
+use serde_json::Value;
+
+pub use self::docs::{DocsCache, swagger_ui};
+
+/// Groups of operations, in the order of a customer's journey, then staff's.
+#[derive(Clone, Copy, Tags)]
+pub enum Tag {
+    /// Register, sign in and out, confirm, reset.
+    Auth,
+    /// Your profile, devices and addresses.
+    Account,
+    /// What the shop sells.
+    Catalogue,
+    /// What customers think of it.
+    Reviews,
+    /// What you are about to buy. Guests get an `X-Cart-Token` with their first item.
+    Cart,
+    /// Quote, pay, order.
+    Checkout,
+    /// What you have bought. Guests get an `X-Order-Token` with their order.
+    Orders,
+    /// What payment gateways call.
+    Payments,
+    /// Products, variants, categories. For managers and admins.
+    #[oai(rename = "Admin: catalogue")]
+    AdminCatalogue,
+    /// Stock, its ledger, alerts. For managers and admins.
+    #[oai(rename = "Admin: inventory")]
+    AdminInventory,
+    /// Orders, parcels, payments, refunds, returns. Support sees, managers and admins act.
+    #[oai(rename = "Admin: orders")]
+    AdminOrders,
+    /// Moderation.
+    #[oai(rename = "Admin: reviews")]
+    AdminReviews,
+    /// Users and their roles. Support and managers see, admins change.
+    #[oai(rename = "Admin: users")]
+    AdminUsers,
+}
+
+/// The tags in their order.
+const ORDER: [Tag; 13] = [
+    Tag::Auth,
+    Tag::Account,
+    Tag::Catalogue,
+    Tag::Reviews,
+    Tag::Cart,
+    Tag::Checkout,
+    Tag::Orders,
+    Tag::Payments,
+    Tag::AdminCatalogue,
+    Tag::AdminInventory,
+    Tag::AdminOrders,
+    Tag::AdminReviews,
+    Tag::AdminUsers,
+];
+
+const DESCRIPTION: &str = "\
+A shop: accounts, catalogue, carts, checkout, orders, payments, inventory, reviews.
+
+**Signing in.** `POST /v1/auth/login` answers an `access_token`: press *Authorize* and paste it. Guests need no account: the \
+first item put into a cart answers a `cart_token`, an order an `order_token`.
+
+**Errors** are RFC 9457 problem documents; switch on `code`. **Money** is a decimal string with its currency. **Lists** have \
+`items` and `next_cursor`; pass it as `cursor` for the next page. **Idempotency-Key** makes a repeated call have its effect \
+once. **ETag** with `If-None-Match` saves a transfer, with `If-Match` it guards a write.";
+
+/// The document of an API that is mounted under `prefix`.
+pub fn document<T: OpenApi>(api: T, prefix: &str, has_test_gateway: bool) -> Value {
+    let service = OpenApiService::new(api, "Commerce API", env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(env!("CARGO_PKG_LICENSE"))
+        .server(if prefix.is_empty() { "/" } else { prefix });
+    let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
+    complete::complete(&mut document, has_test_gateway);
+    document
+}

@@ -1,0 +1,52 @@
+//! The document and Swagger UI as they are served.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use poem_openapi::OpenApiService;
+use serde_json::Value;
+
+/// One prefix's document, ready to be sent.
+pub struct Docs {
+    prefix: String,
+    pub json: Bytes,
+    pub yaml: Bytes,
+}
+
+/// Makes the document for the prefix it is asked under, and keeps the last one: an API is mounted in one place, mostly.
+pub struct DocsCache {
+    make: Box<dyn Fn(&str) -> Value + Send + Sync>,
+    last: Mutex<Option<Arc<Docs>>>,
+}
+
+impl DocsCache {
+    pub fn new(make: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
+        Self { make: Box::new(make), last: Mutex::new(None) }
+    }
+
+    pub fn under(&self, prefix: &str) -> Arc<Docs> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(docs) = last.as_ref().filter(|docs| docs.prefix == prefix) {
+            return docs.clone();
+        }
+        let document = (self.make)(prefix);
+        let json = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
+        let yaml = serde_yaml::to_string(&document).unwrap_or_default().into();
+        let docs = Arc::new(Docs { prefix: prefix.to_owned(), json, yaml });
+        *last = Some(docs.clone());
+        docs
+    }
+}
+
+/// Swagger UI in one page, with the document in it: no request leaves the origin.
+pub fn swagger_ui(document: &[u8]) -> String {
+    let empty = OpenApiService::new((), "", "");
+    // Within a script, only `</` could end it (HTML §4.12.1.3); JSON allows the escape.
+    let document = String::from_utf8_lossy(document).replace("</", "<\\/");
+    empty
+        .swagger_ui_html()
+        .replacen(&empty.spec(), &document, 1)
+        .replacen("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">", 1)
+        .replacen("<title>Swagger UI</title>", "<title>Commerce API</title><link rel=\"icon\" href=\"data:,\">", 1)
+        .replacen("deepLinking: true,", "deepLinking: true, persistAuthorization: true, tryItOutEnabled: true,", 1)
+}

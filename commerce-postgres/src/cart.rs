@@ -1,0 +1,119 @@
+//! Carts and their lines.
+
+use async_trait::async_trait;
+use commerce_core::{
+    cart::{Cart, CartLine, CartOwner, CartStatus, CartStore},
+    clock::Timestamp,
+    id::{CartId, VariantId},
+    store::{Claim, Save, StoreError},
+};
+use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    PgStore,
+    codec::{Count, Name, table},
+    compose::Batch,
+    connect::Sql,
+};
+
+table! {
+    CartRow = "commerce_cart" by [id] {
+        id: Uuid,
+        owner: String,
+        status: Name<CartStatus>,
+        created_at: i64,
+        updated_at: i64,
+        version: i64,
+    }
+}
+
+table! {
+    #[derive(serde::Deserialize)]
+    CartLineRow = "commerce_cart_line" by [cart_id, variant_id] {
+        cart_id: Uuid,
+        variant_id: Uuid,
+        position: i64,
+        quantity: Count,
+    }
+}
+
+impl Batch {
+    pub(crate) fn cart(&mut self, save: &Save<Cart>) {
+        let cart = save.after();
+        let row = CartRow {
+            id: cart.id.0,
+            owner: cart.owner.key(),
+            status: Name(cart.status),
+            created_at: cart.created_at.as_micros(),
+            updated_at: cart.updated_at.as_micros(),
+            version: cart.version,
+        };
+        self.carts.save(save, row);
+        let lines = save.children(|cart| &cart.lines);
+        for line in lines.put {
+            self.cart_lines.put(CartLineRow {
+                cart_id: cart.id.0,
+                variant_id: line.variant_id.0,
+                position: line.position,
+                quantity: Count(line.quantity),
+            });
+        }
+        for variant in lines.gone {
+            self.cart_lines.gone([cart.id.0, variant.0]);
+        }
+    }
+}
+
+impl From<CartLineRow> for CartLine {
+    fn from(row: CartLineRow) -> Self {
+        Self { position: row.position, variant_id: VariantId(row.variant_id), quantity: row.quantity.0 }
+    }
+}
+
+struct CartWithLines(CartRow, Vec<CartLineRow>);
+
+impl<'r> FromRow<'r, PgRow> for CartWithLines {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let Json(lines) = row.try_get("lines")?;
+        Ok(Self(CartRow::from_row(row)?, lines))
+    }
+}
+
+impl TryFrom<CartWithLines> for Cart {
+    type Error = StoreError;
+
+    fn try_from(CartWithLines(row, lines): CartWithLines) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: CartId(row.id),
+            owner: CartOwner::from_key(&row.owner).ok_or_else(|| StoreError::bug("a cart's owner can't be read"))?,
+            status: row.status.0,
+            lines: lines.into_iter().map(Into::into).collect(),
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            version: row.version,
+        })
+    }
+}
+
+// Head and lines in one statement, so that they belong together.
+const CART: &str = "SELECT c.*, coalesce((SELECT json_agg(l ORDER BY l.position, l.variant_id) \
+                    FROM commerce_cart_line l WHERE l.cart_id = c.id), '[]') AS lines ";
+
+#[async_trait]
+impl CartStore for PgStore {
+    async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
+        let mut sql = Sql::new(CART);
+        sql.push("FROM commerce_cart c WHERE c.id = ").bind(id.0);
+        self.primary.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
+    }
+
+    async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
+        let claim = Claim::open_cart(owner);
+        let mut sql = Sql::new(CART);
+        sql.push("FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner WHERE k.kind = ")
+            .bind(claim.kind.as_str());
+        sql.push(" AND k.key = ").bind(claim.key);
+        self.primary.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
+    }
+}

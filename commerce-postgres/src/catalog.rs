@@ -1,0 +1,353 @@
+//! Products with their variants, and the category tree. Lists and search are in [`crate::listing`].
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use commerce_core::{
+    Currency, Money,
+    catalog::{
+        CatalogStore, Category, CategoryTree, Image, Offer, Product, ProductFilter, ProductKey, ProductStatus,
+        ProductView, Variant,
+    },
+    clock::Timestamp,
+    id::{CategoryId, ProductId, VariantId},
+    page::{Listed, Slice},
+    store::{Save, StoreError},
+};
+use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    PgStore,
+    codec::{Document, Name, table},
+    compose::Batch,
+    connect::Sql,
+    listing,
+};
+
+table! {
+    ProductRow = "commerce_product" by [id] {
+        id: Uuid,
+        slug: String,
+        title: String,
+        description: String,
+        status: Name<ProductStatus>,
+        attributes: Json<BTreeMap<String, String>>,
+        images: Json<Vec<Image>>,
+        created_at: i64,
+        updated_at: i64,
+        version: i64,
+        title_key: String,
+        min_price: i64,
+        max_price: i64,
+        #[sqlx(default)]
+        document: Document,
+    }
+}
+
+table! {
+    #[derive(serde::Deserialize)]
+    VariantRow = "commerce_variant" by [product_id, id] {
+        product_id: Uuid,
+        id: Uuid,
+        position: i64,
+        sku: String,
+        title: String,
+        options: Json<BTreeMap<String, String>>,
+        price: i64,
+        currency: Name<Currency>,
+        retired: bool,
+        sku_key: String,
+    }
+}
+
+table! {
+    ProductCategoryRow = "commerce_product_category" by [product_id, category_id] {
+        product_id: Uuid,
+        category_id: Uuid,
+        position: i64,
+        status: Name<ProductStatus>,
+        created_at: i64,
+        title_key: String,
+        min_price: i64,
+        max_price: i64,
+    }
+}
+
+table! {
+    TreeRow = "commerce_category_tree" by [id] {
+        id: Uuid,
+        version: i64,
+    }
+}
+
+table! {
+    #[derive(serde::Deserialize)]
+    CategoryRow = "commerce_category" by [id] {
+        id: Uuid,
+        slug: String,
+        name: String,
+        parent_id: Option<Uuid>,
+        position: i64,
+    }
+}
+
+impl From<&Product> for ProductRow {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id.0,
+            slug: product.slug.clone(),
+            title: product.title.clone(),
+            description: product.description.clone(),
+            status: Name(product.status),
+            attributes: Json(product.attributes.clone()),
+            images: Json(product.images.clone()),
+            created_at: product.created_at.as_micros(),
+            updated_at: product.updated_at.as_micros(),
+            version: product.version,
+            title_key: product.title_key(),
+            min_price: product.min_price(),
+            max_price: product.max_price(),
+            document: listing::document(product),
+        }
+    }
+}
+
+impl From<&Category> for CategoryRow {
+    fn from(category: &Category) -> Self {
+        Self {
+            id: category.id.0,
+            slug: category.slug.clone(),
+            name: category.name.clone(),
+            parent_id: category.parent_id.map(Into::into),
+            position: category.position,
+        }
+    }
+}
+
+impl From<CategoryRow> for Category {
+    fn from(row: CategoryRow) -> Self {
+        Self {
+            id: CategoryId(row.id),
+            slug: row.slug,
+            name: row.name,
+            parent_id: row.parent_id.map(CategoryId),
+            position: row.position,
+        }
+    }
+}
+
+impl From<VariantRow> for Variant {
+    fn from(row: VariantRow) -> Self {
+        Self {
+            id: VariantId(row.id),
+            position: row.position,
+            sku: row.sku,
+            title: row.title,
+            options: row.options.0,
+            price: Money::new(row.price, row.currency.0),
+            retired: row.retired,
+        }
+    }
+}
+
+fn variant_row(product: ProductId, variant: &Variant) -> VariantRow {
+    VariantRow {
+        product_id: product.0,
+        id: variant.id.0,
+        position: variant.position,
+        sku: variant.sku.clone(),
+        title: variant.title.clone(),
+        options: Json(variant.options.clone()),
+        price: variant.price.minor,
+        currency: Name(variant.price.currency),
+        retired: variant.retired,
+        sku_key: variant.sku.to_lowercase(),
+    }
+}
+
+/// What a product's rows in its categories are made of.
+fn listed(product: &Product) -> (&[CategoryId], ProductStatus, Timestamp, String, i64, i64) {
+    let (min, max) = (product.min_price(), product.max_price());
+    (&product.category_ids, product.status, product.created_at, product.title_key(), min, max)
+}
+
+fn category_row(product: &Product, category: CategoryId, position: i64) -> ProductCategoryRow {
+    ProductCategoryRow {
+        product_id: product.id.0,
+        category_id: category.0,
+        position,
+        status: Name(product.status),
+        created_at: product.created_at.as_micros(),
+        title_key: product.title_key(),
+        min_price: product.min_price(),
+        max_price: product.max_price(),
+    }
+}
+
+impl Batch {
+    pub(crate) fn product(&mut self, save: &Save<Product>) {
+        let product = save.after();
+        self.products.save(save, product.into());
+        let variants = save.children(|product| &product.variants);
+        for variant in variants.put {
+            self.variants.put(variant_row(product.id, variant));
+        }
+        for variant in variants.gone {
+            self.variants.gone([product.id.0, variant.0]);
+        }
+        if save.before().is_none() {
+            self.opened_ratings.push(product.id);
+        }
+        if save.before().map(listed) != Some(listed(product)) {
+            for (category, position) in product.category_ids.iter().zip(0..) {
+                self.product_categories.put(category_row(product, *category, position));
+            }
+        }
+        for category in save.before().into_iter().flat_map(|before| &before.category_ids) {
+            if !product.category_ids.contains(category) {
+                self.product_categories.gone([product.id.0, category.0]);
+            }
+        }
+    }
+
+    pub(crate) fn categories(&mut self, save: &Save<CategoryTree>) {
+        self.trees.overwrite(save, TreeRow { id: Uuid::nil(), version: save.after().version });
+        let nodes = save.children(|tree| &tree.nodes);
+        for node in nodes.put {
+            self.categories.put(node.into());
+        }
+        for node in nodes.gone {
+            self.categories.gone([node.0]);
+        }
+    }
+}
+
+/// A product with its variants, retired ones too.
+struct ProductWithVariants(ProductRow, Vec<VariantRow>, Vec<Uuid>);
+
+impl<'r> FromRow<'r, PgRow> for ProductWithVariants {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let Json(variants) = row.try_get("variants")?;
+        Ok(Self(ProductRow::from_row(row)?, variants, row.try_get("category_ids")?))
+    }
+}
+
+impl From<ProductWithVariants> for Product {
+    fn from(ProductWithVariants(row, variants, categories): ProductWithVariants) -> Self {
+        product(row, categories, variants.into_iter().map(Into::into).collect())
+    }
+}
+
+pub(crate) fn product(row: ProductRow, categories: Vec<Uuid>, variants: Vec<Variant>) -> Product {
+    Product {
+        id: ProductId(row.id),
+        slug: row.slug,
+        title: row.title,
+        description: row.description,
+        status: row.status.0,
+        category_ids: categories.into_iter().map(CategoryId).collect(),
+        attributes: row.attributes.0,
+        images: row.images.0,
+        variants,
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        version: row.version,
+    }
+}
+
+/// The columns of [`ProductRow`] that are read.
+pub(crate) const PRODUCT: &str = "p.id, p.slug, p.title, p.status, p.attributes, p.images, p.created_at, p.updated_at, \
+                                  p.version, p.title_key, p.min_price, p.max_price, \
+                                  ARRAY(SELECT m.category_id FROM commerce_product_category m WHERE m.product_id = p.id \
+                                  ORDER BY m.position) AS category_ids";
+
+fn load() -> Sql {
+    Sql::new(format!(
+        "SELECT {PRODUCT}, p.description, coalesce((SELECT json_agg(v ORDER BY v.position, v.id) FROM commerce_variant v \
+         WHERE v.product_id = p.id), '[]') AS variants FROM commerce_product p WHERE p.id = "
+    ))
+}
+
+/// A row of the query in `load_offers`.
+#[derive(FromRow)]
+struct OfferRow {
+    #[sqlx(flatten)]
+    variant: VariantRow,
+    slug: String,
+    product_title: String,
+    status: Name<ProductStatus>,
+    image: Option<Json<Image>>,
+    available: i64,
+}
+
+impl From<OfferRow> for Offer {
+    fn from(row: OfferRow) -> Self {
+        Self {
+            product_id: ProductId(row.variant.product_id),
+            variant: row.variant.into(),
+            slug: row.slug,
+            product_title: row.product_title,
+            status: row.status.0,
+            image: row.image.map(|image| image.0),
+            available: row.available,
+        }
+    }
+}
+
+#[async_trait]
+impl CatalogStore for PgStore {
+    async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
+        let mut sql = load();
+        sql.bind(id.0);
+        Ok(self.primary.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
+    }
+
+    async fn load_product_of(&self, variant: VariantId) -> Result<Option<Product>, StoreError> {
+        let mut sql = load();
+        sql.push("(SELECT product_id FROM commerce_variant WHERE id = ").bind(variant.0).push(")");
+        Ok(self.primary.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
+    }
+
+    async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
+        listing::view(&self.replica, key).await
+    }
+
+    async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
+        listing::list(&self.replica, filter, slice).await
+    }
+
+    async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+        let ids: Vec<Uuid> = variants.iter().map(|variant| variant.0).collect();
+        let mut sql = Sql::new(
+            "SELECT v.*, p.slug, p.title AS product_title, p.status, p.images -> 0 AS image, \
+             coalesce(s.on_hand - s.reserved, 0) AS available \
+             FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.id = ANY(",
+        );
+        sql.bind(ids).push(")");
+        Ok(self.primary.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn load_categories(&self) -> Result<CategoryTree, StoreError> {
+        let sql = Sql::new(
+            "SELECT t.version, coalesce((SELECT json_agg(c ORDER BY c.position, c.id) FROM commerce_category c), '[]') \
+             FROM commerce_category_tree t",
+        );
+        let (version, Json(nodes)): (i64, Json<Vec<CategoryRow>>) = self.primary.one(&sql).await?;
+        Ok(CategoryTree { nodes: nodes.into_iter().map(Into::into).collect(), version })
+    }
+
+    async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError> {
+        // UNION, not UNION ALL: it ends even if the tree had a cycle.
+        let sql = Sql::new(
+            "WITH RECURSIVE up (id, above) AS ( \
+                 SELECT id, id FROM commerce_category \
+                 UNION SELECT up.id, c.parent_id FROM up JOIN commerce_category c ON c.id = up.above WHERE c.parent_id IS NOT NULL) \
+             SELECT up.above, count(DISTINCT p.id) FROM up \
+             JOIN commerce_product_category m ON m.category_id = up.id JOIN commerce_product p ON p.id = m.product_id \
+             WHERE p.status = 'active' GROUP BY up.above",
+        );
+        let rows: Vec<(Uuid, i64)> = self.replica.all(&sql).await?;
+        Ok(rows.into_iter().map(|(id, count)| (CategoryId(id), u64::try_from(count).unwrap_or(0))).collect())
+    }
+}

@@ -1,0 +1,214 @@
+//! The write path: locks with BEGIN, guards and writes in one statement, COMMIT. Three round trips.
+
+use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
+
+use commerce_core::store::{Applied, CommitError, Conflict, Root};
+use sqlx::{
+    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
+    postgres::{PgArguments, PgRow},
+    query_as, query_with, raw_sql,
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::{
+    connect::{Fault, Held, PATIENCE, fault, is_answer},
+    plan::{Miss, Plan},
+};
+
+const ATTEMPTS: u32 = 10;
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const SAVEPOINT: &str = "SAVEPOINT commerce_set";
+const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
+const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
+
+/// What the guards say.
+#[derive(Debug)]
+enum Verdict {
+    Apply,
+    Before,
+    Refuse(CommitError),
+}
+
+/// Why an attempt has no answer.
+#[derive(Debug)]
+enum Trouble {
+    /// Nothing was applied.
+    Failed(sqlx::Error),
+    /// The connection was lost while the server was committing.
+    Unknown(sqlx::Error),
+}
+
+/// Runs a plan in a transaction of its own, again after clashes and lost connections.
+pub(crate) async fn commit(pool: &PgPool, plan: &Plan) -> Result<Applied, CommitError> {
+    refuse_nonsense(plan)?;
+    let mut attempt = 0;
+    loop {
+        let error = match once(pool, plan, attempt > 0).await {
+            Ok(answer) => return answer,
+            Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
+            Err(Trouble::Failed(error)) => error,
+        };
+        attempt += 1;
+        match fault(&error) {
+            Fault::Clash | Fault::Lost if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            Fault::Clash | Fault::Lost | Fault::Busy => return Err(CommitError::Unavailable(error.into())),
+            Fault::Bug => return Err(CommitError::Bug(error.into())),
+        }
+    }
+}
+
+/// Runs a plan in a savepoint of the caller's transaction, which a refusal leaves as it was.
+pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<Applied, CommitError> {
+    refuse_nonsense(plan)?;
+    let failed = |error: sqlx::Error| match fault(&error) {
+        Fault::Bug => CommitError::Bug(error.into()),
+        Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
+    };
+    let verdict = match judge(connection, plan, SAVEPOINT).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            // If this fails too, the host's transaction is lost, and its COMMIT will say so.
+            let _ = connection.execute(raw_sql(ROLL_BACK_TO)).await;
+            return Err(failed(error));
+        }
+    };
+    let end = if matches!(verdict, Verdict::Apply) { RELEASE } else { ROLL_BACK_TO };
+    connection.execute(raw_sql(end)).await.map_err(failed)?;
+    verdict.answer()
+}
+
+fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
+    plan.nonsense().map_or(Ok(()), |why| Err(CommitError::Bug(why.into())))
+}
+
+impl Verdict {
+    fn answer(self) -> Result<Applied, CommitError> {
+        match self {
+            Self::Apply => Ok(Applied::Now),
+            Self::Before => Ok(Applied::Before),
+            Self::Refuse(error) => Err(error),
+        }
+    }
+}
+
+// A connection is given back only after its transaction has ended; in all other cases it is closed.
+async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied, CommitError>, Trouble> {
+    let held = if again { Held::fresh(pool).await } else { Held::from(pool).await };
+    let mut held = held.map_err(Trouble::Failed)?;
+    let connection = held.connection().map_err(Trouble::Failed)?;
+    let verdict = match in_time(judge(connection, plan, BEGIN)).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+                held.give_back();
+            }
+            return Err(Trouble::Failed(error));
+        }
+    };
+    if matches!(verdict, Verdict::Apply) {
+        if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
+            // An error from the server is its word that it rolled back; anything else is silence.
+            return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
+        }
+        held.give_back();
+    } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+        held.give_back();
+    }
+    Ok(verdict.answer())
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
+async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str) -> Result<Verdict, sqlx::Error> {
+    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin)))).await?;
+    let row = run(connection, plan).await?;
+    let mut misses = Vec::new();
+    for (i, section) in plan.sections().iter().filter(|section| section.is_guarded()).enumerate() {
+        let touched: Vec<String> = row.try_get(i)?;
+        misses.extend(section.missed(&touched));
+    }
+    if misses.is_empty() {
+        return Ok(Verdict::Apply);
+    }
+    // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
+    let stock = short_rows(connection, &misses).await?;
+    Ok(verdict(&misses, &stock))
+}
+
+async fn run(connection: &mut PgConnection, plan: &Plan) -> Result<PgRow, sqlx::Error> {
+    let mut args = PgArguments::default();
+    for column in plan.sections().iter().flat_map(crate::plan::Section::columns) {
+        column.bind(&mut args).map_err(sqlx::Error::Encode)?;
+    }
+    query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await
+}
+
+/// What a stock row says after a guard on it failed.
+#[derive(Debug, sqlx::FromRow)]
+struct StockRow {
+    variant_id: Uuid,
+    on_hand: i64,
+    reserved: i64,
+    alerted: i64,
+}
+
+async fn short_rows(connection: &mut PgConnection, misses: &[&Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
+    let variants: Vec<Uuid> = misses
+        .iter()
+        .filter_map(|miss| match miss {
+            Miss::Stock { variant, .. } => Some(variant.0),
+            _ => None,
+        })
+        .collect();
+    if variants.is_empty() {
+        return Ok(Vec::new());
+    }
+    query_as("SELECT variant_id, on_hand, reserved, alerted FROM commerce_stock WHERE variant_id = ANY($1)")
+        .bind(variants)
+        .fetch_all(connection)
+        .await
+}
+
+/// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
+fn verdict(misses: &[&Miss], stock: &[StockRow]) -> Verdict {
+    let (mut key, mut taken, mut stale, mut floors, mut bugs) = (false, vec![], vec![], vec![], vec![]);
+    for miss in misses {
+        match miss {
+            Miss::Applied => return Verdict::Before,
+            Miss::Key => key = true,
+            Miss::Claim(claim) => taken.push(Conflict::Taken(claim.clone())),
+            Miss::Stale(root) => stale.push(Conflict::Stale(*root)),
+            Miss::Stock { variant, expect_on_hand, alerted } => {
+                let row = stock.iter().find(|row| row.variant_id == variant.0);
+                if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
+                    stale.push(Conflict::Stale(Root::StockAlert(*variant)));
+                } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
+                    floors.push(Conflict::Moved(*variant));
+                } else {
+                    let available = row.map_or(0, |row| row.on_hand - row.reserved);
+                    floors.push(Conflict::Short { variant: *variant, available });
+                }
+            }
+            Miss::Bug(what) => bugs.push(*what),
+        }
+    }
+    if key {
+        return Verdict::Refuse(CommitError::Conflict(vec![Conflict::KeyTaken]));
+    }
+    if let Some(conflicts) = [taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
+        return Verdict::Refuse(CommitError::Conflict(conflicts));
+    }
+    let bugs: BTreeSet<&str> = bugs.into_iter().collect();
+    Verdict::Refuse(CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()))
+}
+
+/// Longer after each attempt, and never twice the same, so that those who clashed don't meet again.
+fn pause(attempt: u32) -> Duration {
+    let ceiling = 2_000 << attempt.min(7);
+    let random = std::hash::RandomState::new().hash_one(attempt);
+    Duration::from_micros(random % ceiling)
+}

@@ -1,0 +1,364 @@
+//! Turns a change-set into a [`Plan`]: rows are gathered by table, so that each table is written once.
+//!
+//! The order is the same in every set: keys, claims, heads, stock and ratings, children, ledger, events, tasks.
+
+use commerce_core::{
+    clock::Timestamp,
+    id::ProductId,
+    store::{Aggregate, Change, ChangeSet, Claim, KeyWrite, Root, Save, Take, TaskWrite, Version},
+};
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{
+    account::{AddressRow, MailTokenRow, SessionRow, UserRow},
+    cart::{CartLineRow, CartRow},
+    catalog::{CategoryRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
+    codec::{Column, Table, to_json},
+    inventory::{AlertRow, StockMoves},
+    order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
+    outbox::{EventRow, IdempotencyRow, TaskRow},
+    plan::{Guards, Head, Miss, Plan, Rows, Section},
+    review::ReviewRow,
+};
+
+/// Heads of one kind.
+pub(crate) struct Heads<T> {
+    new: Vec<(Root, T)>,
+    changed: Vec<(Root, T)>,
+}
+
+/// Child rows of one kind.
+pub(crate) struct Below<T> {
+    put: Vec<T>,
+    gone: Vec<Vec<Uuid>>,
+}
+
+impl<T> Default for Heads<T> {
+    fn default() -> Self {
+        Self { new: Vec::new(), changed: Vec::new() }
+    }
+}
+
+impl<T> Default for Below<T> {
+    fn default() -> Self {
+        Self { put: Vec::new(), gone: Vec::new() }
+    }
+}
+
+impl<T: Table> Heads<T> {
+    pub(crate) fn save<A: Aggregate>(&mut self, save: &Save<A>, row: T) {
+        let list = if save.before().is_none() { &mut self.new } else { &mut self.changed };
+        list.push((save.after().root(), row));
+    }
+
+    /// Saves a head that is always there, at version 0 while nothing was written.
+    pub(crate) fn overwrite<A: Aggregate>(&mut self, save: &Save<A>, row: T) {
+        self.changed.push((save.after().root(), row));
+    }
+
+    fn compose(self, plan: &mut Plan) {
+        let stale = |root: &Root| (root.id().to_string(), Miss::Stale(*root));
+        let (roots, rows): (Vec<_>, Vec<_>) = self.new.into_iter().unzip();
+        plan.insert(rows, roots.iter().map(stale).collect());
+        let (roots, rows): (Vec<_>, Vec<_>) = self.changed.into_iter().unzip();
+        plan.update(rows, roots.iter().map(stale).collect());
+    }
+}
+
+impl<T: Table> Below<T> {
+    pub(crate) fn put(&mut self, row: T) {
+        self.put.push(row);
+    }
+
+    /// Removes the row with this key.
+    pub(crate) fn gone(&mut self, key: impl Into<Vec<Uuid>>) {
+        self.gone.push(key.into());
+    }
+
+    fn compose(self, plan: &mut Plan) {
+        plan.delete::<T>(&self.gone);
+        plan.put(self.put);
+    }
+}
+
+/// A change-set's rows, by table.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub users: Heads<UserRow>,
+    pub addresses: Heads<AddressRow>,
+    pub sessions: Heads<SessionRow>,
+    pub mail_tokens: Heads<MailTokenRow>,
+    pub products: Heads<ProductRow>,
+    pub trees: Heads<TreeRow>,
+    pub carts: Heads<CartRow>,
+    pub orders: Heads<OrderRow>,
+    pub reviews: Heads<ReviewRow>,
+    pub alerts: Heads<AlertRow>,
+    pub variants: Below<VariantRow>,
+    pub product_categories: Below<ProductCategoryRow>,
+    pub opened_ratings: Vec<ProductId>,
+    pub categories: Below<CategoryRow>,
+    pub cart_lines: Below<CartLineRow>,
+    pub order_lines: Below<OrderLineRow>,
+    pub payments: Below<PaymentRow>,
+    pub refunds: Below<RefundRow>,
+    pub fulfilments: Below<FulfilmentRow>,
+    pub returns: Below<ReturnRow>,
+    pub stock: StockMoves,
+    removed: Vec<(Root, Version)>,
+    asserted: Vec<(Root, Version)>,
+    purge: Option<Timestamp>,
+}
+
+/// Composes what a set does.
+pub(crate) fn compose(set: &ChangeSet) -> Plan {
+    let mut plan = Plan::default();
+    let mut batch = Batch::default();
+    for change in set.changes() {
+        batch.change(change);
+        if let Some(root) = read_before(change) {
+            plan.lock(root.into(), root.id());
+        }
+    }
+    for (variant, delta) in set.stock() {
+        batch.stock.delta(variant, delta);
+    }
+    for variant in batch.stock.moved() {
+        plan.lock(Head::STOCK, variant);
+    }
+
+    let applied = (set.id().to_string(), Miss::Applied);
+    let id = ("id", Column::uuids([set.id().0]));
+    let at = ("at", Column::ints([set.at().as_micros()]));
+    let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
+    plan.add(Section::new(once, vec![id, at]).guarded(vec![applied]));
+    keys(set, &mut plan);
+    claims(set, &mut plan);
+    let purge = batch.purge;
+    batch.compose(set, &mut plan);
+    outbox(set, &mut plan);
+    if let Some(before) = purge {
+        forget(before, &mut plan);
+    }
+    plan
+}
+
+/// The head that must be as it was read, if the change says so.
+fn read_before(change: &Change) -> Option<Root> {
+    fn root<A: Aggregate>(save: &Save<A>) -> Option<Root> {
+        save.before().map(Aggregate::root)
+    }
+    match change {
+        Change::User(save) => root(save),
+        Change::Address(save) => root(save),
+        Change::Session(save) => root(save),
+        Change::MailToken(save) => root(save),
+        Change::Product(save) => root(save),
+        Change::Categories(_) => Some(Root::Categories),
+        Change::Cart(save) => root(save),
+        Change::Order(save) => root(save),
+        Change::Review(save) => root(save),
+        Change::Alert(save) => root(save),
+        Change::Remove(root, _) | Change::Assert(root, _) => Some(*root),
+        Change::OpenStock(_) | Change::StockThreshold(..) | Change::StockAlerted { .. } | Change::Purge(_) => None,
+    }
+}
+
+fn keys(set: &ChangeSet, plan: &mut Plan) {
+    let answer_of = |key: &[u8; 32]| {
+        set.keys().iter().find_map(|write| match write {
+            KeyWrite::Answer { key: answered, output } if answered == key => Some(output.clone()),
+            _ => None,
+        })
+    };
+    let (mut claimed, mut guards) = (Vec::new(), Vec::new());
+    let (mut answered, mut outputs, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    for write in set.keys() {
+        match write {
+            KeyWrite::Claim(record) => {
+                let output = answer_of(&record.key).or_else(|| record.output.clone());
+                guards.push((hex(&record.key), Miss::Key));
+                claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
+            }
+            KeyWrite::Answer { key, output } => {
+                answered.push(Some(key.to_vec()));
+                outputs.push(Some(to_json(output)));
+            }
+            KeyWrite::Forget(key) => forgotten.push(Some(key.to_vec())),
+        }
+    }
+    let sql = "DELETE FROM commerce_key t USING {u} WHERE t.key = u.key";
+    plan.add(Section::new(sql, vec![("key", Column::Bytes(forgotten))]));
+    plan.insert_returning(claimed, "encode(key, 'hex')", guards);
+    let sql = "UPDATE commerce_key t SET output = u.output FROM {u} WHERE t.key = u.key";
+    plan.add(Section::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
+}
+
+fn claims(set: &ChangeSet, plan: &mut Plan) {
+    let (mut held, mut freed, mut guards) = (Vec::new(), Vec::new(), Vec::new());
+    for (claim, take) in set.claims() {
+        match take {
+            Take::Hold(owner) => {
+                guards.push((format!("{}:{}", claim.kind.as_str(), claim.key), Miss::Claim(claim.clone())));
+                held.push((claim, owner));
+            }
+            Take::Free(owner) => freed.push((claim, owner)),
+        }
+    }
+    let rows = |claims: Vec<(&Claim, Uuid)>| {
+        vec![
+            ("key", Column::texts(claims.iter().map(|(claim, _)| claim.key.as_str()))),
+            ("kind", Column::texts(claims.iter().map(|(claim, _)| claim.kind.as_str()))),
+            ("owner", Column::uuids(claims.iter().map(|(_, owner)| *owner))),
+        ]
+    };
+    let take = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
+                ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
+    plan.add(Section::new(take, rows(held)).guarded(guards));
+    let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
+    plan.add(Section::new(free, rows(freed)));
+}
+
+fn outbox(set: &ChangeSet, plan: &mut Plan) {
+    let events: Vec<EventRow> = set.events().iter().map(EventRow::from).collect();
+    let twice = |id: String| (id, Miss::Bug("an event or a task was written before under the same id"));
+    let ids = events.iter().map(|event| twice(event.id.to_string())).collect();
+    plan.insert(events, ids);
+
+    let (mut added, mut done) = (Vec::new(), Vec::new());
+    let (mut failed, mut dues, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for write in set.tasks() {
+        match write {
+            TaskWrite::Add { id, due, task } => added.push(TaskRow::new(*id, *due, task)),
+            TaskWrite::Done(id) => done.push(vec![id.0]),
+            TaskWrite::Failed { id, due, error } => {
+                failed.push(id.0);
+                dues.push(due.map(Timestamp::as_micros));
+                errors.push(error.as_str());
+            }
+        }
+    }
+    let ids = added.iter().map(|task| twice(task.id.to_string())).collect();
+    plan.insert(added, ids);
+    plan.delete::<TaskRow>(&done);
+    let put_off = "UPDATE commerce_task t SET due = coalesce(u.due, t.due), dead = u.due IS NULL, lease_until = 0, worker = NULL, \
+                   last_error = u.error FROM {u} WHERE t.id = u.id";
+    let rows = vec![("id", Column::uuids(failed)), ("due", Column::Int(dues)), ("error", Column::texts(errors))];
+    plan.add(Section::new(put_off, rows));
+}
+
+impl Batch {
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::User(save) => self.users.save(save, save.after().into()),
+            Change::Address(save) => self.addresses.save(save, save.after().into()),
+            Change::Session(save) => self.sessions.save(save, save.after().into()),
+            Change::MailToken(save) => self.mail_tokens.save(save, save.after().into()),
+            Change::Product(save) => self.product(save),
+            Change::Categories(save) => self.categories(save),
+            Change::Cart(save) => self.cart(save),
+            Change::Order(save) => self.order(save),
+            Change::Review(save) => self.reviews.save(save, save.after().into()),
+            Change::Alert(save) => self.alerts.save(save, save.after().into()),
+            Change::Remove(root, version) => self.removed.push((*root, *version)),
+            Change::Assert(root, version) => self.asserted.push((*root, *version)),
+            Change::OpenStock(stock) => self.stock.open(*stock),
+            Change::StockThreshold(variant, threshold) => self.stock.threshold(*variant, *threshold),
+            Change::StockAlerted { variant, from, to } => self.stock.alerted(*variant, *from, *to),
+            Change::Purge(before) => self.purge = self.purge.max(Some(*before)),
+        }
+    }
+
+    fn compose(self, set: &ChangeSet, plan: &mut Plan) {
+        self.users.compose(plan);
+        self.addresses.compose(plan);
+        self.sessions.compose(plan);
+        self.mail_tokens.compose(plan);
+        self.products.compose(plan);
+        self.trees.compose(plan);
+        self.carts.compose(plan);
+        self.orders.compose(plan);
+        self.reviews.compose(plan);
+        self.alerts.compose(plan);
+        remove(&self.removed, plan);
+        assert_unchanged(&self.asserted, plan);
+        self.stock.compose(plan);
+        crate::review::rate(set, &self.opened_ratings, plan);
+        self.variants.compose(plan);
+        self.product_categories.compose(plan);
+        self.categories.compose(plan);
+        self.cart_lines.compose(plan);
+        self.order_lines.compose(plan);
+        self.payments.compose(plan);
+        self.refunds.compose(plan);
+        self.fulfilments.compose(plan);
+        self.returns.compose(plan);
+        crate::inventory::movements(set, plan);
+    }
+}
+
+fn by_head(roots: &[(Root, Version)]) -> BTreeMap<Head, Vec<(Root, Version)>> {
+    let mut heads: BTreeMap<Head, Vec<(Root, Version)>> = BTreeMap::new();
+    for (root, version) in roots {
+        heads.entry((*root).into()).or_default().push((*root, *version));
+    }
+    heads
+}
+
+fn at_version(roots: &[(Root, Version)]) -> (Rows, Guards) {
+    let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
+    let versions = Column::ints(roots.iter().map(|(_, version)| *version));
+    let guards = roots.iter().map(|(root, _)| (root.id().to_string(), Miss::Stale(*root))).collect();
+    (vec![("id", ids), ("version", versions)], guards)
+}
+
+fn remove(roots: &[(Root, Version)], plan: &mut Plan) {
+    if roots.iter().any(|(root, _)| matches!(root, Root::Categories | Root::StockAlert(_))) {
+        plan.refuse("the category tree and stock can't be removed");
+    }
+    for (head, roots) in by_head(roots) {
+        let Head { table, id, version, below, .. } = head;
+        let (rows, guards) = at_version(&roots);
+        let sql = format!(
+            "DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id AND t.{version} = u.version RETURNING t.{id}::text AS k"
+        );
+        plan.add(Section::new(sql, rows).guarded(guards));
+        for (table, id) in below {
+            let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
+            plan.add(Section::new(format!("DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id"), vec![("id", ids)]));
+        }
+    }
+}
+
+// The rows were locked with BEGIN, so what this statement sees stays true until the COMMIT.
+fn assert_unchanged(roots: &[(Root, Version)], plan: &mut Plan) {
+    for (head, roots) in by_head(roots) {
+        let Head { table, id, version, .. } = head;
+        let (rows, guards) = at_version(&roots);
+        let sql =
+            format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
+        plan.add(Section::new(sql, rows).guarded(guards));
+    }
+}
+
+fn forget(before: Timestamp, plan: &mut Plan) {
+    for (table, past) in [
+        ("commerce_commit", "t.at < u.past"),
+        ("commerce_key", "t.at < u.past"),
+        ("commerce_session", "(t.ended_at < u.past OR t.expires_at < u.past)"),
+        ("commerce_mail_token", "(t.used_at < u.past OR t.expires_at < u.past)"),
+    ] {
+        let rows = vec![("past", Column::ints([before.as_micros()]))];
+        plan.add(Section::new(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

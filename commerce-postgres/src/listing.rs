@@ -1,0 +1,341 @@
+//! Products as they are shown: the detail view, lists and search.
+
+use std::collections::BTreeMap;
+
+use commerce_core::{
+    catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
+    id::CategoryId,
+    page::{Listed, Position, Slice, SortKey},
+    store::{Claim, StoreError},
+};
+use serde::Deserialize;
+use sqlx::{Column as _, FromRow, Row as _, TypeInfo as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    catalog::{PRODUCT, ProductRow, VariantRow, product},
+    codec::Document,
+    connect::{Direction, Reader, Sorted, Sql},
+};
+
+// PostgreSQL refuses lexemes from 2 KB on; nobody types as much.
+const LONGEST_WORD: usize = 1_000;
+
+/// How well a product matches: `3` for words of the title, `2` for these and keywords, `1` for any.
+const SCORES: [i64; 3] = [3, 2, 1];
+
+/// The words a product is found by, as the text form of a `tsvector`: each with the scores it can reach before it. The index
+/// then knows by itself how well a word matches, which it wouldn't of weights: those are looked up row by row.
+pub(crate) fn document(product: &Product) -> Document {
+    let found_by = product.search_document();
+    let mut best: BTreeMap<&str, i64> = BTreeMap::new();
+    for (text, score) in [&found_by.body, &found_by.keywords, &found_by.title].into_iter().zip(1..) {
+        best.extend(text.split_whitespace().map(|word| (cut(word), score)));
+    }
+    let lexemes = best.iter().flat_map(|(word, best)| (1..=*best).map(move |score| format!("'{score}{word}'")));
+    Document(lexemes.collect::<Vec<_>>().join(" "))
+}
+
+// Words are ASCII letters and digits (see `SearchTerms`), so they need no quoting and can be cut anywhere.
+fn cut(word: &str) -> &str {
+    word.get(..LONGEST_WORD).unwrap_or(word)
+}
+
+/// All words, each the beginning of a word that reaches this score.
+fn all_words(terms: &SearchTerms, score: i64) -> String {
+    let words: Vec<String> = terms.words().iter().map(|word| format!("'{score}{}':*", cut(word))).collect();
+    words.join(" & ")
+}
+
+/// A variant as shown: with what is available.
+#[derive(Debug, Deserialize)]
+struct ShownVariant {
+    #[serde(flatten)]
+    row: VariantRow,
+    available: i64,
+}
+
+struct ViewRow {
+    product: ProductRow,
+    categories: Vec<Uuid>,
+    variants: Vec<ShownVariant>,
+    rating_sum: i64,
+    rating_count: i64,
+}
+
+impl<'r> FromRow<'r, PgRow> for ViewRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let Json(variants) = row.try_get("variants")?;
+        Ok(Self {
+            product: ProductRow::from_row(row)?,
+            categories: row.try_get("category_ids")?,
+            variants,
+            rating_sum: row.try_get("rating_sum")?,
+            rating_count: row.try_get("rating_count")?,
+        })
+    }
+}
+
+impl From<ViewRow> for ProductView {
+    fn from(row: ViewRow) -> Self {
+        let (variants, available): (Vec<Variant>, Vec<i64>) =
+            row.variants.into_iter().map(|shown| (Variant::from(shown.row), shown.available)).unzip();
+        Self {
+            product: product(row.product, row.categories, variants),
+            available,
+            rating_sum: row.rating_sum,
+            rating_count: row.rating_count,
+        }
+    }
+}
+
+/// A row of a list, with what it is sorted by.
+struct PageRow {
+    view: ViewRow,
+    key: SortKey,
+}
+
+impl<'r> FromRow<'r, PgRow> for PageRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let key = match row.column("sort_key").type_info().name() {
+            "TEXT" => SortKey::Text(row.try_get("sort_key")?),
+            "FLOAT8" => SortKey::Real(row.try_get("sort_key")?),
+            _ => SortKey::Int(row.try_get("sort_key")?),
+        };
+        Ok(Self { view: ViewRow::from_row(row)?, key })
+    }
+}
+
+impl From<PageRow> for ProductView {
+    fn from(row: PageRow) -> Self {
+        row.view.into()
+    }
+}
+
+impl Sorted for PageRow {
+    fn position(&self) -> Position {
+        Position { key: self.key.clone(), id: self.view.product.id }
+    }
+}
+
+const SHOWN: &str = "coalesce(r.sum, 0) AS rating_sum, coalesce(r.count, 0) AS rating_count, \
+                     coalesce((SELECT json_agg(x ORDER BY x.position, x.id) FROM ( \
+                         SELECT v.*, coalesce(s.on_hand - s.reserved, 0) AS available FROM commerce_variant v \
+                         LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.product_id = p.id AND NOT v.retired) x), '[]') \
+                     AS variants";
+
+pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
+    let mut sql = Sql::new(format!(
+        "SELECT {PRODUCT}, p.description, {SHOWN} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
+    ));
+    match key {
+        ProductKey::Id(id) => sql.bind(id.0),
+        ProductKey::Slug(slug) => {
+            let claim = Claim::product_slug(slug);
+            sql.push("(SELECT owner FROM commerce_claim WHERE kind = ").bind(claim.kind.as_str());
+            sql.push(" AND key = ").bind(claim.key).push(")")
+        }
+    };
+    Ok(reader.optional::<ViewRow>(&sql).await?.map(Into::into))
+}
+
+/// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it.
+pub(crate) async fn list(
+    reader: &Reader,
+    filter: &ProductFilter,
+    slice: &Slice,
+) -> Result<Listed<ProductView>, StoreError> {
+    let (key, id, direction) = match filter.sort {
+        ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
+        ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
+        ProductSort::PriceDescending => ("p.min_price", "p.id", Direction::Falling),
+        ProductSort::Title => ("p.title_key", "p.id", Direction::Rising),
+        ProductSort::Rating => ("r.average", "r.product_id", Direction::Falling),
+        ProductSort::Relevance => ("score", "p.id", Direction::Falling),
+    };
+    let order = Order { key, id, direction };
+    let page = match (&filter.search, &filter.categories) {
+        (Some(terms), _) if filter.sort == ProductSort::Relevance => best_matches(filter, terms, slice),
+        (Some(terms), _) => found(filter, terms, order, slice),
+        (None, _) if filter.sort == ProductSort::Relevance => all_alike(filter, slice),
+        (None, Some(categories)) => of_categories(filter, categories, order, slice),
+        (None, None) => {
+            let mut page = matching(filter).prefixed(&format!("SELECT p.id, {key} AS sort_key"));
+            page.page(key, id, direction, slice);
+            page
+        }
+    };
+    let mut sql = page.prefixed("WITH page AS MATERIALIZED (");
+    let order = direction.sql();
+    sql.push(&format!(
+        ") SELECT page.sort_key, {PRODUCT}, '' AS description, {SHOWN} FROM page JOIN commerce_product p ON p.id = page.id \
+         LEFT JOIN commerce_rating r ON r.product_id = p.id ORDER BY page.sort_key {order}, p.id {order}"
+    ));
+    if filter.search.is_some() {
+        sql.planned_anew();
+    }
+    reader.page::<PageRow, ProductView>(&sql, &matching(filter), slice).await
+}
+
+/// What lists are filtered and sorted by.
+const NARROW: &str = "status, created_at, title_key, min_price, max_price";
+
+/// What a list is sorted by.
+#[derive(Clone, Copy)]
+struct Order<'a> {
+    key: &'a str,
+    id: &'a str,
+    direction: Direction,
+}
+
+/// Up to this many matches are sorted; where there are more, walking the list in its order soon finds a page of them. How many
+/// there are is counted, as estimates for beginnings of words are often wrong by orders of magnitude.
+const FEW: u32 = 2_000;
+
+/// Adds up to [`FEW`] matches and one, by the index of words, with what they are filtered and sorted by: `m<score>`. None if
+/// the gate, a condition on what was found before, is closed.
+fn matches(sql: &mut Sql, terms: &SearchTerms, score: i64, gate: &str) {
+    sql.push(&format!("m{score} AS MATERIALIZED (SELECT {NARROW}, id, document FROM commerce_product WHERE {gate}"));
+    sql.push(" AND document @@ ").bind(all_words(terms, score)).push(&format!("::tsquery LIMIT {}), ", FEW + 1));
+}
+
+/// Begins a selection over the matches if they are few, or over all products in their order if they are many.
+fn over_matches(sql: &mut Sql, filter: &ProductFilter, terms: &SearchTerms, score: i64, few: bool) {
+    let (from, than) = if few { (format!("m{score}"), "<=") } else { ("commerce_product".to_owned(), ">") };
+    sql.push(&format!(" FROM {from} p"));
+    conditions(filter, sql);
+    sql.push(&format!(" AND (SELECT count(*) FROM m{score}) {than} {FEW}"));
+    if !few {
+        // The function behind the operator @@: the planner knows no index for it.
+        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
+    }
+}
+
+/// All words match, sorted by something else than how well.
+fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &Slice) -> Sql {
+    let Order { key, id, direction } = order;
+    let select = format!("SELECT p.id, {key} AS sort_key");
+    let mut sql = Sql::new("WITH ");
+    matches(&mut sql, terms, 1, "TRUE");
+    for (name, few) in [("few", true), ("many", false)] {
+        sql.push(&format!("{name} AS MATERIALIZED ({select}"));
+        over_matches(&mut sql, filter, terms, 1, few);
+        sql.page(key, id, direction, slice).push(if few { "), " } else { ") " });
+    }
+    sql.push("SELECT id, sort_key FROM few UNION ALL SELECT id, sort_key FROM many");
+    sql
+}
+
+/// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
+fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> Sql {
+    let rows = slice.limit + 1;
+    let (after, last) = match &slice.after {
+        Some(Position { key: SortKey::Int(after), id }) => (*after, Some(*id)),
+        _ => (i64::MAX, None),
+    };
+    let mut sql = Sql::new("WITH ");
+    for score in SCORES {
+        let better: Vec<i64> = SCORES.into_iter().filter(|better| *better > score).collect();
+        let found: Vec<String> = better.iter().map(|score| format!("(SELECT count(*) FROM t{score})")).collect();
+        let gate = match &found[..] {
+            _ if score > after => "FALSE".to_owned(),
+            [] => "TRUE".to_owned(),
+            found => format!("{} < {rows}", found.join(" + ")),
+        };
+        matches(&mut sql, terms, score, &gate);
+        sql.push(&format!("t{score} AS MATERIALIZED ("));
+        for few in [true, false] {
+            sql.push("(SELECT p.id");
+            over_matches(&mut sql, filter, terms, score, few);
+            if let Some(next) = better.last() {
+                sql.push(" AND NOT ts_match_vq(p.document, ").bind(all_words(terms, *next)).push("::tsquery)");
+            }
+            sql.and("p.id <", last.filter(|_| score == after));
+            sql.push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
+            sql.push(if few { " UNION ALL " } else { ")" });
+        }
+        sql.push(if score > 1 { ", " } else { " " });
+    }
+    let tiers = SCORES.map(|score| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}"));
+    sql.push(&tiers.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));
+    sql
+}
+
+/// Relevance without words: all match alike, the greatest id comes first.
+fn all_alike(filter: &ProductFilter, slice: &Slice) -> Sql {
+    let mut sql = matching(filter).prefixed("SELECT p.id, 1::bigint AS sort_key");
+    if let Some(Position { id, .. }) = &slice.after {
+        sql.push(" AND p.id < ").bind(*id);
+    }
+    sql.push(&format!(" ORDER BY p.id DESC LIMIT {}", slice.limit + 1));
+    sql
+}
+
+/// The beginning of each category's list, merged: a product may be in several.
+fn of_categories(filter: &ProductFilter, categories: &[CategoryId], order: Order<'_>, slice: &Slice) -> Sql {
+    let Order { key, id, direction } = order;
+    let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
+    let mut sql = Sql::new("SELECT DISTINCT x.id, x.sort_key FROM unnest(");
+    sql.bind(ids);
+    sql.push(&format!(
+        "::uuid[]) AS c (id) CROSS JOIN LATERAL (SELECT p.id, {key} AS sort_key FROM (SELECT product_id AS id, \
+         category_id, {NARROW} FROM commerce_product_category) p"
+    ));
+    conditions(&ProductFilter { categories: None, ..filter.clone() }, &mut sql);
+    sql.push(" AND p.category_id = c.id").page(key, id, direction, slice);
+    sql.push(") x").order("x.sort_key", "x.id", direction, slice);
+    sql
+}
+
+/// What the filter lets through: ` FROM … WHERE …`.
+fn matching(filter: &ProductFilter) -> Sql {
+    let mut sql = Sql::new(" FROM commerce_product p");
+    conditions(filter, &mut sql);
+    if let Some(terms) = &filter.search {
+        sql.push(" AND p.document @@ ").bind(all_words(terms, 1)).push("::tsquery").planned_anew();
+    }
+    sql
+}
+
+/// All conditions but the words: ` JOIN … WHERE …`.
+fn conditions(filter: &ProductFilter, sql: &mut Sql) {
+    if filter.sort == ProductSort::Rating || filter.min_rating.is_some() {
+        sql.push(" JOIN commerce_rating r ON r.product_id = p.id");
+    }
+    // Names of an enum, written out: the planner can then read the indexes that begin with the status in their order.
+    let statuses: Vec<String> = filter.statuses.iter().map(|status| format!("'{}'", status.as_str())).collect();
+    match &statuses[..] {
+        [] => sql.push(" WHERE FALSE"),
+        [one] => sql.push(&format!(" WHERE p.status = {one}")),
+        many => sql.push(&format!(" WHERE p.status IN ({})", many.join(", "))),
+    };
+    if let Some(categories) = &filter.categories {
+        let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
+        sql.push(
+            " AND EXISTS (SELECT 1 FROM commerce_product_category m WHERE m.product_id = p.id AND m.category_id = ANY(",
+        );
+        sql.bind(ids).push("))");
+    }
+    price(filter, sql);
+    let available =
+        "FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id WHERE NOT v.retired AND s.in_stock";
+    match filter.in_stock {
+        Some(true) => sql.push(&format!(" AND EXISTS (SELECT 1 {available} AND v.product_id = p.id)")),
+        // OFFSET keeps the planner from looking at each product's variants one by one: most have some.
+        Some(false) => sql.push(&format!(
+            " AND NOT EXISTS (SELECT 1 FROM (SELECT v.product_id {available} OFFSET 0) a WHERE a.product_id = p.id)"
+        )),
+        None => sql,
+    };
+    sql.and("r.average >=", filter.min_rating);
+}
+
+/// One variant between the bounds. The product's own bounds say for most products that there is none.
+fn price(filter: &ProductFilter, sql: &mut Sql) {
+    if filter.min_price.is_none() && filter.max_price.is_none() {
+        return;
+    }
+    sql.and("p.max_price >=", filter.min_price).and("p.min_price <=", filter.max_price);
+    sql.push(" AND EXISTS (SELECT 1 FROM commerce_variant v WHERE v.product_id = p.id AND NOT v.retired");
+    sql.and("v.price >=", filter.min_price).and("v.price <=", filter.max_price).push(")");
+}

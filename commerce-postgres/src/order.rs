@@ -1,0 +1,293 @@
+//! Orders with their lines, payments, refunds, fulfilments and returns.
+
+use async_trait::async_trait;
+use commerce_core::{
+    Currency, Money,
+    account::PostalAddress,
+    clock::Timestamp,
+    id::{CartId, OrderId, ProductId, UserId},
+    order::{
+        FulfilmentState, Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus, OrderStore,
+        ReturnStatus, ShippingMethod,
+    },
+    page::{Listed, Position, Slice},
+    payment::PaymentStatus,
+    pricing::Totals,
+    store::{Save, StoreError},
+};
+use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+pub(crate) use crate::order_child::{FulfilmentRow, OrderLineRow, PaymentRow, RefundRow, ReturnRow};
+use crate::{
+    PgStore,
+    codec::{Name, table},
+    compose::Batch,
+    connect::{Direction, List, Sorted, Sql, at},
+};
+
+table! {
+    OrderRow = "commerce_order" by [id] {
+        id: Uuid,
+        number: String,
+        customer_id: Option<Uuid>,
+        email: String,
+        status: Name<OrderStatus>,
+        payment_status: Name<PaymentStatus>,
+        fulfilment_status: Name<FulfilmentState>,
+        currency: Name<Currency>,
+        subtotal: i64,
+        discount: i64,
+        shipping: i64,
+        tax: i64,
+        grand_total: i64,
+        shipping_address: Json<PostalAddress>,
+        billing_address: Json<PostalAddress>,
+        shipping_method: Json<ShippingMethod>,
+        cart_id: Option<Uuid>,
+        idempotency_key: Option<[u8; 32]>,
+        cancel_reason: Option<String>,
+        declined: bool,
+        placed_at: i64,
+        updated_at: i64,
+        version: i64,
+    }
+}
+
+impl From<&Order> for OrderRow {
+    fn from(order: &Order) -> Self {
+        let totals = order.totals;
+        Self {
+            id: order.id.0,
+            number: order.number.clone(),
+            customer_id: order.customer_id.map(Into::into),
+            email: order.email.clone(),
+            status: Name(order.status),
+            payment_status: Name(order.payment_status),
+            fulfilment_status: Name(order.fulfilment_status),
+            currency: Name(order.currency()),
+            subtotal: totals.subtotal.minor,
+            discount: totals.discount.minor,
+            shipping: totals.shipping.minor,
+            tax: totals.tax.minor,
+            grand_total: totals.grand_total.minor,
+            shipping_address: Json(order.shipping_address.clone()),
+            billing_address: Json(order.billing_address.clone()),
+            shipping_method: Json(order.shipping_method.clone()),
+            cart_id: order.cart_id.map(Into::into),
+            idempotency_key: order.idempotency_key,
+            cancel_reason: order.cancel_reason.clone(),
+            declined: order.declined,
+            placed_at: order.placed_at.as_micros(),
+            updated_at: order.updated_at.as_micros(),
+            version: order.version,
+        }
+    }
+}
+
+impl Batch {
+    pub(crate) fn order(&mut self, save: &Save<Order>) {
+        let order = save.after();
+        let id = order.id.0;
+        self.orders.save(save, order.into());
+
+        let lines = save.children(|order| &order.lines);
+        lines.put.into_iter().for_each(|line| self.order_lines.put(OrderLineRow::new(id, line)));
+        lines.gone.into_iter().for_each(|variant| self.order_lines.gone([id, variant.0]));
+        let payments = save.children(|order| &order.payments);
+        payments.put.into_iter().for_each(|payment| self.payments.put(PaymentRow::new(id, payment)));
+        payments.gone.into_iter().for_each(|payment| self.payments.gone([id, payment.0]));
+        let refunds = save.children(|order| &order.refunds);
+        refunds.put.into_iter().for_each(|refund| self.refunds.put(RefundRow::new(id, refund)));
+        refunds.gone.into_iter().for_each(|refund| self.refunds.gone([id, refund.0]));
+        let fulfilments = save.children(|order| &order.fulfilments);
+        fulfilments.put.into_iter().for_each(|parcel| self.fulfilments.put(FulfilmentRow::new(id, parcel)));
+        fulfilments.gone.into_iter().for_each(|parcel| self.fulfilments.gone([id, parcel.0]));
+        let returns = save.children(|order| &order.returns);
+        returns.put.into_iter().for_each(|back| self.returns.put(ReturnRow::new(id, back)));
+        returns.gone.into_iter().for_each(|back| self.returns.gone([id, back.0]));
+    }
+}
+
+/// An order's head and its children, from one statement.
+struct WholeOrder {
+    head: OrderRow,
+    lines: Vec<OrderLineRow>,
+    payments: Vec<PaymentRow>,
+    refunds: Vec<RefundRow>,
+    fulfilments: Vec<FulfilmentRow>,
+    returns: Vec<ReturnRow>,
+}
+
+impl<'r> FromRow<'r, PgRow> for WholeOrder {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let (Json(lines), Json(payments), Json(refunds)) =
+            (row.try_get("lines")?, row.try_get("payments")?, row.try_get("refunds")?);
+        let (Json(fulfilments), Json(returns)) = (row.try_get("fulfilments")?, row.try_get("returns")?);
+        Ok(Self { head: OrderRow::from_row(row)?, lines, payments, refunds, fulfilments, returns })
+    }
+}
+
+impl From<WholeOrder> for Order {
+    fn from(WholeOrder { head: row, lines, payments, refunds, fulfilments, returns }: WholeOrder) -> Self {
+        let money = |minor| Money::new(minor, row.currency.0);
+        Self {
+            totals: Totals {
+                subtotal: money(row.subtotal),
+                discount: money(row.discount),
+                shipping: money(row.shipping),
+                tax: money(row.tax),
+                grand_total: money(row.grand_total),
+            },
+            id: OrderId(row.id),
+            number: row.number,
+            customer_id: row.customer_id.map(UserId),
+            email: row.email,
+            status: row.status.0,
+            payment_status: row.payment_status.0,
+            fulfilment_status: row.fulfilment_status.0,
+            lines: lines.into_iter().map(Into::into).collect(),
+            shipping_address: row.shipping_address.0,
+            billing_address: row.billing_address.0,
+            shipping_method: row.shipping_method.0,
+            payments: payments.into_iter().map(Into::into).collect(),
+            refunds: refunds.into_iter().map(Into::into).collect(),
+            fulfilments: fulfilments.into_iter().map(Into::into).collect(),
+            returns: returns.into_iter().map(Into::into).collect(),
+            cart_id: row.cart_id.map(CartId),
+            idempotency_key: row.idempotency_key,
+            cancel_reason: row.cancel_reason,
+            declined: row.declined,
+            placed_at: Timestamp::from_micros(row.placed_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            version: row.version,
+        }
+    }
+}
+
+impl Sorted for WholeOrder {
+    fn position(&self) -> Position {
+        at(self.head.placed_at, self.head.id)
+    }
+}
+
+// Each list below an order is read by the order's id, in the same statement as its head.
+const ORDER: &str = "SELECT o.*, \
+    coalesce((SELECT json_agg(c ORDER BY c.position, c.variant_id) FROM commerce_order_line c WHERE c.order_id = o.id), '[]') AS lines, \
+    coalesce((SELECT json_agg(c ORDER BY c.created_at, c.id) FROM commerce_payment c WHERE c.order_id = o.id), '[]') AS payments, \
+    coalesce((SELECT json_agg(c ORDER BY c.created_at, c.id) FROM commerce_refund c WHERE c.order_id = o.id), '[]') AS refunds, \
+    coalesce((SELECT json_agg(c ORDER BY c.created_at, c.id) FROM commerce_fulfilment c WHERE c.order_id = o.id), '[]') AS fulfilments, \
+    coalesce((SELECT json_agg(c ORDER BY c.created_at, c.id) FROM commerce_return c WHERE c.order_id = o.id), '[]') AS returns";
+
+#[derive(FromRow)]
+struct OfOrder<T: for<'r> FromRow<'r, PgRow>> {
+    number: String,
+    #[sqlx(flatten)]
+    child: T,
+}
+
+impl From<OfOrder<PaymentRow>> for OrderPayment {
+    fn from(row: OfOrder<PaymentRow>) -> Self {
+        Self { order_id: OrderId(row.child.order_id), order_number: row.number, payment: row.child.into() }
+    }
+}
+
+impl Sorted for OfOrder<PaymentRow> {
+    fn position(&self) -> Position {
+        at(self.child.created_at, self.child.id)
+    }
+}
+
+impl From<OfOrder<ReturnRow>> for OrderReturn {
+    fn from(row: OfOrder<ReturnRow>) -> Self {
+        Self { order_id: OrderId(row.child.order_id), order_number: row.number, r#return: row.child.into() }
+    }
+}
+
+impl Sorted for OfOrder<ReturnRow> {
+    fn position(&self) -> Position {
+        at(self.child.created_at, self.child.id)
+    }
+}
+
+#[async_trait]
+impl OrderStore for PgStore {
+    async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let mut sql = Sql::new(ORDER);
+        sql.push(" FROM commerce_order o WHERE o.id = ").bind(id.0);
+        Ok(self.primary.optional::<WholeOrder>(&sql).await?.map(Into::into))
+    }
+
+    async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError> {
+        let (table, id) = match child {
+            OrderChild::Payment(id) => ("commerce_payment", id.0),
+            OrderChild::Refund(id) => ("commerce_refund", id.0),
+            OrderChild::Fulfilment(id) => ("commerce_fulfilment", id.0),
+            OrderChild::Return(id) => ("commerce_return", id.0),
+        };
+        let mut sql = Sql::new(format!("SELECT order_id FROM {table} WHERE id = "));
+        Ok(self.primary.optional::<(Uuid,)>(sql.bind(id)).await?.map(|(order,)| OrderId(order)))
+    }
+
+    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
+        let mut from = Sql::new(" FROM commerce_order o WHERE TRUE");
+        from.and("o.customer_id =", query.customer.map(|customer| customer.0))
+            .and("o.status =", query.status.map(OrderStatus::as_str))
+            .and("o.payment_status =", query.payment_status.map(PaymentStatus::as_str))
+            .and("o.fulfilment_status =", query.fulfilment_status.map(FulfilmentState::as_str))
+            .and("o.email =", query.email.as_deref())
+            .and("o.number =", query.number.as_deref())
+            .and("o.placed_at >=", query.placed_after.map(Timestamp::as_micros))
+            .and("o.placed_at <", query.placed_before.map(Timestamp::as_micros));
+        if query.hide_declined {
+            from.push(" AND NOT o.declined");
+        }
+        // The page is cut first, so that only its orders are read whole.
+        let mut page = from.prefixed("SELECT o.*");
+        page.page("o.placed_at", "o.id", Direction::Falling, slice);
+        let mut sql = page.prefixed(&format!("{ORDER} FROM ("));
+        sql.push(") o ORDER BY o.placed_at DESC, o.id DESC");
+        self.primary.page::<WholeOrder, Order>(&sql, &from, slice).await
+    }
+
+    async fn list_payments(
+        &self,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderPayment>, StoreError> {
+        let mut from = Sql::new(" FROM commerce_payment c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
+        from.and("c.status =", status.map(PaymentStatus::as_str));
+        let list =
+            List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
+        self.primary.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, slice).await
+    }
+
+    async fn list_returns(
+        &self,
+        status: Option<ReturnStatus>,
+        slice: &Slice,
+    ) -> Result<Listed<OrderReturn>, StoreError> {
+        let mut from = Sql::new(" FROM commerce_return c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
+        from.and("c.status =", status.map(ReturnStatus::as_str));
+        let list =
+            List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
+        self.primary.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, slice).await
+    }
+
+    async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {
+        let mut sql = Sql::new("SELECT EXISTS (SELECT 1 FROM commerce_order_line WHERE product_id = ");
+        sql.bind(product.0).push(")");
+        let (found,): (bool,) = self.primary.one(&sql).await?;
+        Ok(found)
+    }
+
+    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+        let mut sql = Sql::new(
+            "SELECT EXISTS (SELECT 1 FROM commerce_order o JOIN commerce_order_line l ON l.order_id = o.id \
+             WHERE o.status IN ('confirmed', 'completed') AND o.customer_id = ",
+        );
+        sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(")");
+        let (found,): (bool,) = self.primary.one(&sql).await?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,236 @@
+//! Claims, idempotency keys, events and due tasks.
+
+use async_trait::async_trait;
+use commerce_core::{
+    call::ActorRef,
+    clock::Timestamp,
+    event::{DomainEvent, Drift, EventRecord, EventStore, LeasedTask, Task},
+    id::{EventId, TaskId},
+    page::{Listed, Position, Slice},
+    store::{Claim, IdempotencyRecord, Root, StoreError},
+};
+use sqlx::{FromRow, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    PgStore,
+    codec::table,
+    connect::{Direction, List, Reader, Sorted, Sql, at},
+};
+
+table! {
+    IdempotencyRow = "commerce_key" by [key] {
+        key: [u8; 32],
+        fingerprint: [u8; 32],
+        subject: Option<Uuid>,
+        output: Option<Json<serde_json::Value>>,
+        at: i64,
+    }
+}
+
+impl From<&IdempotencyRecord> for IdempotencyRow {
+    fn from(record: &IdempotencyRecord) -> Self {
+        Self {
+            key: record.key,
+            fingerprint: record.fingerprint,
+            subject: record.subject,
+            output: record.output.clone().map(Json),
+            at: record.at.as_micros(),
+        }
+    }
+}
+
+impl From<IdempotencyRow> for IdempotencyRecord {
+    fn from(row: IdempotencyRow) -> Self {
+        Self {
+            key: row.key,
+            fingerprint: row.fingerprint,
+            subject: row.subject,
+            output: row.output.map(|output| output.0),
+            at: Timestamp::from_micros(row.at),
+        }
+    }
+}
+
+table! {
+    EventRow = "commerce_event" by [root_id, id] {
+        root_id: Uuid,
+        id: Uuid,
+        root_kind: String,
+        version: i64,
+        n: i64,
+        at: i64,
+        actor: Json<ActorRef>,
+        event: Json<DomainEvent>,
+    }
+}
+
+impl From<&EventRecord> for EventRow {
+    fn from(record: &EventRecord) -> Self {
+        Self {
+            root_id: record.root.id(),
+            id: record.id.0,
+            root_kind: record.root.kind().to_owned(),
+            version: record.version,
+            n: i64::from(record.n),
+            at: record.at.as_micros(),
+            actor: Json(record.by),
+            event: Json(record.event.clone()),
+        }
+    }
+}
+
+table! {
+    TaskRow = "commerce_task" by [id] {
+        id: Uuid,
+        due: i64,
+        kind: String,
+        body: Json<Task>,
+        attempts: i64,
+        worker: Option<String>,
+        lease_until: i64,
+        dead: bool,
+        last_error: Option<String>,
+    }
+}
+
+impl TaskRow {
+    pub(crate) fn new(id: TaskId, due: Timestamp, task: &Task) -> Self {
+        Self {
+            id: id.0,
+            due: due.as_micros(),
+            kind: task.kind().to_owned(),
+            body: Json(task.clone()),
+            attempts: 0,
+            worker: None,
+            lease_until: 0,
+            dead: false,
+            last_error: None,
+        }
+    }
+}
+
+impl From<TaskRow> for LeasedTask {
+    fn from(row: TaskRow) -> Self {
+        Self {
+            id: TaskId(row.id),
+            due: Timestamp::from_micros(row.due),
+            attempts: u32::try_from(row.attempts).unwrap_or(u32::MAX),
+            task: row.body.0,
+            last_error: row.last_error,
+        }
+    }
+}
+
+impl Sorted for TaskRow {
+    fn position(&self) -> Position {
+        at(self.due, self.id)
+    }
+}
+
+/// Takes due tasks. Each row is taken only if nobody holds it at that moment: two workers that found the same rows wait for
+/// each other there, and the second gets none. `SKIP LOCKED` only keeps them from finding the same ones.
+pub(crate) async fn lease(
+    primary: &Reader,
+    worker: String,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<LeasedTask>, StoreError> {
+    let free = |sql: &mut Sql| {
+        sql.push("NOT dead AND due <= ").bind(now.as_micros()).push(" AND lease_until <= ").bind(now.as_micros());
+    };
+    let mut sql = Sql::new("UPDATE commerce_task SET lease_until = ");
+    sql.bind(until.as_micros()).push(", attempts = attempts + 1, worker = ").bind(worker);
+    sql.push(" WHERE id = ANY (ARRAY(SELECT id FROM commerce_task WHERE ");
+    free(&mut sql);
+    sql.push(" ORDER BY due, id LIMIT ").bind(i64::from(limit)).push(" FOR UPDATE SKIP LOCKED)) AND ");
+    free(&mut sql);
+    sql.push(" RETURNING *");
+    let mut rows: Vec<TaskRow> = primary.all(&sql).await?;
+    rows.sort_by_key(|row| (row.due, row.id));
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+#[derive(FromRow)]
+struct DriftRow {
+    counter: String,
+    id: Uuid,
+    counted: i64,
+    ledger: i64,
+}
+
+const VERIFY: &str = "\
+    WITH stock_ledger AS ( \
+        SELECT variant_id, sum(delta)::bigint AS on_hand FROM commerce_movement GROUP BY variant_id), \
+    promised AS ( \
+        SELECT l.variant_id, sum(l.quantity - l.cancelled)::bigint AS reserved \
+        FROM commerce_order_line l JOIN commerce_order o ON o.id = l.order_id WHERE o.status = 'pending' GROUP BY l.variant_id), \
+    rated AS ( \
+        SELECT product_id, sum(rating)::bigint AS sum, count(*) AS count FROM commerce_review WHERE status = 'published' \
+        GROUP BY product_id), \
+    compared AS ( \
+        SELECT 'stock.on_hand' AS counter, variant_id AS id, coalesce(s.on_hand, 0) AS counted, coalesce(l.on_hand, 0) AS ledger \
+        FROM commerce_stock s LEFT JOIN stock_ledger l USING (variant_id) \
+        UNION ALL \
+        SELECT 'stock.reserved', variant_id, coalesce(s.reserved, 0), coalesce(p.reserved, 0) \
+        FROM commerce_stock s LEFT JOIN promised p USING (variant_id) \
+        UNION ALL \
+        SELECT 'rating.sum', product_id, coalesce(r.sum, 0), coalesce(v.sum, 0) \
+        FROM commerce_rating r LEFT JOIN rated v USING (product_id) \
+        UNION ALL \
+        SELECT 'rating.count', product_id, coalesce(r.count, 0), coalesce(v.count, 0) \
+        FROM commerce_rating r LEFT JOIN rated v USING (product_id)) \
+    SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
+
+#[async_trait]
+impl EventStore for PgStore {
+    async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
+        let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
+        sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());
+        Ok(self.primary.optional::<(Uuid,)>(&sql).await?.map(|(owner,)| owner))
+    }
+
+    async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
+        let mut sql = Sql::new("SELECT * FROM commerce_key WHERE key = ");
+        Ok(self.primary.optional::<IdempotencyRow>(sql.bind(key.as_slice())).await?.map(Into::into))
+    }
+
+    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
+        let mut sql = Sql::new("SELECT * FROM commerce_event WHERE root_id = ");
+        sql.bind(root.id()).push(" AND root_kind = ").bind(root.kind()).push(" ORDER BY version, n, id");
+        let rows: Vec<EventRow> = self.primary.all(&sql).await?;
+        let record = |row: EventRow| EventRecord {
+            id: EventId(row.id),
+            at: Timestamp::from_micros(row.at),
+            by: row.actor.0,
+            root,
+            version: row.version,
+            n: u32::try_from(row.n).unwrap_or(u32::MAX),
+            event: row.event.0,
+        };
+        Ok(rows.into_iter().map(record).collect())
+    }
+
+    async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
+        let list = List { select: "SELECT *", key: "due", id: "id", direction: Direction::Falling };
+        self.primary.list::<TaskRow, LeasedTask>(list, &Sql::new(" FROM commerce_task WHERE dead"), slice).await
+    }
+
+    async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
+        let sql = Sql::new("SELECT count(*), min(due) FROM commerce_task WHERE NOT dead");
+        let (count, oldest): (i64, Option<i64>) = self.primary.one(&sql).await?;
+        Ok((u64::try_from(count).unwrap_or(0), oldest.map(Timestamp::from_micros)))
+    }
+
+    async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
+        let rows: Vec<DriftRow> = self.primary.all(&Sql::new(VERIFY)).await?;
+        let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
+        Ok(rows.into_iter().map(drift).collect())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let (_,): (i32,) = self.primary.one(&Sql::new("SELECT 1")).await?;
+        Ok(())
+    }
+}

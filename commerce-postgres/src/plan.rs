@@ -1,0 +1,282 @@
+//! A change-set as SQL: row locks in sorted order, then sections that run as one statement.
+//!
+//! A [`Section`] writes rows of one table, taken from arrays by UNNEST, and gives back the keys of the rows it touched; a row
+//! that is missing there is a guard that failed. All sections are folded into one statement of data-modifying CTEs: they
+//! see the same snapshot, taken after the locks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use commerce_core::{
+    id::VariantId,
+    store::{Claim, Root},
+};
+use uuid::Uuid;
+
+use crate::codec::{Column, Table};
+
+/// What it means when a section didn't touch a row.
+#[derive(Clone, Debug)]
+pub(crate) enum Miss {
+    /// The set was applied before.
+    Applied,
+    /// The idempotency key is held.
+    Key,
+    /// The claim is held.
+    Claim(Claim),
+    /// The head isn't as it was read.
+    Stale(Root),
+    /// The stock has moved, is short, or was alerted by another: the row tells which.
+    Stock { variant: VariantId, expect_on_hand: Option<i64>, alerted: Option<i64> },
+    /// Core composed nonsense.
+    Bug(&'static str),
+}
+
+/// Rows as named columns.
+pub(crate) type Rows = Vec<(&'static str, Column)>;
+
+/// The keys that a section must give back, and what it means if it doesn't.
+pub(crate) type Guards = Vec<(String, Miss)>;
+
+/// Writes rows of one table. In `sql`, `{u}` stands for the rows: `unnest(…) AS u (names)`.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    sql: String,
+    names: Vec<&'static str>,
+    columns: Vec<Column>,
+    guards: Guards,
+    stock: bool,
+}
+
+impl Section {
+    pub(crate) fn new(sql: impl Into<String>, rows: Rows) -> Self {
+        let (names, columns) = rows.into_iter().unzip();
+        Self { sql: sql.into(), names, columns, guards: Vec::new(), stock: false }
+    }
+
+    /// The keys that the statement's `RETURNING … AS k` must give back.
+    pub(crate) fn guarded(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// Gives back `(variant_id, on_hand)` too, for the ledger.
+    pub(crate) const fn moves_stock(mut self) -> Self {
+        self.stock = true;
+        self
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) const fn is_guarded(&self) -> bool {
+        !self.guards.is_empty()
+    }
+
+    pub(crate) fn missed(&self, touched: &[String]) -> impl Iterator<Item = &Miss> {
+        let touched: BTreeSet<&str> = touched.iter().map(String::as_str).collect();
+        self.guards.iter().filter(move |(key, _)| !touched.contains(key.as_str())).map(|(_, miss)| miss)
+    }
+
+    fn len(&self) -> usize {
+        self.columns.first().map_or(0, Column::len)
+    }
+
+    /// The section's SQL, with its first placeholder being `$first`.
+    fn render(&self, first: usize, stock: &str) -> String {
+        let mut rows = String::from("unnest(");
+        for (i, column) in self.columns.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            let _ = write!(rows, "{comma}${}::{}", first + i, column.sql());
+        }
+        let _ = write!(rows, ") AS u ({})", self.names.join(", "));
+        self.sql.replace("{u}", &rows).replace("{stock}", stock)
+    }
+}
+
+/// Where the heads of a kind of aggregate are, and the tables below it. Ordered as they are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Head {
+    /// The hotter the rows, the later they are locked.
+    rank: u8,
+    pub table: &'static str,
+    pub id: &'static str,
+    pub version: &'static str,
+    pub below: &'static [(&'static str, &'static str)],
+}
+
+impl Head {
+    pub(crate) const STOCK: Self =
+        Self { rank: 1, table: "commerce_stock", id: "variant_id", version: "alerted", below: &[] };
+
+    const fn new(table: &'static str, below: &'static [(&'static str, &'static str)]) -> Self {
+        Self { rank: 0, table, id: "id", version: "version", below }
+    }
+}
+
+impl From<Root> for Head {
+    fn from(root: Root) -> Self {
+        match root {
+            Root::User(_) => Self::new("commerce_user", &[]),
+            Root::Address(_) => Self::new("commerce_address", &[]),
+            Root::Session(_) => Self::new("commerce_session", &[]),
+            Root::MailToken(_) => Self::new("commerce_mail_token", &[]),
+            Root::Product(_) => Self::new(
+                "commerce_product",
+                &[
+                    ("commerce_variant", "product_id"),
+                    ("commerce_product_category", "product_id"),
+                    ("commerce_rating", "product_id"),
+                ],
+            ),
+            Root::Categories => Self::new("commerce_category_tree", &[]),
+            Root::Cart(_) => Self::new("commerce_cart", &[("commerce_cart_line", "cart_id")]),
+            Root::Order(_) => Self::new(
+                "commerce_order",
+                &[
+                    ("commerce_order_line", "order_id"),
+                    ("commerce_payment", "order_id"),
+                    ("commerce_refund", "order_id"),
+                    ("commerce_fulfilment", "order_id"),
+                    ("commerce_return", "order_id"),
+                ],
+            ),
+            Root::Review(_) => Self::new("commerce_review", &[]),
+            Root::Alert(_) => Self::new("commerce_alert", &[]),
+            Root::StockAlert(_) => Self::STOCK,
+        }
+    }
+}
+
+/// All that a change-set does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    locks: BTreeMap<Head, BTreeSet<Uuid>>,
+    sections: Vec<Section>,
+    nonsense: Option<&'static str>,
+}
+
+impl Plan {
+    /// Notes that the set asks for what can't be.
+    pub(crate) const fn refuse(&mut self, why: &'static str) {
+        self.nonsense = Some(why);
+    }
+
+    pub(crate) const fn nonsense(&self) -> Option<&'static str> {
+        self.nonsense
+    }
+
+    pub(crate) fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Locks a row before anything is looked at.
+    pub(crate) fn lock(&mut self, head: Head, id: Uuid) {
+        self.locks.entry(head).or_default().insert(id);
+    }
+
+    pub(crate) fn add(&mut self, section: Section) {
+        if section.len() > 0 || section.is_guarded() {
+            self.sections.push(section);
+        }
+    }
+
+    /// Inserts rows; the last column of the key names a row.
+    pub(crate) fn insert<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
+        self.insert_returning(rows, &format!("{}::text", T::KEY[T::KEY.len() - 1]), guards);
+    }
+
+    /// Opens stock; the ledger wants to know what is on hand.
+    pub(crate) fn open_stock<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
+        let open = "ON CONFLICT DO NOTHING RETURNING variant_id::text AS k, variant_id, on_hand";
+        self.add(insertion::<T>(rows, open).guarded(guards).moves_stock());
+    }
+
+    /// Inserts rows that are named by an expression.
+    pub(crate) fn insert_returning<T: Table>(&mut self, rows: Vec<T>, key: &str, guards: Guards) {
+        self.add(insertion::<T>(rows, &format!("ON CONFLICT DO NOTHING RETURNING {key} AS k")).guarded(guards));
+    }
+
+    /// Inserts rows, or overwrites those with the same key.
+    pub(crate) fn put<T: Table>(&mut self, rows: Vec<T>) {
+        let set: Vec<String> = T::COLUMNS
+            .iter()
+            .filter(|name| !T::KEY.contains(name))
+            .map(|name| format!("{name} = EXCLUDED.{name}"))
+            .collect();
+        let conflict = format!("ON CONFLICT ({}) DO UPDATE SET {}", T::KEY.join(", "), set.join(", "));
+        self.add(insertion::<T>(rows, &conflict));
+    }
+
+    /// Overwrites heads that are still at the version before.
+    pub(crate) fn update<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
+        let columns = T::columns(rows);
+        let set: Vec<String> = T::COLUMNS
+            .iter()
+            .zip(&columns)
+            .filter(|(name, _)| !T::KEY.contains(name))
+            .map(|(name, column)| format!("{name} = u.{name}{}", column.cast()))
+            .collect();
+        let sql = format!(
+            "UPDATE {table} t SET {} FROM {{u}} WHERE t.id = u.id AND t.version = u.version - 1 RETURNING t.id::text AS k",
+            set.join(", "),
+            table = T::NAME,
+        );
+        self.add(Section::new(sql, T::COLUMNS.iter().copied().zip(columns).collect()).guarded(guards));
+    }
+
+    /// Deletes rows by their keys.
+    pub(crate) fn delete<T: Table>(&mut self, keys: &[Vec<Uuid>]) {
+        let matches: Vec<String> = T::KEY.iter().map(|name| format!("t.{name} = u.{name}")).collect();
+        let columns = (0..T::KEY.len()).map(|i| Column::uuids(keys.iter().map(|key| key[i])));
+        let rows = T::KEY.iter().copied().zip(columns).collect();
+        self.add(Section::new(format!("DELETE FROM {} t USING {{u}} WHERE {}", T::NAME, matches.join(" AND ")), rows));
+    }
+
+    /// The statements that open the transaction and take the locks: one round trip. Ids are written as literals, which is
+    /// safe as they are UUIDs, because the simple protocol takes several statements but no parameters.
+    pub(crate) fn opening(&self, begin: &str) -> String {
+        let mut sql = begin.to_owned();
+        for (Head { table, id, .. }, ids) in &self.locks {
+            let ids: Vec<String> = ids.iter().map(|id| format!("'{id}'::uuid")).collect();
+            let _ = write!(sql, "; SELECT 1 FROM {table} WHERE {id} IN ({}) ORDER BY {id} FOR UPDATE", ids.join(", "));
+        }
+        sql
+    }
+
+    /// All sections as one statement; its columns are the keys that each guarded section touched, in order.
+    pub(crate) fn folded(&self) -> String {
+        let moved: Vec<String> = (self.sections.iter().enumerate())
+            .filter(|(_, section)| section.stock)
+            .map(|(i, _)| format!("SELECT variant_id, on_hand FROM s{i}"))
+            .collect();
+        let stock = format!("({})", moved.join(" UNION ALL "));
+        let mut first = 1;
+        let mut with = Vec::with_capacity(self.sections.len());
+        let mut select = Vec::new();
+        for (i, section) in self.sections.iter().enumerate() {
+            with.push(format!("s{i} AS ({})", section.render(first, &stock)));
+            first += section.columns.len();
+            if section.is_guarded() {
+                select.push(format!("ARRAY(SELECT k FROM s{i})"));
+            }
+        }
+        format!("WITH {} SELECT {}", with.join(", "), select.join(", "))
+    }
+}
+
+fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> Section {
+    let columns = T::columns(rows);
+    let values: Vec<String> =
+        T::COLUMNS.iter().zip(&columns).map(|(name, column)| format!("u.{name}{}", column.cast())).collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT {} FROM {{u}} {conflict}",
+        T::NAME,
+        T::COLUMNS.join(", "),
+        values.join(", ")
+    );
+    Section::new(sql, T::COLUMNS.iter().copied().zip(columns).collect())
+}

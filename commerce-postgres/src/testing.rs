@@ -1,0 +1,334 @@
+//! Throw-away databases for tests, on PostgreSQL binaries that the machine has. Feature `testing`.
+//!
+//! ```no_run
+//! # async fn test() {
+//! let database = commerce_postgres::testing::TestDatabase::new().await.expect("a test database");
+//! let store = database.store().await.expect("a store");
+//! # }
+//! ```
+//!
+//! All tests of a process share one cluster, which goes away with the process, however it ends; each has a database of its
+//! own, copied from a migrated template. `COMMERCE_TEST_POSTGRES_URL` (of a user who may create databases) uses a running
+//! server instead, and `COMMERCE_TEST_POSTGRES_BIN` says where `initdb` and `postgres` are.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio, id as process_id},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use commerce_core::store::StoreError;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::PgStore;
+
+const TEMPLATE: &str = "commerce_template";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why there is no database to test on.
+#[derive(Debug, thiserror::Error)]
+pub enum TestingError {
+    /// No PostgreSQL on this machine.
+    #[error(
+        "no PostgreSQL binaries found: install them (Debian: apt-get install postgresql), or set \
+         COMMERCE_TEST_POSTGRES_BIN to their folder, or COMMERCE_TEST_POSTGRES_URL to a running server"
+    )]
+    NoBinaries,
+    /// A program failed.
+    #[error("{program} failed: {detail}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What it said.
+        detail: String,
+    },
+    /// A file couldn't be handled.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The server didn't answer, or refused.
+    #[error("the test server: {0}")]
+    Server(#[from] sqlx::Error),
+    /// The schema couldn't be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A server of its own. It is stopped, and its files are removed, when this is dropped or the process ends.
+#[derive(Debug)]
+pub struct Cluster {
+    // Holds the keeper's standard input open; the keeper stops the server when it closes.
+    keeper: Child,
+    folder: PathBuf,
+}
+
+impl Cluster {
+    /// Starts a server on a Unix socket, with these settings on top of those that make tests fast (`fsync=off` among them).
+    ///
+    /// # Errors
+    /// If there are no binaries, or they fail.
+    pub async fn start(settings: &[(&str, &str)]) -> Result<Self, TestingError> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let binaries = binaries()?;
+        let cached = cached(&binaries)?;
+        let n = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = base().join(format!("commerce-pg-{}-{n}", process_id()));
+        // A process with the same id may have been here before.
+        let _ = fs::remove_dir_all(&folder);
+        run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
+        let keeper = keep(&binaries, &folder, settings).map_err(|error| file(&folder, error))?;
+        let cluster = Self { keeper, folder };
+        cluster.answers().await?;
+        Ok(cluster)
+    }
+
+    /// The URL of one of its databases.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    async fn answers(&self) -> Result<(), TestingError> {
+        let started = Instant::now();
+        loop {
+            match PgConnection::connect(&self.url("postgres")).await {
+                Ok(connection) => return Ok(connection.close().await?),
+                Err(error) if started.elapsed() > PATIENCE => {
+                    let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                    return Err(TestingError::Program {
+                        program: "postgres".to_owned(),
+                        detail: format!("{error}\n{log}"),
+                    });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+/// A migrated, empty database of its own for a test. Removed when dropped.
+#[derive(Debug)]
+pub struct TestDatabase {
+    admin: String,
+    name: String,
+    url: String,
+}
+
+impl TestDatabase {
+    /// Makes one, on a server shared by the tests of this process.
+    ///
+    /// # Errors
+    /// If there is no server and none can be started.
+    pub async fn new() -> Result<Self, TestingError> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        // The template must have no connections while it is copied.
+        static COPYING: Mutex<()> = Mutex::const_new(());
+        let name = format!("commerce_test_{}_{}", process_id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let (admin, url, template) = if let Ok(admin) = env::var("COMMERCE_TEST_POSTGRES_URL") {
+            (admin.clone(), renamed(&admin, &name), None)
+        } else {
+            let cluster = shared().await?;
+            (cluster.url("postgres"), cluster.url(&name), Some(TEMPLATE))
+        };
+        let guard = COPYING.lock().await;
+        let mut connection = PgConnection::connect(&admin).await?;
+        execute(&mut connection, format!("DROP DATABASE IF EXISTS {name}")).await?;
+        // Copying files is five times as fast as logging each of their pages; before version 15 there is no other way.
+        let strategy = if connection.server_version_num().unwrap_or(0) < 150_000 { "" } else { " STRATEGY file_copy" };
+        let copied = template.map_or(String::new(), |template| format!(" TEMPLATE {template}{strategy}"));
+        execute(&mut connection, format!("CREATE DATABASE {name}{copied}")).await?;
+        connection.close().await?;
+        drop(guard);
+        let database = Self { admin, name, url };
+        if template.is_none() {
+            database.store().await?.migrate().await?;
+        }
+        Ok(database)
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A store on it.
+    ///
+    /// # Errors
+    /// If the server has gone.
+    pub async fn store(&self) -> Result<PgStore, StoreError> {
+        PgStore::connect(&self.url).await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (admin, drop_it) = (self.admin.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        // Dropping happens within the test's runtime, which can't be waited on. If the process ends first, so does the server.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                if let Ok(mut connection) = PgConnection::connect(&admin).await {
+                    let _ = execute(&mut connection, drop_it).await;
+                }
+            });
+            io::Result::Ok(())
+        });
+    }
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    connection.execute(raw_sql(AssertSqlSafe(sql))).await.map(drop)
+}
+
+async fn shared() -> Result<&'static Cluster, TestingError> {
+    // Never dropped: the keeper notices the end of the process.
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    let start = async || {
+        let cluster = Cluster::start(&[]).await?;
+        let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
+        execute(&mut connection, format!("CREATE DATABASE {TEMPLATE}")).await?;
+        connection.close().await?;
+        let store = PgStore::connect(&cluster.url(TEMPLATE)).await?;
+        store.migrate().await?;
+        store.pool().close().await;
+        Ok(cluster)
+    };
+    CLUSTER.get_or_try_init(start).await
+}
+
+/// Where clusters live: in memory where there is plenty, as the disk is what they would wait for.
+fn base() -> PathBuf {
+    const PLENTY_KIB: u64 = 2 << 20;
+    let free = Command::new("df").args(["-Pk", "/dev/shm"]).output().ok().and_then(|df| {
+        String::from_utf8_lossy(&df.stdout).lines().nth(1)?.split_whitespace().nth(3)?.parse::<u64>().ok()
+    });
+    if free.is_some_and(|free| free >= PLENTY_KIB) { PathBuf::from("/dev/shm") } else { env::temp_dir() }
+}
+
+fn renamed(url: &str, database: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, String::new()), |(base, query)| (base, format!("?{query}")));
+    let after_scheme = base.find("://").map_or(0, |at| at + 3);
+    let server = base[after_scheme..].find('/').map_or(base, |slash| &base[..after_scheme + slash]);
+    format!("{server}/{database}{query}")
+}
+
+fn file(path: &Path, error: io::Error) -> TestingError {
+    TestingError::File { path: path.to_owned(), error }
+}
+
+fn binaries() -> Result<PathBuf, TestingError> {
+    let named = env::var_os("COMMERCE_TEST_POSTGRES_BIN").map(PathBuf::from).into_iter();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let mut debian: Vec<PathBuf> = debian.collect();
+    debian.sort();
+    let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
+    found.into_iter().find(|folder| folder.join("initdb").is_file()).ok_or(TestingError::NoBinaries)
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// The command, run as user `postgres` if we are root, as the server refuses to be.
+fn as_owner(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), TestingError> {
+    let program = format!("{command:?}");
+    let failed = |detail: String| TestingError::Program { program: program.clone(), detail };
+    let output = command.current_dir("/").stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// An empty cluster of this version of PostgreSQL, made once on this machine.
+fn cached(binaries: &Path) -> Result<PathBuf, TestingError> {
+    let version =
+        Command::new(binaries.join("postgres")).arg("--version").output().map_err(|error| file(binaries, error))?;
+    let version: String = String::from_utf8_lossy(&version.stdout)
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let owner = if is_root() { "root" } else { "user" };
+    let cache = env::temp_dir().join(format!("commerce-pg-cache-{owner}"));
+    fs::create_dir_all(&cache).map_err(|error| file(&cache, error))?;
+    if is_root() {
+        // The server's user writes here too; the sticky bit keeps others from replacing what is here.
+        fs::set_permissions(&cache, fs::Permissions::from_mode(0o1777)).map_err(|error| file(&cache, error))?;
+    }
+    let made = cache.join(version.trim_matches('-'));
+    if made.join("PG_VERSION").is_file() {
+        return Ok(made);
+    }
+    // Several test processes may come here at once: the first to rename wins.
+    let own = cache.join(format!("new-{}", process_id()));
+    let _ = fs::remove_dir_all(&own);
+    run(as_owner(binaries.join("initdb"))
+        .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
+        .arg(&own))?;
+    if fs::rename(&own, &made).is_err() {
+        let _ = fs::remove_dir_all(&own);
+    }
+    Ok(made)
+}
+
+/// Starts the server under a shell that stops it, and removes its files, when our end of a pipe closes: on drop, on a normal
+/// end, and on SIGKILL alike.
+fn keep(binaries: &Path, folder: &Path, settings: &[(&str, &str)]) -> io::Result<Child> {
+    const KEEPER: &str = "folder=$1; shift; \"$@\" >\"$folder/log\" 2>&1 & server=$!; cat >/dev/null; \
+                          kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", KEEPER, "keeper"]).arg(folder);
+    let mut server = as_owner(binaries.join("postgres"));
+    server.arg("-D").arg(folder).arg("-k").arg(folder);
+    for (name, value) in [
+        ("listen_addresses", ""),
+        ("fsync", "off"),
+        ("full_page_writes", "off"),
+        ("max_connections", "300"),
+        ("shared_buffers", "128MB"),
+        ("log_min_messages", "fatal"),
+        ("log_min_error_statement", "fatal"),
+    ]
+    .iter()
+    .chain(settings)
+    {
+        server.arg("-c").arg(format!("{name}={value}"));
+    }
+    command.arg(server.get_program()).args(server.get_args());
+    // A process group of its own: Ctrl-C is for the tests, and the keeper follows them.
+    command.process_group(0).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+}

@@ -1,0 +1,144 @@
+//! The schema holds nothing that keeps it from being sharded; see the chapter "Scaling out" of the crate's documentation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_schema.sql")];
+
+/// Statements without comments, blanks evened out.
+fn statements() -> Vec<String> {
+    let sql: Vec<&str> = MIGRATIONS
+        .iter()
+        .flat_map(|file| file.lines())
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect();
+    let statements = sql.join(" ");
+    statements
+        .split(';')
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|text| !text.is_empty())
+        .collect()
+}
+
+/// Tables with their column definitions and constraints.
+fn tables() -> BTreeMap<String, Vec<String>> {
+    let mut tables = BTreeMap::new();
+    for statement in statements() {
+        let Some((name, rest)) = statement.strip_prefix("CREATE TABLE ").and_then(|text| text.split_once(" (")) else {
+            continue;
+        };
+        let (mut depth, mut parts, mut part) = (0, Vec::new(), String::new());
+        for c in rest.chars() {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            if depth < 0 {
+                break;
+            }
+            if c == ',' && depth == 0 {
+                parts.push(part.trim().to_owned());
+                part.clear();
+            } else {
+                part.push(c);
+            }
+        }
+        parts.push(part.trim().to_owned());
+        tables.insert(name.to_owned(), parts);
+    }
+    tables
+}
+
+#[test]
+fn nothing_in_the_schema_stands_in_the_way_of_sharding() {
+    let statements = statements();
+    assert!(statements.len() > 50, "the migrations are read");
+    for statement in statements {
+        let upper = statement.to_uppercase();
+        for banned in [
+            "TRIGGER",
+            "SEQUENCE",
+            "SERIAL",
+            "IDENTITY",
+            "REFERENCES",
+            "FOREIGN KEY",
+            "FUNCTION",
+            "NOW()",
+            "CURRENT_TIMESTAMP",
+            "RANDOM_UUID",
+            "UNIQUE INDEX",
+            " UNIQUE",
+            "TIMESTAMPTZ",
+            "NUMERIC",
+            " INTEGER",
+            " INT ",
+        ] {
+            assert!(!upper.contains(banned), "{banned} in: {statement}");
+        }
+    }
+}
+
+#[test]
+fn every_primary_key_begins_with_the_distribution_column() {
+    let tables = tables();
+    let distributed = distribution();
+    // The lock row of migrations is made before them.
+    let names: BTreeSet<&str> = tables.keys().map(String::as_str).chain(["commerce_schema"]).collect();
+    let placed: BTreeSet<&str> = distributed.keys().map(String::as_str).collect();
+    assert_eq!(names, placed, "the chapter \"Scaling out\" places every table, and only those");
+    for (table, parts) in &tables {
+        let composite = parts.iter().find_map(|part| part.strip_prefix("PRIMARY KEY ("));
+        let single = parts.iter().find(|part| part.contains(" PRIMARY KEY")).and_then(|part| part.split(' ').next());
+        let first = composite.map(|columns| columns.split([',', ')']).next().unwrap_or_default()).or(single);
+        let first = first.unwrap_or_else(|| panic!("{table} has no primary key"));
+        if let Some(column) = &distributed[table] {
+            assert_eq!(first, column, "{table} is distributed by a column that its primary key doesn't begin with");
+        }
+    }
+}
+
+#[test]
+fn statements_keep_to_what_shards_understand() {
+    let sources = [
+        "account",
+        "cart",
+        "catalog",
+        "commit",
+        "compose",
+        "inventory",
+        "listing",
+        "migrate",
+        "order",
+        "outbox",
+        "plan",
+        "review",
+    ];
+    for name in sources {
+        let path = format!("{}/src/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+        let source = std::fs::read_to_string(&path).expect("a source file of this crate");
+        for banned in [
+            "pg_advisory",
+            "pg_try_advisory",
+            "LISTEN ",
+            "NOTIFY ",
+            "now()",
+            "clock_timestamp",
+            "gen_random_uuid",
+            "random()",
+            "nextval",
+        ] {
+            assert!(!source.contains(banned), "{banned} in {name}.rs");
+        }
+    }
+}
+
+/// What the chapter "Scaling out" says of each table: its distribution column, or `None` for a reference table.
+fn distribution() -> BTreeMap<String, Option<String>> {
+    let chapter = include_str!("../src/scaling_out.md");
+    let mut distribution = BTreeMap::new();
+    for line in chapter.lines() {
+        let quoted: Vec<&str> = line.split('\'').skip(1).step_by(2).collect();
+        if line.contains("create_reference_table(") {
+            distribution.insert(quoted[0].to_owned(), None);
+        } else if line.contains("create_distributed_table(") {
+            distribution.insert(quoted[0].to_owned(), Some(quoted[1].to_owned()));
+        }
+    }
+    distribution
+}

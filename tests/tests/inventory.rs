@@ -1,0 +1,345 @@
+//! Stock, its ledger, and low-stock alerts.
+
+mod shop;
+
+use commerce_core::{
+    call::{AccessError, Actor, Call, IdempotencyError, Role},
+    error::CommonError,
+    event::DomainEvent,
+    id::{AlertId, IdGenerator, UuidV7, VariantId},
+    inventory::{Alert, AlertKind, AlertQuery, InventoryError, MAX_STOCK, StockItem, StockQuery},
+    page::PageRequest,
+    store::{ChangeSet, MovementKind, Root},
+};
+use shop::{Shop, broken, everything, once, open, someone};
+
+impl Shop {
+    async fn stocked(&self, title: &str, sku: &str, units: i64) -> VariantId {
+        self.product(title, sku, 100, units).await.view.product.variants[0].id
+    }
+
+    async fn item(&self, variant: VariantId) -> StockItem {
+        self.inventory().stock_item(&Actor::System, variant).await.unwrap()
+    }
+
+    async fn skus(&self, query: StockQuery) -> Vec<String> {
+        let page = self.inventory().stock(&Actor::System, query, &everything()).await.unwrap();
+        assert_eq!(page.total, Some(page.items.len() as u64));
+        page.items.into_iter().map(|item| item.sku).collect()
+    }
+
+    /// As a pending order does.
+    async fn reserve(&self, variant: VariantId, units: i64) {
+        let mut set = ChangeSet::new(&UuidV7, self.store_time(), Actor::System.reference());
+        set.reserve(variant, units);
+        self.store().commit(&set).await.unwrap();
+    }
+
+    fn store_time(&self) -> commerce_core::clock::Timestamp {
+        use commerce_core::clock::Clock;
+        self.clock.now()
+    }
+
+    async fn alerts(&self, acknowledged: Option<bool>) -> Vec<Alert> {
+        let query = AlertQuery { acknowledged };
+        self.inventory().alerts(&Actor::System, query, &everything()).await.unwrap().items
+    }
+
+    async fn adjusted(&self, variant: VariantId, delta: i64) {
+        self.inventory().adjust(&Call::system(), variant, delta, "test".to_owned()).await.unwrap();
+    }
+}
+
+fn common(error: InventoryError) -> CommonError {
+    match error {
+        InventoryError::Common(error) => error,
+        InventoryError::BelowReserved { reserved } => panic!("{reserved} are reserved"),
+    }
+}
+
+#[tokio::test]
+async fn stock_is_listed_by_sku_and_filtered() {
+    let shop = open().await;
+    shop.stocked("Glass mug", "B-2", 5).await;
+    shop.stocked("Enamel mug", "A-1", 0).await;
+    let gone = shop.product("Gone", "C-3", 100, 1).await.view.product;
+    shop.catalog().delete_product(&Call::system(), gone.id, None).await.unwrap();
+    assert_eq!(shop.skus(StockQuery::default()).await, ["A-1", "B-2"]);
+    assert_eq!(shop.skus(StockQuery { low_stock: true, q: None }).await, ["A-1"]);
+    let q = |text: &str| StockQuery { low_stock: false, q: Some(text.to_owned()) };
+    assert_eq!(shop.skus(q("b-")).await, ["B-2"]);
+    assert_eq!(shop.skus(q("MUG")).await, ["A-1", "B-2"]);
+    assert_eq!(shop.skus(q("  ")).await, ["A-1", "B-2"]);
+    assert!(shop.skus(q("%")).await.is_empty());
+    assert!(shop.skus(q("nothing\0")).await.is_empty());
+
+    let page = |cursor| PageRequest { limit: 1, cursor, count: false };
+    let first = shop.inventory().stock(&Actor::System, StockQuery::default(), &page(None)).await.unwrap();
+    assert_eq!(first.items[0].sku, "A-1");
+    let second = shop.inventory().stock(&Actor::System, StockQuery::default(), &page(first.next_cursor.clone())).await;
+    let second = second.unwrap();
+    assert_eq!((second.items[0].sku.as_str(), second.next_cursor), ("B-2", None));
+    let other = shop.inventory().stock(&Actor::System, q("mug"), &page(first.next_cursor)).await.unwrap_err();
+    assert!(matches!(common(other), CommonError::Cursor(_)));
+}
+
+#[tokio::test]
+async fn counts_and_corrections_go_through_the_ledger() {
+    let shop = open().await;
+    let staff = someone(Role::Manager);
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    shop.later();
+    let item = shop.inventory().set_stock(&staff, variant, Some(12), Some(4)).await.unwrap();
+    assert_eq!((item.on_hand, item.low_stock_threshold, item.available()), (12, 4, 12));
+    assert_eq!(item, shop.item(variant).await);
+    shop.later();
+    let done = shop.inventory().adjust(&staff, variant, -2, " broken ".to_owned()).await.unwrap();
+    assert_eq!((done.value.on_hand, done.replayed), (10, false));
+    // Nothing to write: no ledger line.
+    shop.inventory().set_stock(&staff, variant, Some(10), Some(4)).await.unwrap();
+    shop.inventory().set_stock(&staff, variant, None, None).await.unwrap();
+    let item = shop.inventory().set_stock(&staff, variant, None, Some(0)).await.unwrap();
+    assert_eq!((item.on_hand, item.low_stock_threshold), (10, 0));
+
+    let ledger = shop.inventory().movements(&staff.actor, variant, &everything()).await.unwrap().items;
+    let lines: Vec<_> = ledger.iter().map(|l| (l.kind, l.delta, l.on_hand_after, l.reason.as_deref())).collect();
+    let expected = [
+        (MovementKind::Adjustment, -2, 10, Some("broken")),
+        (MovementKind::Adjustment, 7, 12, Some("count")),
+        (MovementKind::Initial, 5, 5, None),
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(ledger[0].actor, staff.actor.reference());
+    let events = shop.store().reads().list_events(Root::StockAlert(variant)).await.unwrap();
+    let deltas: Vec<_> = events.iter().map(|event| event.event.clone()).collect();
+    assert_eq!(deltas, [7, -2].map(|delta| DomainEvent::StockAdjusted { variant, delta }));
+    assert_eq!(shop.store().reads().verify().await.unwrap(), []);
+
+    let page = PageRequest { limit: 2, cursor: None, count: true };
+    let first = shop.inventory().movements(&staff.actor, variant, &page).await.unwrap();
+    assert_eq!((first.items.len(), first.total), (2, Some(3)));
+    let rest = PageRequest { cursor: first.next_cursor, ..page };
+    assert_eq!(shop.inventory().movements(&staff.actor, variant, &rest).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn no_fewer_units_than_are_promised() {
+    let shop = open().await;
+    let system = Call::system();
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    shop.reserve(variant, 3).await;
+    let refused = |result: Result<StockItem, InventoryError>| {
+        assert!(matches!(result, Err(InventoryError::BelowReserved { reserved: 3 })), "{result:?}");
+    };
+    refused(shop.inventory().set_stock(&system, variant, Some(2), None).await);
+    refused(shop.inventory().adjust(&system, variant, -3, "lost".into()).await.map(|done| done.value));
+    let item = shop.inventory().set_stock(&system, variant, Some(3), None).await.unwrap();
+    assert_eq!((item.on_hand, item.reserved, item.available()), (3, 3, 0));
+}
+
+#[tokio::test]
+async fn broken_rules_are_named() {
+    let shop = open().await;
+    let system = Call::system();
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    for (on_hand, threshold, field) in [
+        (Some(-1), None, "/on_hand"),
+        (Some(MAX_STOCK + 1), None, "/on_hand"),
+        (None, Some(-1), "/low_stock_threshold"),
+        (None, Some(i64::MAX), "/low_stock_threshold"),
+    ] {
+        let error = shop.inventory().set_stock(&system, variant, on_hand, threshold).await.unwrap_err();
+        assert_eq!(broken(&common(error)), [(field, "out_of_range")]);
+    }
+    for delta in [0, 1_000_001, i64::MIN] {
+        let error = shop.inventory().adjust(&system, variant, delta, "x".into()).await.unwrap_err();
+        assert_eq!(broken(&common(error)), [("/delta", "out_of_range")]);
+    }
+    let error = shop.inventory().adjust(&system, variant, 1, " ".into()).await.unwrap_err();
+    assert_eq!(broken(&common(error)), [("/reason", "required")]);
+    assert_eq!(shop.item(variant).await.on_hand, 5);
+
+    let unknown = VariantId(UuidV7.uuid());
+    let missing = [
+        shop.inventory().stock_item(&Actor::System, unknown).await.err(),
+        shop.inventory().set_stock(&system, unknown, Some(-1), None).await.err(),
+        shop.inventory().adjust(&system, unknown, 0, String::new()).await.err(),
+        shop.inventory().movements(&Actor::System, unknown, &everything()).await.err(),
+        shop.inventory().acknowledge(&system, AlertId(UuidV7.uuid())).await.err(),
+    ];
+    for error in missing {
+        assert!(matches!(common(error.unwrap()), CommonError::NotFound(_)));
+    }
+}
+
+#[tokio::test]
+async fn the_same_key_adjusts_once() {
+    let shop = open().await;
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    let call = Call::system().once(once("adjust", "+2"));
+    let inventory = shop.inventory();
+    let adjust = || inventory.adjust(&call, variant, 2, "found".to_owned());
+    assert!(!adjust().await.unwrap().replayed);
+    let again = adjust().await.unwrap();
+    assert!(again.replayed);
+    assert_eq!((again.value.on_hand, shop.item(variant).await.on_hand), (7, 7));
+    let call = Call::system().once(once("adjust", "+3"));
+    let error = shop.inventory().adjust(&call, variant, 3, "found".to_owned()).await.unwrap_err();
+    assert!(matches!(common(error), CommonError::Idempotency(IdempotencyError::Reused)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corrections_at_once_all_count_and_never_oversell() {
+    let shop = open().await;
+    let variant = shop.stocked("Mug", "MUG", 10).await;
+    let losses: Vec<_> = (0..30)
+        .map(|_| {
+            let inventory = shop.inventory();
+            tokio::spawn(async move { inventory.adjust(&Call::system(), variant, -1, "lost".into()).await })
+        })
+        .collect();
+    let (mut taken, mut refused) = (0, 0);
+    for loss in losses {
+        match loss.await.unwrap() {
+            Ok(_) => taken += 1,
+            Err(InventoryError::BelowReserved { reserved: 0 }) => refused += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((taken, refused, shop.item(variant).await.on_hand), (10, 20, 0));
+
+    // A count among corrections: whatever the order, the ledger adds up.
+    let mut writes = Vec::new();
+    for n in 0..10 {
+        let inventory = shop.inventory();
+        writes.push(tokio::spawn(async move {
+            let call = Call::system();
+            if n % 2 == 0 {
+                inventory.set_stock(&call, variant, Some(100), None).await.map(drop)
+            } else {
+                inventory.adjust(&call, variant, 1, "found".into()).await.map(drop)
+            }
+        }));
+    }
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    assert!((100..=105).contains(&shop.item(variant).await.on_hand));
+    assert_eq!(shop.store().reads().verify().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn low_stock_is_alerted_once_per_crossing_to_each_admin() {
+    let shop = open().await;
+    let boss = shop.user("boss@example.com", "Bo", "Ss", Role::Admin).await;
+    shop.user("second@example.com", "Se", "Cond", Role::Admin).await;
+    let locked = shop.user("locked@example.com", "Lo", "Cked", Role::Admin).await;
+    shop.user("manager@example.com", "Ma", "Nager", Role::Manager).await;
+    let patch = commerce_core::account::UserPatch { disabled: Some(true), ..Default::default() };
+    shop.accounts().update_user(&boss, locked.actor.user().unwrap(), patch, None).await.unwrap();
+    let variant = shop.stocked("Mug", "MUG", 10).await;
+    shop.inventory().set_stock(&Call::system(), variant, None, Some(3)).await.unwrap();
+    shop.worker().tick().await.unwrap();
+    assert!(shop.alerts(None).await.is_empty());
+
+    shop.adjusted(variant, -7).await;
+    shop.adjusted(variant, -1).await;
+    for _ in 0..3 {
+        shop.worker().tick().await.unwrap();
+    }
+    let alerts = shop.alerts(None).await;
+    assert_eq!(alerts.len(), 1);
+    assert_eq!((alerts[0].kind, alerts[0].variant_id), (AlertKind::LowStock, Some(variant)));
+    assert!(alerts[0].detail.contains("MUG") && alerts[0].detail.contains("2 left"), "{}", alerts[0].detail);
+    let sent = |to: &str| shop.mailer.sent_to(to).len();
+    let count = |who: [&str; 4]| who.map(sent);
+    let everybody = ["boss@example.com", "second@example.com", "locked@example.com", "manager@example.com"];
+    let before = [1, 1, 0, 0];
+    assert_eq!(count(everybody), before);
+    let events = shop.store().reads().list_events(Root::Alert(alerts[0].id)).await.unwrap();
+    assert_eq!(events[0].event, DomainEvent::AlertRaised { alert: alerts[0].id });
+
+    // Recovery arms it again.
+    shop.later();
+    shop.adjusted(variant, 10).await;
+    shop.worker().tick().await.unwrap();
+    assert_eq!(shop.alerts(None).await.len(), 1);
+    shop.adjusted(variant, -10).await;
+    shop.worker().tick().await.unwrap();
+    assert_eq!(shop.alerts(None).await.len(), 2);
+    assert_eq!(count(everybody), [2, 2, 0, 0]);
+
+    // Low and recovered before the worker looks: nothing to say.
+    shop.adjusted(variant, 10).await;
+    shop.adjusted(variant, -10).await;
+    shop.adjusted(variant, 10).await;
+    shop.worker().tick().await.unwrap();
+    assert_eq!(shop.alerts(None).await.len(), 2);
+    let item = shop.item(variant).await;
+    assert_eq!((item.crossings, item.alerted), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_side_by_side_alert_once() {
+    let shop = open().await;
+    for n in 0..5 {
+        let variant = shop.stocked(&format!("Mug {n}"), &format!("MUG-{n}"), 5).await;
+        shop.adjusted(variant, -5).await;
+    }
+    let workers: Vec<_> = (0..4)
+        .map(|_| {
+            let worker = shop.worker();
+            tokio::spawn(async move { worker.tick().await })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    assert_eq!(shop.alerts(None).await.len(), 5);
+}
+
+#[tokio::test]
+async fn alerts_are_acknowledged_once() {
+    let shop = open().await;
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    shop.adjusted(variant, -5).await;
+    shop.worker().tick().await.unwrap();
+    let alert = shop.alerts(Some(false)).await.remove(0);
+    let support = someone(Role::Support);
+    let noted = shop.inventory().acknowledge(&support, alert.id).await.unwrap();
+    assert!(noted.acknowledged_at.is_some());
+    shop.later();
+    assert_eq!(shop.inventory().acknowledge(&support, alert.id).await.unwrap(), noted);
+    assert!(shop.alerts(Some(false)).await.is_empty());
+    assert_eq!(shop.alerts(Some(true)).await, [noted]);
+}
+
+#[tokio::test]
+async fn only_those_who_may_see_and_change_stock_do() {
+    let shop = open().await;
+    let variant = shop.stocked("Mug", "MUG", 5).await;
+    let inventory = shop.inventory();
+    let bad = PageRequest { cursor: Some("nonsense".into()), ..PageRequest::default() };
+    for call in [Call::guest(), someone(Role::Customer), someone(Role::Support)] {
+        let mut refusals = vec![
+            inventory.stock(&call.actor, StockQuery::default(), &bad).await.err(),
+            inventory.stock_item(&call.actor, variant).await.err(),
+            inventory.set_stock(&call, variant, Some(-1), None).await.err(),
+            inventory.adjust(&call, variant, 0, String::new()).await.err(),
+            inventory.movements(&call.actor, variant, &bad).await.err(),
+            inventory.plan_set_stock(&call, variant, Some(1), None).await.err(),
+            inventory.plan_adjust(&call, variant, 1, "x").await.err(),
+        ];
+        // Support may see to alerts.
+        if !call.actor.may(commerce_core::call::Permission::ViewAlerts) {
+            refusals.push(inventory.alerts(&call.actor, AlertQuery::default(), &bad).await.err());
+            refusals.push(inventory.acknowledge(&call, AlertId(UuidV7.uuid())).await.err());
+            refusals.push(inventory.plan_acknowledge(&call, AlertId(UuidV7.uuid())).await.err());
+        }
+        for refusal in refusals {
+            let CommonError::Access(access) = common(refusal.expect("a refusal")) else { panic!("not about rights") };
+            assert!(call.actor.user().is_none() == (access == AccessError::Unauthenticated), "{access:?}");
+        }
+    }
+    assert_eq!(shop.item(variant).await.on_hand, 5);
+}

@@ -1,0 +1,129 @@
+//! A shop on a temporary SQLite file, and those who come to it.
+#![allow(dead_code)] // Each test binary uses its own part.
+
+use std::{sync::Arc, time::Duration};
+
+use commerce_core::{
+    account::{PostalAddress, Registration},
+    call::{Actor, Call, Identity, Role},
+    catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
+    checkout::CheckoutInput,
+    clock::{ManualClock, Timestamp},
+    error::{CommonError, Invalid},
+    id::{IdGenerator, SessionId, UserId, UuidV7, VariantId},
+    notification::MemoryMailer,
+    order::Order,
+    payment::TestGateway,
+    prelude::*,
+};
+use commerce_sqlite::SqliteStore;
+use tempfile::TempDir;
+
+/// A shop, its clock and its letter box. The file goes with it.
+pub struct Shop {
+    pub commerce: Commerce,
+    pub clock: Arc<ManualClock>,
+    pub mailer: MemoryMailer,
+    _dir: TempDir,
+}
+
+impl std::ops::Deref for Shop {
+    type Target = Commerce;
+    fn deref(&self) -> &Commerce {
+        &self.commerce
+    }
+}
+
+pub async fn open() -> Shop {
+    let dir = TempDir::new().unwrap();
+    let url = format!("sqlite://{}", dir.path().join("shop.db").display());
+    let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_780_000_000_000_000)));
+    let mailer = MemoryMailer::default();
+    let commerce = Commerce::builder()
+        .store(SqliteStore::open(&url).await.unwrap())
+        .gateway(TestGateway::new())
+        .mailer(mailer.clone())
+        .shared_clock(clock.clone())
+        .build()
+        .unwrap();
+    Shop { commerce, clock, mailer, _dir: dir }
+}
+
+impl Shop {
+    /// A minute passes.
+    pub fn later(&self) {
+        self.clock.advance(Duration::from_mins(1));
+    }
+
+    /// Somebody with an account.
+    pub async fn user(&self, email: &str, first_name: &str, last_name: &str, role: Role) -> Call {
+        let registration = Registration {
+            email: email.to_owned(),
+            password: "a rather long pass phrase".to_owned(),
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+            phone: None,
+        };
+        let user = self.accounts().create_user(&Call::system(), registration, role).await.unwrap().value;
+        by(user.id, role)
+    }
+
+    /// A product that is on sale, with one variant.
+    pub async fn product(&self, title: &str, sku: &str, cents: i64, stock: i64) -> ProductDetail {
+        self.catalog().create_product(&Call::system(), draft(title, sku, cents, stock)).await.unwrap().value
+    }
+
+    /// Buys one of a variant.
+    pub async fn buy(&self, call: &Call, variant: VariantId) -> Order {
+        self.carts().add_item(call, variant, 1, None).await.unwrap();
+        let address = PostalAddress {
+            name: "Ada Lovelace".into(),
+            line1: "12 St James's Square".into(),
+            city: "London".into(),
+            postal_code: "SW1Y 4JH".into(),
+            country: "GB".into(),
+            ..PostalAddress::default()
+        };
+        Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
+    }
+}
+
+pub fn by(user: UserId, role: Role) -> Call {
+    Call::by(Actor::User(Identity { user, role, session: SessionId(UuidV7.uuid()) }))
+}
+
+/// Somebody with a role, whom the shop doesn't know by name.
+pub fn someone(role: Role) -> Call {
+    by(UserId(UuidV7.uuid()), role)
+}
+
+pub fn euros(cents: i64) -> Money {
+    Money::new(cents, Currency::EUR)
+}
+
+/// An active product with one variant.
+pub fn draft(title: &str, sku: &str, cents: i64, stock: i64) -> ProductDraft {
+    ProductDraft {
+        title: title.to_owned(),
+        status: ProductStatus::Active,
+        variants: vec![VariantDraft { stock: Some(stock), ..VariantDraft::new(sku, euros(cents)) }],
+        ..ProductDraft::default()
+    }
+}
+
+pub fn everything() -> PageRequest {
+    PageRequest { limit: 100, cursor: None, count: true }
+}
+
+/// Where and how the input broke the rules.
+pub fn broken(error: &CommonError) -> Vec<(&str, &str)> {
+    match error {
+        CommonError::Invalid(Invalid { errors }) => errors.iter().map(|e| (e.pointer.as_str(), e.code)).collect(),
+        other => panic!("not about the input: {other:?}"),
+    }
+}
+
+/// A key of an idempotent call.
+pub fn once(key: &str, request: &str) -> Idempotency {
+    Idempotency::new("test", key, request.as_bytes())
+}

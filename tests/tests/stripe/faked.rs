@@ -1,0 +1,222 @@
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use commerce_core::{
+    Currency, Money,
+    conformance::GatewayFixture,
+    id::{IdGenerator, OrderId, PaymentId, RefundId, UuidV7},
+    payment::{
+        PaymentGateway,
+        gateway::{AuthorizeRequest, GatewayError, GatewayRefundState, GatewayState, RefundRequest},
+        stripe::{RetryPolicy, StripeConfig, StripeGateway},
+    },
+};
+use commerce_tests::fake_stripe::{Account, FakeStripe, Fault};
+
+struct Fixture {
+    fake: FakeStripe,
+    gateway: Arc<StripeGateway>,
+}
+
+fn stripe() -> Fixture {
+    let fake = FakeStripe::default();
+    let retry = RetryPolicy { attempts: 4, first_delay: Duration::from_millis(1) };
+    let config = StripeConfig::new("sk_test_fake").unwrap().webhook_secret("whsec_fake").unwrap().retry(retry);
+    Fixture { gateway: Arc::new(StripeGateway::with_transport(config, fake.clone())), fake }
+}
+
+#[async_trait]
+impl GatewayFixture for Fixture {
+    fn gateway(&self) -> Arc<dyn PaymentGateway> {
+        self.gateway.clone()
+    }
+
+    fn method(&self) -> String {
+        "stripe".to_owned()
+    }
+
+    fn good_token(&self) -> String {
+        "pm_card_visa".to_owned()
+    }
+
+    fn declined_token(&self) -> String {
+        "pm_card_visa_chargeDeclinedInsufficientFunds".to_owned()
+    }
+
+    fn action_token(&self) -> Option<String> {
+        Some("pm_card_threeDSecure2Required".to_owned())
+    }
+
+    fn manual_capture(&self) -> bool {
+        true
+    }
+
+    async fn charges(&self, payment: PaymentId) -> Option<u64> {
+        u64::try_from(self.fake.account(payment).intents).ok()
+    }
+}
+
+async fn fixture() -> Fixture {
+    stripe()
+}
+
+mod conformance {
+    use super::fixture;
+    commerce_core::gateway_conformance_tests!(fixture);
+}
+
+fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::EUR)
+}
+
+fn request(token: &str) -> AuthorizeRequest {
+    AuthorizeRequest {
+        payment_id: PaymentId(UuidV7.uuid()),
+        order_id: OrderId(UuidV7.uuid()),
+        order_number: "A-1".to_owned(),
+        method: "stripe".to_owned(),
+        amount: eur(1000),
+        token: Some(token.to_owned()),
+        capture: true,
+    }
+}
+
+async fn paid(stripe: &Fixture) -> (PaymentId, String) {
+    let request = request("pm_card_visa");
+    let payment = stripe.gateway.authorize(&request).await.unwrap();
+    (request.payment_id, payment.reference)
+}
+
+fn refund(payment_id: PaymentId, reference: &str, minor: i64) -> RefundRequest {
+    let refund_id = RefundId(UuidV7.uuid());
+    RefundRequest { refund_id, payment_id, reference: reference.to_owned(), amount: eur(minor) }
+}
+
+#[tokio::test]
+async fn faults_in_any_mixture_charge_once() {
+    use Fault::{Busy, Failed, LostAfter, LostBefore, Refused};
+    for faults in [
+        vec![Refused],
+        vec![LostBefore],
+        vec![LostAfter],
+        vec![Busy, Failed],
+        vec![LostAfter, Refused, Busy],
+        vec![LostBefore, LostAfter, LostAfter],
+    ] {
+        let stripe = stripe();
+        let request = request("pm_card_visa");
+        stripe.fake.script(faults.clone());
+        let payment = stripe.gateway.authorize(&request).await.unwrap();
+        assert_eq!((payment.state, payment.captured), (GatewayState::Captured, eur(1000)), "{faults:?}");
+        let account = Account { intents: 1, captured: 1000, refunded: 0 };
+        assert_eq!(stripe.fake.account(request.payment_id), account, "{faults:?}");
+        assert_eq!(stripe.fake.calls(), faults.len() + 1 + usize::from(faults.contains(&LostAfter)), "{faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_bounded_and_a_lost_payment_is_found() {
+    let stripe = stripe();
+    let request = request("pm_card_visa");
+    stripe.fake.script([Fault::Refused; 4]);
+    let unavailable = stripe.gateway.authorize(&request).await;
+    assert!(matches!(unavailable, Err(GatewayError::Unavailable(_))), "{unavailable:?}");
+    assert_eq!(stripe.fake.calls(), 4);
+    assert_eq!(stripe.gateway.retrieve(request.payment_id, None).await, Ok(None));
+
+    stripe.fake.script([Fault::LostAfter; 4]);
+    let unknown = stripe.gateway.authorize(&request).await;
+    assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
+    let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
+    assert_eq!(found.state, GatewayState::Captured);
+    assert_eq!(stripe.fake.account(request.payment_id).intents, 1);
+}
+
+#[tokio::test]
+async fn an_error_that_stripe_repeats_hides_no_payment() {
+    let stripe = stripe();
+    let request = request("pm_card_visa");
+    stripe.fake.script([Fault::FailedAfter]);
+    let unknown = stripe.gateway.authorize(&request).await;
+    assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
+    let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
+    assert_eq!((found.state, found.captured), (GatewayState::Captured, eur(1000)));
+}
+
+#[tokio::test]
+async fn a_lost_payment_is_found_among_many() {
+    let stripe = stripe();
+    let (wanted, reference) = paid(&stripe).await;
+    for _ in 0..250 {
+        paid(&stripe).await;
+    }
+    let before = stripe.fake.calls();
+    let found = stripe.gateway.retrieve(wanted, None).await.unwrap().unwrap();
+    assert_eq!(found.reference, reference);
+    assert_eq!(stripe.fake.calls() - before, 3, "a hundred a page, newest first");
+}
+
+#[tokio::test]
+async fn settings_that_change_between_two_attempts_charge_once() {
+    let stripe = stripe();
+    let first = request("pm_card_visa");
+    let payment = stripe.gateway.authorize(&first).await.unwrap();
+    let again = stripe.gateway.authorize(&AuthorizeRequest { capture: false, ..first.clone() }).await;
+    assert_eq!(again, Ok(payment));
+    assert_eq!(stripe.fake.account(first.payment_id).intents, 1);
+}
+
+#[tokio::test]
+async fn a_refund_is_made_once_even_after_the_key_was_forgotten() {
+    let stripe = stripe();
+    let (payment, reference) = paid(&stripe).await;
+    let refund = refund(payment, &reference, 300);
+    stripe.fake.script([Fault::LostBefore, Fault::Busy]);
+    let made = stripe.gateway.refund(&refund).await.unwrap();
+    assert_eq!(made.state, GatewayRefundState::Settled);
+    stripe.fake.forget_keys();
+    assert_eq!(stripe.gateway.refund(&refund).await, Ok(made));
+    assert_eq!(stripe.fake.account(payment).refunded, 300);
+}
+
+#[tokio::test]
+async fn fifty_refunds_at_once_give_back_no_more_than_was_taken() {
+    let stripe = stripe();
+    let (payment, reference) = paid(&stripe).await;
+    let mut refunds = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (gateway, refund) = (stripe.gateway.clone(), refund(payment, &reference, 300));
+        refunds.spawn(async move { gateway.refund(&refund).await });
+    }
+    let refunds = refunds.join_all().await;
+    assert_eq!(refunds.iter().filter(|refund| refund.is_ok()).count(), 3);
+    let is_rejected = |refund: &&Result<_, _>| matches!(refund, Err(GatewayError::Rejected(_)));
+    assert_eq!(refunds.iter().filter(is_rejected).count(), 47);
+    assert_eq!(stripe.fake.account(payment).refunded, 900);
+}
+
+#[tokio::test]
+async fn declines_have_their_code_and_wrong_tokens_none() {
+    let stripe = stripe();
+    for (token, code) in [
+        ("pm_card_visa_chargeDeclined", "generic_decline"),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+    ] {
+        let declined = stripe.gateway.authorize(&request(token)).await.unwrap();
+        assert_eq!(declined.state, GatewayState::Declined(code.to_owned()));
+        assert!(!declined.reference.is_empty());
+    }
+    let wrong = stripe.gateway.authorize(&request("pm_nonsense")).await;
+    assert!(matches!(wrong, Err(GatewayError::Rejected(_))), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_call_sees_that_the_customer_has_acted() {
+    let stripe = stripe();
+    let request = request("pm_card_threeDSecure2Required");
+    let waiting = stripe.gateway.authorize(&request).await.unwrap();
+    assert!(matches!(waiting.state, GatewayState::RequiresAction(_)));
+    stripe.fake.authenticate(&waiting.reference);
+    let acted = stripe.gateway.authorize(&request).await.unwrap();
+    assert_eq!((acted.state, acted.captured), (GatewayState::Captured, eur(1000)));
+}
