@@ -64,7 +64,7 @@ impl Checkout {
             match self.earlier(call).await? {
                 Earlier::Nothing => {}
                 Earlier::Answer(record) => return Ok(Done::again(self.placement(call, record.order, record.outcome))),
-                Earlier::Resume(order) => return self.resume(call, order).await.map(Done::again),
+                Earlier::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
             }
             let wishes = match &wishes {
                 Some(wishes) => wishes,
@@ -79,7 +79,7 @@ impl Checkout {
             };
             match self.engine.commit(&mut set).await? {
                 Ok(_) => {
-                    let order = self.pay(call, order, payment).await?;
+                    let order = Box::pin(self.pay(call, order, payment)).await?;
                     let outcome = PlacementOutcome::of(&order);
                     return Ok(Done::fresh(self.placement(call, order, outcome)));
                 }

@@ -22,8 +22,8 @@ use commerce_core::{
     payment::PaymentStatus,
     review::{Review, ReviewQuery, ReviewStore},
     store::{
-        Aggregate, Applied, Change, ChangeSet, Claim, CommitError, Conflict, IdempotencyRecord, KeyWrite, MovementKind, Reads, Root,
-        Save, Store, StoreError, Take, TaskWrite, Version, Was,
+        Aggregate, Applied, Change, ChangeSet, Claim, CommitError, Conflict, IdempotencyRecord, KeyWrite, MovementKind,
+        Reads, Root, Save, Store, StoreError, Take, TaskWrite, Version, Was,
     },
 };
 use uuid::Uuid;
@@ -169,7 +169,8 @@ impl Shared {
         if self.has(Guard::Key) && set.keys().iter().any(|write| taken(&write)) {
             return vec![Conflict::KeyTaken];
         }
-        let held = set.claims().filter(|(claim, take)| matches!(take, Take::Hold(_)) && self.claims.contains_key(claim));
+        let held =
+            set.claims().filter(|(claim, take)| matches!(take, Take::Hold(_)) && self.claims.contains_key(claim));
         let held: Vec<_> = held.map(|(claim, _)| Conflict::Taken(claim.clone())).collect();
         if self.has(Guard::Claims) && !held.is_empty() {
             return held;
@@ -218,7 +219,8 @@ impl Shared {
             }
         }
         for event in set.events() {
-            let same = |other: &EventRecord| (other.root, other.version, other.n) == (event.root, event.version, event.n);
+            let same =
+                |other: &EventRecord| (other.root, other.version, other.n) == (event.root, event.version, event.n);
             // Stock moves without a version; the time takes its place, and may stand still.
             let versioned = !matches!(event.root, Root::StockAlert(_));
             if versioned && self.has(Guard::Versions) && self.has(Guard::SetId) && self.events.iter().any(same) {
@@ -402,7 +404,8 @@ impl Shared {
         let mut drifts = Vec::new();
         let orders = self.orders();
         for (variant, stock) in &self.stock {
-            let moved: i64 = self.movements.iter().filter(|line| line.variant_id == *variant).map(|line| line.delta).sum();
+            let moved: i64 =
+                self.movements.iter().filter(|line| line.variant_id == *variant).map(|line| line.delta).sum();
             let pending = orders.iter().filter(|order| order.status == OrderStatus::Pending);
             let lines = pending.flat_map(|order| &order.lines).filter(|line| line.variant_id == *variant);
             let reserved: i64 = lines.map(|line| i64::from(line.quantity - line.cancelled)).sum();

@@ -28,9 +28,7 @@ use commerce_core::{
 };
 use futures_util::future::join_all;
 
-use super::{
-    Chance, Coverage, Guard, MemoryStore, Process, SharedIds, Shared, SimGateway, lock, network::Wire,
-};
+use super::{Chance, Coverage, Guard, MemoryStore, Process, Shared, SharedIds, SimGateway, lock, network::Wire};
 use crate::shop::{eur, input, offline, parcel};
 
 /// The reason of refunds by staff.
@@ -304,7 +302,8 @@ impl World {
             0..16 => Op::Add { who, variant, units: 1 + chance.below(3) as i64 },
             16 => Op::Clear { who },
             17..36 => {
-                let tokens = ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", crate::shop::SECURE];
+                let tokens =
+                    ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", crate::shop::SECURE];
                 let how = if chance.happens(100) { How::Offline } else { How::Card(chance.pick(&tokens)?) };
                 let how = key.and_then(|key| self.inputs.get(&(who, key)).copied()).unwrap_or(how);
                 Op::Checkout { who, key, how }
@@ -458,7 +457,10 @@ impl World {
         }
         let promised = matches!(
             payment.status,
-            PaymentStatus::Authorized | PaymentStatus::Paid | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
+            PaymentStatus::Authorized
+                | PaymentStatus::Paid
+                | PaymentStatus::PartiallyRefunded
+                | PaymentStatus::Refunded
         );
         let confirmed = matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed);
         if confirmed && !promised && payment.gateway == "test" {
@@ -511,15 +513,19 @@ impl World {
             if order.refunds.iter().any(|refund| refund.status == RefundStatus::Pending) {
                 return Err(format!("a refund is still pending: {order:#?}"));
             }
-            let confirmed = shared.events.iter().any(
-                |record| matches!(&record.event, DomainEvent::OrderConfirmed { order: id } if *id == order.id),
-            );
-            let told = mails.iter().any(|mail| mail.subject.contains(&order.number) || mail.text.contains(&order.number));
+            let confirmed = shared
+                .events
+                .iter()
+                .any(|record| matches!(&record.event, DomainEvent::OrderConfirmed { order: id } if *id == order.id));
+            let told =
+                mails.iter().any(|mail| mail.subject.contains(&order.number) || mail.text.contains(&order.number));
             if confirmed && !told {
                 return Err(format!("nobody told the customer of order {}", order.number));
             }
             let cart = order.cart_id.and_then(|id| shared.carts().into_iter().find(|cart| cart.id == id));
-            if order.declined && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !self.ordered_again(order, &orders)) {
+            if order.declined
+                && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !self.ordered_again(order, &orders))
+            {
                 return Err(format!("a declined customer lost their cart: {order:#?}"));
             }
         }
