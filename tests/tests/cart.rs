@@ -97,7 +97,10 @@ async fn a_cart_edit_can_demand_a_version_and_a_key() {
     assert_eq!((first.replayed, second.replayed), (false, true));
     assert_eq!(first.value, second.value);
     assert_eq!(carts.view(&ada.actor).await.unwrap().item_count, 2);
-    let other = Call { idempotency: once.idempotency.map(|key| commerce_core::call::Idempotency { fingerprint: [1; 32], ..key }), ..once };
+    let other = Call {
+        idempotency: once.idempotency.map(|key| commerce_core::call::Idempotency { fingerprint: [1; 32], ..key }),
+        ..once
+    };
     let reused = carts.add_item(&other, mug, 3, None).await.unwrap_err();
     assert!(matches!(reused, CartError::Common(CommonError::Idempotency(IdempotencyError::Reused))), "{reused:?}");
 }

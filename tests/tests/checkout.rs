@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use commerce_core::{
     Currency, Money,
     call::{Actor, Call, Idempotency, IdempotencyError},
-    checkout::{CheckoutError, CheckoutInput},
     catalog::VariantPatch,
+    checkout::{CheckoutError, CheckoutInput},
     conformance::BrokenStore,
     error::CommonError,
     inventory::AlertKind,
@@ -67,7 +67,8 @@ async fn a_guest_buys_and_only_their_token_opens_the_order() {
     for stranger in [&holder, &Actor::guest(), &customer().actor, &guest.actor] {
         assert!(orders.get(stranger, theirs.id).await.is_err());
     }
-    let (found, fresh) = orders.lookup(&Call::guest(), &placed.order.number.to_lowercase(), " Ada@Example.com ").await.unwrap();
+    let (found, fresh) =
+        orders.lookup(&Call::guest(), &placed.order.number.to_lowercase(), " Ada@Example.com ").await.unwrap();
     assert_eq!(found.id, placed.order.id);
     let holder = Actor::Guest { cart: None, order: Some(fresh) };
     assert!(orders.get(&holder, found.id).await.is_ok());
@@ -144,7 +145,10 @@ async fn an_empty_cart_or_an_empty_shelf_is_refused() {
     shop.fill(&ada, mug, 2).await;
     shop.buy(&bob, mug, 1).await;
     let refused = shop.place(&ada, VISA).await.unwrap_err();
-    assert!(matches!(refused, CheckoutError::OutOfStock { variant_id, available: 1 } if variant_id == mug), "{refused:?}");
+    assert!(
+        matches!(refused, CheckoutError::OutOfStock { variant_id, available: 1 } if variant_id == mug),
+        "{refused:?}"
+    );
     assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 2, "the cart is kept");
     shop.check_books().await;
 }
@@ -239,7 +243,11 @@ async fn a_gateway_out_of_reach_leaves_everything_as_it_was() {
     assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
     shop.gateway.script([Fault::Refused]);
     let placed = shop.place(&once, VISA).await.unwrap();
-    assert_eq!(placed.outcome, PlacementOutcome::Placed, "the same key may be used again, and one refusal is no reason");
+    assert_eq!(
+        placed.outcome,
+        PlacementOutcome::Placed,
+        "the same key may be used again, and one refusal is no reason"
+    );
     shop.check_books().await;
 }
 
@@ -385,7 +393,8 @@ async fn a_checkout_resumes_after_its_process_died() {
         let reserved = (commits, applies) != (0, false);
         if reserved && (commits, applies) != (1, true) {
             let running = shop.place(&once, VISA).await.unwrap_err();
-            let in_progress = matches!(running, CheckoutError::Common(CommonError::Idempotency(IdempotencyError::InProgress)));
+            let in_progress =
+                matches!(running, CheckoutError::Common(CommonError::Idempotency(IdempotencyError::InProgress)));
             assert!(in_progress, "{running:?}");
         }
         shop.clock.advance(LEASE);

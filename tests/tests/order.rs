@@ -8,9 +8,7 @@ use commerce_core::{
     page::PageRequest,
     payment::{Fault, PaymentStatus, RefundStatus},
 };
-use commerce_tests::shop::{
-    SECURE, TestShop, VISA, customer, eur, keyed, offline, parcel, units_of, user,
-};
+use commerce_tests::shop::{SECURE, TestShop, VISA, customer, eur, keyed, offline, parcel, units_of, user};
 use std::time::Duration;
 
 #[tokio::test]
@@ -209,7 +207,8 @@ async fn returned_goods_come_back_into_stock_and_their_money_goes_back() {
     let early = orders.request_return(&ada, order.id, vec![units_of(mug, 1)], "no".into()).await.unwrap_err();
     assert!(matches!(early, OrderError::QuantityExceeded { left: 0, .. }), "{early:?}");
     shop.deliver(&order).await;
-    let ask = |units, reason: &str| orders.request_return(&ada, order.id, vec![units_of(mug, units)], reason.to_owned());
+    let ask =
+        |units, reason: &str| orders.request_return(&ada, order.id, vec![units_of(mug, units)], reason.to_owned());
     assert!(ask(1, " ").await.is_err(), "a reason must be given");
     assert!(ask(4, "no").await.is_err());
     assert!(orders.request_return(&customer(), order.id, vec![units_of(mug, 1)], "x".into()).await.is_err());
@@ -220,7 +219,10 @@ async fn returned_goods_come_back_into_stock_and_their_money_goes_back() {
     orders.decide_return(&staff, id, ReturnStatus::Approved).await.unwrap();
     assert_eq!(shop.units(mug).await, (7, 0));
     let after = orders.decide_return(&staff, id, ReturnStatus::Received).await.unwrap();
-    assert_eq!((after.payment_status, after.fulfilment_status), (PaymentStatus::PartiallyRefunded, FulfilmentState::Delivered));
+    assert_eq!(
+        (after.payment_status, after.fulfilment_status),
+        (PaymentStatus::PartiallyRefunded, FulfilmentState::Delivered)
+    );
     assert_eq!((after.refunds[0].amount, after.refunds[0].return_id), (eur(2000), Some(id)));
     assert_eq!(shop.units(mug).await, (9, 0));
     orders.decide_return(&staff, id, ReturnStatus::Received).await.unwrap();
@@ -244,12 +246,8 @@ async fn staff_calls_need_staff() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
     let (order, orders, payments) = (shop.buy(&ada, mug, 1).await, shop.commerce.orders(), shop.commerce.payments());
-    let refund = || commerce_core::payment::RefundInput {
-        amount: None,
-        items: vec![],
-        reason: "x".into(),
-        restock: false,
-    };
+    let refund =
+        || commerce_core::payment::RefundInput { amount: None, items: vec![], reason: "x".into(), restock: false };
     for (call, guest) in [(ada.clone(), false), (user(Role::Support), false), (Call::guest(), true)] {
         let refusals = [
             orders.fulfil(&call, order.id, parcel(vec![])).await.err(),

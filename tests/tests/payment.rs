@@ -59,7 +59,11 @@ async fn refunds_by_amount_by_items_and_of_the_rest_never_exceed_what_was_taken(
     }
     let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
     assert_eq!((after.payment_status, after.refunds[2].amount), (PaymentStatus::Refunded, eur(1750)));
-    assert_eq!((after.status, shop.units(mug).await), (OrderStatus::Confirmed, (7, 0)), "money went back, goods didn't");
+    assert_eq!(
+        (after.status, shop.units(mug).await),
+        (OrderStatus::Confirmed, (7, 0)),
+        "money went back, goods didn't"
+    );
     let refused = give(&shop, &order, refund(None, vec![], false)).await.unwrap_err();
     assert!(matches!(refused, OrderError::RefundExceedsCaptured { .. }), "{refused:?}");
     shop.check_books().await;

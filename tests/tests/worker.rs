@@ -101,7 +101,11 @@ async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
     names.dedup();
     let names: Vec<_> = names.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(
-        { let mut sorted = names.clone(); sorted.sort_unstable(); sorted },
+        {
+            let mut sorted = names.clone();
+            sorted.sort_unstable();
+            sorted
+        },
         ["alert_raised", "order_confirmed", "order_placed", "payment_captured", "product_created"]
     );
 }
@@ -156,5 +160,8 @@ async fn a_running_worker_stops_when_told() {
     stop.send(()).unwrap();
     worker.await.unwrap();
     shop.commerce.drain().await;
-    assert_eq!(shop.commerce.orders().list(&Actor::System, Default::default(), &Default::default()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        shop.commerce.orders().list(&Actor::System, Default::default(), &Default::default()).await.unwrap().items.len(),
+        1
+    );
 }
