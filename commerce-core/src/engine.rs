@@ -110,12 +110,19 @@ impl Engine {
     }
 
     /// Runs a write to its end even if its caller goes away. Shutdown waits for it.
-    pub async fn run<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> T {
-        match self.writes.spawn(write).await {
-            Ok(value) => value,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only a runtime that is shutting down cancels tracked writes; nobody is left to hear an answer then.
-            Err(_) => std::future::pending().await,
+    pub fn run<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        // Boxed, so that callers' futures don't grow by what they hand over.
+        let write = Box::pin(write);
+        async {
+            match self.writes.spawn(write).await {
+                Ok(value) => value,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // Only a runtime that is shutting down cancels tracked writes; nobody is left to hear an answer then.
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 
@@ -193,7 +200,10 @@ impl Engine {
             if let Some(value) = self.replay(call).await? {
                 return Ok(Answer::Replayed(value));
             }
-            let Planned { mut changes, output } = plan().await?;
+            let Planned { mut changes, output } = match plan().await {
+                Ok(planned) => planned,
+                Err(refusal) => return self.unless_answered(call, refusal).await,
+            };
             if let Some(key) = call.idempotency {
                 let kept = serde_json::to_value(answer(&output));
                 changes.key(key, None, Some(kept.map_err(|error| CommonError::Store(StoreError::bug(error)))?));
@@ -202,13 +212,25 @@ impl Engine {
                 Ok(_) => return Ok(Answer::Fresh(output)),
                 Err(conflicts) => {
                     if let Some(error) = refuse(&conflicts) {
-                        return Err(error);
+                        return self.unless_answered(call, error).await;
                     }
                 }
             }
             self.pause(attempt).await;
         }
         Err(CommonError::Store(StoreError::Contended).into())
+    }
+
+    /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.
+    async fn unless_answered<T, A, E>(&self, call: &Call, refusal: E) -> Result<Answer<T, A>, E>
+    where
+        A: DeserializeOwned,
+        E: From<CommonError>,
+    {
+        match self.replay(call).await? {
+            Some(value) => Ok(Answer::Replayed(value)),
+            None => Err(refusal),
+        }
     }
 
     /// The answer of an earlier call with the same idempotency key, if there is one.

@@ -23,7 +23,7 @@ use commerce_tests::shop::{
 use futures_util::future::join_all;
 
 const LEASE: Duration = Duration::from_secs(31);
-const EXPIRY: Duration = Duration::from_secs(16 * 60);
+const EXPIRY: Duration = Duration::from_mins(16);
 
 #[tokio::test]
 async fn a_customer_buys_and_is_told() {
@@ -304,7 +304,7 @@ async fn late_success(left: i64) -> (TestShop, commerce_core::order::Order) {
         capture: true,
     };
     shop.gateway.authorize(&request).await.unwrap();
-    shop.wait(Duration::from_secs(25 * 3600)).await;
+    shop.wait(Duration::from_hours(25)).await;
     let order = shop.order(&order).await;
     (shop, order)
 }

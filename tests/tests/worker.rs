@@ -53,7 +53,7 @@ async fn moody(refusals: usize) -> (TestShop, Arc<Mutex<Vec<Message>>>) {
 async fn a_message_is_sent_again_under_the_same_id_until_it_is_taken() {
     let (shop, seen) = moody(2).await;
     for _ in 0..5 {
-        shop.wait(Duration::from_secs(60)).await;
+        shop.wait(Duration::from_mins(1)).await;
     }
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 3);
@@ -66,7 +66,7 @@ async fn a_message_is_sent_again_under_the_same_id_until_it_is_taken() {
 async fn a_message_that_nobody_takes_is_kept_for_staff_to_see() {
     let (shop, seen) = moody(usize::MAX).await;
     for _ in 0..40 {
-        shop.wait(Duration::from_secs(600)).await;
+        shop.wait(Duration::from_mins(10)).await;
     }
     assert_eq!(seen.lock().unwrap().len(), 12);
     let dead = shop.store.reads().list_dead_tasks(&Slice::first(10)).await.unwrap().items;
@@ -94,7 +94,7 @@ async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
     let order = shop.buy(&ada, mug, 1).await;
     assert!(shop.commerce.orders().request_return(&ada, order.id, vec![], "x".into()).await.is_err());
     for _ in 0..8 {
-        shop.wait(Duration::from_secs(600)).await;
+        shop.wait(Duration::from_mins(10)).await;
     }
     let mut names: Vec<_> = sink.0.lock().unwrap().iter().map(|record| (record.id, record.event.name())).collect();
     names.sort();

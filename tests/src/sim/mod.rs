@@ -49,11 +49,13 @@ impl Chance {
     }
 
     /// A number below `n`, which isn't 0.
+    #[must_use]
     pub fn below(&self, n: usize) -> usize {
         usize::try_from(self.next() % n as u64).unwrap_or(0)
     }
 
     /// Whether something of this probability happens, in per mille.
+    #[must_use]
     pub fn happens(&self, per_mille: usize) -> bool {
         self.below(1000) < per_mille
     }

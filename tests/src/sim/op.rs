@@ -73,7 +73,7 @@ impl World {
             chance.pick(&fitting)
         };
         Some(match chance.below(100) {
-            0..16 => Op::Add { who, variant, units: 1 + chance.below(3) as i64 },
+            0..16 => Op::Add { who, variant, units: chance.pick(&[1, 2, 3])? },
             16 => Op::Clear { who },
             17..36 => {
                 let tokens =
@@ -116,7 +116,7 @@ impl World {
             75..80 => {
                 let order = with(&|order| order.payments.iter().any(|payment| payment.captured > 0)).or(any)?;
                 let (amount, items) = match chance.below(3) {
-                    0 => (Some(1 + chance.below(900) as i64), Vec::new()),
+                    0 => (chance.pick(&[1, 99, 500, 900]), Vec::new()),
                     1 => (None, self.some_of(&order)),
                     _ => (None, Vec::new()),
                 };
@@ -129,7 +129,7 @@ impl World {
             }
             84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
             85..89 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
-            89 => Op::Count { variant, on_hand: chance.below(10) as i64 },
+            89 => Op::Count { variant, on_hand: chance.pick(&[0, 2, 4, 8])? },
             90..93 => Op::Webhook { nth: chance.below(lock(&self.wire.said).len().max(1)) },
             93..95 => Op::Arrive,
             _ => Op::Tick,

@@ -183,7 +183,7 @@ impl Shared {
             return stale;
         }
         let short = set.stock().filter_map(|(variant, delta)| {
-            let Some(stock) = self.stock.get(&variant) else { return None };
+            let stock = self.stock.get(&variant)?;
             if delta.expect_on_hand.is_some_and(|on_hand| on_hand != stock.on_hand) {
                 return Some(Conflict::Moved(variant));
             }
