@@ -110,12 +110,19 @@ impl Engine {
     }
 
     /// Runs a write to its end even if its caller goes away. Shutdown waits for it.
-    pub async fn run<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> T {
-        match self.writes.spawn(write).await {
-            Ok(value) => value,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only a runtime that is shutting down cancels tracked writes; nobody is left to hear an answer then.
-            Err(_) => std::future::pending().await,
+    pub fn run<T: Send + 'static>(
+        &self,
+        write: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send {
+        // Boxed, so that callers' futures don't grow by what they hand over.
+        let write = Box::pin(write);
+        async {
+            match self.writes.spawn(write).await {
+                Ok(value) => value,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // Only a runtime that is shutting down cancels tracked writes; nobody is left to hear an answer then.
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 

@@ -56,7 +56,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_left_half_done() {
     let shop = TestShop::on(store, |builder| builder.shared_clock(clock.clone()).gateway(gateway.clone()));
     assert_eq!(shop.store.reads().verify().await.unwrap(), [], "what is on disk is whole before anybody repairs it");
     for hours in [0, 1, 1, 25, 25] {
-        clock.advance(Duration::from_secs(hours * 3600));
+        clock.advance(Duration::from_hours(hours));
         shop.commerce.worker().tick().await.unwrap();
     }
     let orders = shop.orders().await;

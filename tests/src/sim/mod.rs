@@ -1,8 +1,12 @@
 //! A simulated world: the shop on a store in memory, a gateway that loses calls, processes that die, a clock that is turned.
 //! Everything follows from one seed, so that what was found once is found again.
 
+mod hand;
+mod invariants;
 mod memory;
 mod network;
+mod op;
+mod state;
 mod world;
 
 use std::{
@@ -14,8 +18,9 @@ use commerce_core::id::IdGenerator;
 use uuid::Uuid;
 
 pub use self::{
-    memory::{Guard, MemoryStore, Shared},
+    memory::MemoryStore,
     network::{Process, SimGateway},
+    state::{Guard, Shared},
     world::{Report, simulate},
 };
 
@@ -44,11 +49,13 @@ impl Chance {
     }
 
     /// A number below `n`, which isn't 0.
+    #[must_use]
     pub fn below(&self, n: usize) -> usize {
         usize::try_from(self.next() % n as u64).unwrap_or(0)
     }
 
     /// Whether something of this probability happens, in per mille.
+    #[must_use]
     pub fn happens(&self, per_mille: usize) -> bool {
         self.below(1000) < per_mille
     }

@@ -1,13 +1,16 @@
 //! What lies between a process and the world: calls that get lost, and the process's own death.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use commerce_core::{
-    id::PaymentId,
+    id::{PaymentId, RefundId},
     payment::{
         PaymentGateway, PaymentMethod, TestGateway,
         gateway::{
@@ -102,6 +105,15 @@ impl Process {
         Some(fault)
     }
 
+    /// Whether the gateway refuses a refund for good.
+    fn refuses(&self) -> bool {
+        let refuses = self.chance.happens(self.trouble);
+        if refuses {
+            self.coverage.hit("gateway fault: Refuses");
+        }
+        refuses
+    }
+
     fn call_fault(&self, delayable: bool) -> Option<CallFault> {
         use CallFault as F;
         if !self.chance.happens(3 * self.trouble) {
@@ -131,6 +143,8 @@ pub struct Wire {
     pub gateway: TestGateway,
     /// Calls on their way for too long, which will have their effect all the same.
     pub delayed: Arc<Mutex<Vec<AuthorizeRequest>>>,
+    /// Which refunds the gateway refused.
+    pub refused: Arc<Mutex<BTreeMap<RefundId, bool>>>,
     /// All that the gateway ever said, to be said again by webhooks.
     pub said: Arc<Mutex<Vec<(PaymentId, GatewayPayment)>>>,
 }
@@ -214,7 +228,15 @@ impl PaymentGateway for SimGateway {
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<GatewayRefund, GatewayError> {
-        self.call(None, self.wire.gateway.refund(request)).await
+        let effect = async {
+            // What was refused once stays refused, and what was done once stays done.
+            let refused = *lock(&self.wire.refused).entry(request.refund_id).or_insert_with(|| self.process.refuses());
+            if refused {
+                return Err(GatewayError::Rejected("the card is closed".to_owned()));
+            }
+            self.wire.gateway.refund(request).await
+        };
+        self.call(None, effect).await
     }
 
     async fn retrieve(

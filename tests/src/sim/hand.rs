@@ -1,0 +1,297 @@
+//! Does what somebody chose to do, and says how it ended.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+
+use commerce_core::{
+    Commerce,
+    call::{Actor, Call, Idempotency, IdempotencyError, Identity, Role},
+    cart::CartError,
+    checkout::{CheckoutError, CheckoutInput},
+    clock::{Clock, ManualClock},
+    error::CommonError,
+    id::{OrderId, SessionId, UserId, VariantId},
+    inventory::InventoryError,
+    order::{Order, OrderError},
+    payment::{PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
+    store::StoreError,
+};
+
+use super::{Shared, lock, network::Wire};
+use crate::shop::{eur, input, offline, parcel};
+
+use super::op::{How, Op};
+
+/// The reason of refunds by staff.
+pub(super) const SORRY: &str = "sorry";
+
+fn customer(who: u128) -> Call {
+    let id = uuid::Uuid::from_u128(0xC000 + who);
+    Call::by(Actor::User(Identity { user: UserId(id), role: Role::Customer, session: SessionId(id) }))
+}
+
+/// What a keyed call was answered first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FirstAnswer {
+    pub(super) order: OrderId,
+    pub(super) outcome: String,
+}
+
+/// What staff were told that adjustments added.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) units: BTreeMap<VariantId, i64>,
+    pub(super) heard: BTreeSet<String>,
+    pub(super) fresh: BTreeSet<String>,
+}
+
+/// What an operation needs: kept apart from the world, so that several can run at once.
+pub(super) struct Hand {
+    pub(super) shop: Commerce,
+    pub(super) wire: Wire,
+    pub(super) shared: Arc<Mutex<Shared>>,
+    pub(super) found: Arc<Mutex<Found>>,
+    pub(super) answers: Arc<Mutex<BTreeMap<String, FirstAnswer>>>,
+    pub(super) acknowledged: Arc<Mutex<BTreeSet<OrderId>>>,
+    pub(super) clock: Arc<ManualClock>,
+}
+
+impl Hand {
+    pub(super) fn order(&self, id: OrderId) -> Option<Order> {
+        lock(&self.shared).orders().into_iter().find(|order| order.id == id)
+    }
+
+    /// The same key must give the same answer. What was pending may have moved on.
+    fn answered(&self, key: &str, order: OrderId, outcome: String) -> Result<(), String> {
+        let now = FirstAnswer { order, outcome };
+        let mut answers = lock(&self.answers);
+        match answers.get(key) {
+            Some(first) if first.order != now.order || (first.outcome != now.outcome && first.outcome != "Pending") => {
+                Err(format!("the key {key} was answered {first:?}, and now {now:?}"))
+            }
+            Some(first) if first.outcome != "Pending" => Ok(()),
+            _ => {
+                answers.insert(key.to_owned(), now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Does it, and says how it ended; an error is something that may never happen.
+    pub(super) async fn perform(&self, op: &Op) -> Result<String, String> {
+        let staff = Call::system();
+        let (orders, payments) = (self.shop.orders(), self.shop.payments());
+        match op {
+            Op::Add { who, variant, units } => {
+                told(self.shop.carts().add_item(&customer(*who), *variant, *units, None).await.map(drop), cart_error)
+            }
+            Op::Clear { who } => told(self.shop.carts().clear(&customer(*who), None).await.map(drop), cart_error),
+            Op::Checkout { who, key, how } => self.checkout(*who, *key, *how).await,
+            Op::Authenticate { order, success, confirm } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = order.payments[0].id;
+                let acted = self.wire.gateway.authenticate(payment, *success);
+                if acted && let Ok(Some(word)) = self.wire.gateway.retrieve(payment, None).await {
+                    lock(&self.wire.said).push((payment, word));
+                }
+                if !confirm {
+                    return Ok(format!("acted {acted}"));
+                }
+                let confirmed = payments.confirm(&staff, order.id, payment).await;
+                told(confirmed.map(drop), order_error)
+            }
+            Op::Cancel { order } => told(orders.cancel(&staff, *order).await.map(drop), order_error),
+            Op::CancelItems { order, items } => {
+                told(orders.admin_cancel(&staff, *order, items.clone(), None).await.map(drop), order_error)
+            }
+            Op::Pack { order, items } => {
+                told(orders.fulfil(&staff, *order, parcel(items.clone())).await.map(drop), order_error)
+            }
+            Op::Parcel { order, nth, to } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let id = order.fulfilments[*nth].id;
+                told(orders.update_fulfilment(&staff, id, *to).await.map(drop), order_error)
+            }
+            Op::AskReturn { order, items } => {
+                let asked = orders.request_return(&staff, *order, items.clone(), "no".to_owned()).await;
+                told(asked.map(drop), order_error)
+            }
+            Op::DecideReturn { order, nth, to } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let id = order.returns[*nth].id;
+                told(orders.decide_return(&staff, id, *to).await.map(drop), order_error)
+            }
+            Op::Refund { order, key, amount, items, restock } => {
+                let input = RefundInput {
+                    amount: amount.map(eur),
+                    items: items.clone(),
+                    reason: SORRY.to_owned(),
+                    restock: *restock,
+                };
+                let key = key.map(|key| format!("refund {order} {key}"));
+                let call = match &key {
+                    Some(key) => staff.once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
+                    None => staff,
+                };
+                let done = payments.refund(&call, *order, input).await;
+                if let (Ok(done), Some(key)) = (&done, key) {
+                    self.answered(&key, *order, done.value.1.to_string())?;
+                }
+                told(done.map(drop), order_error)
+            }
+            Op::Capture { order } => told(payments.capture(&staff, *order).await.map(drop), order_error),
+            Op::Receive { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                if order.payments[0].gateway != "manual" {
+                    return Ok("not offline".to_owned());
+                }
+                told(payments.receive(&staff, order.payments[0].id).await.map(drop), order_error)
+            }
+            Op::Adjust { variant, key, delta } => {
+                let key = key.map(|key| format!("adjust {variant} {key}"));
+                let call = match &key {
+                    Some(key) => staff.once(Idempotency::new("staff", key, b"")),
+                    None => staff,
+                };
+                let done = self.shop.inventory().adjust(&call, *variant, *delta, "found".to_owned()).await;
+                if let Ok(done) = &done {
+                    let mut found = lock(&self.found);
+                    let Found { units, heard, fresh } = &mut *found;
+                    // The answer of a call that is still in doubt may be heard by its repetition first.
+                    let is_first = key.as_ref().is_none_or(|key| heard.insert(key.clone()));
+                    if is_first {
+                        *units.entry(*variant).or_default() += delta;
+                    }
+                    if !done.replayed && key.is_some_and(|key| !fresh.insert(key)) {
+                        return Err("a call had its effect again under its key".to_owned());
+                    }
+                }
+                told(done.map(drop), inventory_error)
+            }
+            Op::Count { variant, on_hand } => {
+                let done = self.shop.inventory().set_stock(&staff, *variant, Some(*on_hand), None).await;
+                told(done.map(drop), inventory_error)
+            }
+            Op::Webhook { nth } => {
+                let body = nth.to_string();
+                let request = WebhookRequest { signature: None, body: body.as_bytes(), at: self.clock.now() };
+                match payments.webhook("test", &request).await {
+                    Ok(()) => Ok("ok".to_owned()),
+                    Err(WebhookFailure::Rejected(_)) => Ok("rejected".to_owned()),
+                    Err(WebhookFailure::Failed(error)) => common(&error),
+                }
+            }
+            Op::Arrive => {
+                let late = lock(&self.wire.delayed).pop();
+                let Some(late) = late else { return Ok("nothing".to_owned()) };
+                let word = self.wire.gateway.authorize(&late).await.map_err(|error| error.to_string())?;
+                lock(&self.wire.said).push((late.payment_id, word));
+                Ok("ok".to_owned())
+            }
+            Op::Tick => match self.shop.worker().tick().await {
+                Ok(_) => Ok("ok".to_owned()),
+                Err(error) => store(&error),
+            },
+        }
+    }
+
+    async fn checkout(&self, who: u128, key: Option<u32>, how: How) -> Result<String, String> {
+        let key = key.map(|key| format!("checkout {who} {key}"));
+        let call = match &key {
+            Some(key) => customer(who).once(Idempotency::new("checkout", key, b"")),
+            None => customer(who),
+        };
+        let input: CheckoutInput = match how {
+            How::Card(token) => input(token),
+            How::Offline => offline(),
+        };
+        let placed = match self.shop.checkout().place(&call, input).await {
+            Ok(done) => done.value,
+            Err(error) => return checkout_error(&error),
+        };
+        lock(&self.acknowledged).insert(placed.order.id);
+        let outcome = match &placed.outcome {
+            PlacementOutcome::Placed => "Placed",
+            PlacementOutcome::ActionRequired => "ActionRequired",
+            PlacementOutcome::Pending => "Pending",
+            PlacementOutcome::Declined { .. } => "Declined",
+        };
+        if let Some(key) = key {
+            self.answered(&key, placed.order.id, outcome.to_owned())?;
+        }
+        Ok(outcome.to_owned())
+    }
+}
+
+fn told<E>(result: Result<(), E>, name: fn(&E) -> Result<String, String>) -> Result<String, String> {
+    match result {
+        Ok(()) => Ok("ok".to_owned()),
+        Err(error) => name(&error),
+    }
+}
+
+fn common(error: &CommonError) -> Result<String, String> {
+    Ok(match error {
+        CommonError::Store(error) => return store(error),
+        CommonError::NotFound(_) => "not found",
+        CommonError::Invalid(_) => "invalid",
+        CommonError::Idempotency(IdempotencyError::Reused) => "key reused",
+        CommonError::Idempotency(IdempotencyError::InProgress) => "key in progress",
+        CommonError::VersionMismatch(_) => "version mismatch",
+        CommonError::Access(error) => return Err(format!("unexpected: {error}")),
+        CommonError::Cursor(error) => return Err(format!("unexpected: {error}")),
+    }
+    .to_owned())
+}
+
+fn store(error: &StoreError) -> Result<String, String> {
+    match error {
+        StoreError::Unavailable(_) => Ok("store unavailable".to_owned()),
+        StoreError::Unknown(_) => Ok("store unknown".to_owned()),
+        StoreError::Contended => Ok("contended".to_owned()),
+        StoreError::Bug(error) => Err(format!("a bug: {error}")),
+    }
+}
+
+fn cart_error(error: &CartError) -> Result<String, String> {
+    match error {
+        CartError::Common(error) => common(error),
+        CartError::OutOfStock { .. } => Ok("out of stock".to_owned()),
+    }
+}
+
+fn inventory_error(error: &InventoryError) -> Result<String, String> {
+    match error {
+        InventoryError::Common(error) => common(error),
+        InventoryError::BelowReserved { .. } => Ok("below reserved".to_owned()),
+    }
+}
+
+fn checkout_error(error: &CheckoutError) -> Result<String, String> {
+    Ok(match error {
+        CheckoutError::Common(error) => return common(error),
+        CheckoutError::CartEmpty => "cart empty",
+        CheckoutError::OutOfStock { .. } => "out of stock",
+        CheckoutError::PriceChanged { .. } => "price changed",
+        CheckoutError::GatewayUnavailable => "gateway unavailable",
+    }
+    .to_owned())
+}
+
+fn order_error(error: &OrderError) -> Result<String, String> {
+    Ok(match error {
+        OrderError::Common(error) => return common(error),
+        OrderError::NotAllowed(_) => "not allowed",
+        OrderError::AlreadyShipped => "already shipped",
+        OrderError::QuantityExceeded { .. } => "quantity exceeded",
+        OrderError::RefundExceedsCaptured { .. } => "refund exceeds captured",
+        OrderError::NothingToCapture => "nothing to capture",
+        OrderError::NotAwaited => "not awaited",
+        OrderError::GatewayUnavailable => "gateway unavailable",
+        OrderError::GatewayRefused(_) => "gateway refused",
+        OrderError::PaymentBusy => "payment busy",
+    }
+    .to_owned())
+}

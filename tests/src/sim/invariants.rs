@@ -1,0 +1,184 @@
+//! What must hold, at any time and at the end.
+
+use std::collections::BTreeSet;
+
+use commerce_core::{
+    cart::CartStatus,
+    event::DomainEvent,
+    id::OrderId,
+    order::{Order, OrderStatus},
+    payment::{PaymentStatus, RefundStatus},
+};
+
+use super::{Shared, lock};
+
+use super::{hand::SORRY, world::World};
+
+impl World {
+    /// What must hold at any time.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let shared = lock(&self.shared);
+        let orders = shared.orders();
+        let drifts = shared.drifts();
+        if !drifts.is_empty() {
+            return Err(format!("counters disagree with their ledgers: {drifts:?}"));
+        }
+        for (variant, stock) in &shared.stock {
+            let gone = |order: &Order| -> i64 {
+                let lines = order.lines.iter().filter(|line| line.variant_id == *variant);
+                lines.map(|line| i64::from(line.quantity - line.cancelled) - i64::from(line.returned)).sum()
+            };
+            let sold: i64 = orders.iter().filter(|order| order.status != OrderStatus::Pending).map(gone).sum();
+            if stock.reserved < 0 || stock.on_hand < stock.reserved {
+                return Err(format!("oversold: {stock:?}"));
+            }
+            let (counted, found) = shared.adjusted(*variant);
+            if stock.on_hand + sold != counted {
+                return Err(format!("of {counted} units {sold} are sold, but {} are on hand", stock.on_hand));
+            }
+            let known = lock(&self.found).units.get(variant).copied().unwrap_or(0);
+            if !self.in_doubt.contains(variant) && known != found {
+                return Err(format!("{known} units were found, but {found} were added"));
+            }
+        }
+        let numbers: BTreeSet<_> = orders.iter().map(|order| &order.number).collect();
+        if numbers.len() != orders.len() {
+            return Err("two orders have the same number".to_owned());
+        }
+        let mut owners = BTreeSet::new();
+        for cart in shared.carts().iter().filter(|cart| cart.status == CartStatus::Open) {
+            if !owners.insert(cart.owner.key()) {
+                return Err(format!("{:?} has two open carts", cart.owner));
+            }
+        }
+        let mut carts = BTreeSet::new();
+        let standing = orders.iter().filter(|order| order.status != OrderStatus::Cancelled);
+        for order in standing.filter(|order| !was_cancelled(order.id, &shared)) {
+            if !order.cart_id.is_none_or(|cart| carts.insert(cart)) {
+                return Err(format!("one cart became two orders: {order:#?}"));
+            }
+        }
+        for id in lock(&self.acknowledged).iter() {
+            if !orders.iter().any(|order| order.id == *id) {
+                return Err(format!("an acknowledged order is gone: {id}"));
+            }
+        }
+        let mut events = BTreeSet::new();
+        for event in &shared.events {
+            if !events.insert(event.id) {
+                return Err(format!("an event happened twice: {event:?}"));
+            }
+        }
+        drop(shared);
+        orders.iter().try_for_each(|order| self.check_order(order))
+    }
+
+    fn check_order(&self, order: &Order) -> Result<(), String> {
+        let broken = |what: &str| Err(format!("{what}: {order:#?}"));
+        let theirs = self.wire.gateway.ledger();
+        for payment in &order.payments {
+            let line = theirs.iter().find(|line| line.payment == payment.id);
+            let (captured, refunded) = line.map_or((0, 0), |line| (line.captured, line.refunded));
+            let settled: i64 = sum(order, RefundStatus::Settled);
+            if payment.refunded != settled || payment.refund_pending != sum(order, RefundStatus::Pending) {
+                return broken("the refunds don't add up");
+            }
+            let ours = payment.gateway == "test";
+            if ours && (payment.captured > captured || payment.refunded > refunded) {
+                return broken("we count money that the gateway didn't move");
+            }
+            if ours && refunded > payment.refunded + payment.refund_pending {
+                return broken("the gateway sent more back than we know of");
+            }
+        }
+        let payment = &order.payments[order.payments.len() - 1];
+        if order.payment_status != payment.status {
+            return broken("the order's payment status isn't its payment's");
+        }
+        let kept = payment.captured - payment.refunded - payment.refund_pending;
+        let failed = order.refunds.iter().any(|refund| refund.status == RefundStatus::Failed);
+        // Staff who take all items back with a refund may keep the shipping.
+        let taken_back = order.cancel_reason.as_deref() == Some(SORRY) && kept <= order.totals.shipping.minor;
+        if order.status == OrderStatus::Cancelled && kept > 0 && !failed && !taken_back {
+            return broken("cancelled, and paid without a refund");
+        }
+        let promised = matches!(
+            payment.status,
+            PaymentStatus::Authorized
+                | PaymentStatus::Paid
+                | PaymentStatus::PartiallyRefunded
+                | PaymentStatus::Refunded
+        );
+        let confirmed = matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed);
+        if confirmed && !promised && payment.gateway == "test" {
+            return broken("confirmed without money");
+        }
+        if confirmed && order.lines.iter().all(|line| line.cancelled == line.quantity) {
+            return broken("confirmed with nothing to deliver");
+        }
+        Ok(())
+    }
+
+    /// What must hold when nothing is on its way any more.
+    pub(super) fn check_calm(&self) -> Result<(), String> {
+        let shared = lock(&self.shared);
+        let orders = shared.orders();
+        for (variant, stock) in &shared.stock {
+            if stock.reserved != 0 {
+                return Err(format!("stock leaked: {variant} {stock:?}"));
+            }
+        }
+        let mails = self.mailer.sent();
+        for order in &orders {
+            if order.status == OrderStatus::Pending {
+                return Err(format!("still pending: {order:#?}"));
+            }
+            if order.refunds.iter().any(|refund| refund.status == RefundStatus::Pending) {
+                return Err(format!("a refund is still pending: {order:#?}"));
+            }
+            let confirmed = shared
+                .events
+                .iter()
+                .any(|record| matches!(&record.event, DomainEvent::OrderConfirmed { order: id } if *id == order.id));
+            let told =
+                mails.iter().any(|mail| mail.subject.contains(&order.number) || mail.text.contains(&order.number));
+            if confirmed && !told {
+                return Err(format!("nobody told the customer of order {}", order.number));
+            }
+            let cart = order.cart_id.and_then(|id| shared.carts().into_iter().find(|cart| cart.id == id));
+            if order.declined
+                && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !self.ordered_again(order, &orders))
+            {
+                return Err(format!("a declined customer lost their cart: {order:#?}"));
+            }
+        }
+        for line in self.wire.gateway.ledger() {
+            let payment = orders.iter().flat_map(|order| &order.payments).find(|payment| payment.id == line.payment);
+            let Some(payment) = payment else {
+                return Err(format!("the gateway holds money for no order: {line:?}"));
+            };
+            if (payment.captured, payment.refunded) != (line.captured, line.refunded) {
+                return Err(format!("our books say {payment:?}, the gateway's {line:?}"));
+            }
+            if line.authorized != (payment.status == PaymentStatus::Authorized) {
+                return Err(format!("a promise is forgotten: {payment:?} {line:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the cart of a declined order was open again and became another order.
+    fn ordered_again(&self, declined: &Order, orders: &[Order]) -> bool {
+        orders.iter().any(|order| order.id != declined.id && order.cart_id == declined.cart_id)
+    }
+}
+
+/// Whether an order was ever given up: its cart was open again then.
+fn was_cancelled(id: OrderId, shared: &Shared) -> bool {
+    let cancelled = |event: &DomainEvent| matches!(event, DomainEvent::OrderCancelled { order, .. } if *order == id);
+    shared.events.iter().any(|record| cancelled(&record.event))
+}
+
+fn sum(order: &Order, status: RefundStatus) -> i64 {
+    order.refunds.iter().filter(|refund| refund.status == status).map(|refund| refund.amount.minor).sum()
+}

@@ -1,0 +1,144 @@
+//! What somebody may do next.
+
+use commerce_core::{
+    id::{OrderId, VariantId},
+    order::{FulfilmentStatus, Order, OrderStatus, ReturnStatus},
+    payment::{LineQuantity, PaymentStatus},
+};
+
+use super::lock;
+
+use super::world::World;
+
+const CUSTOMERS: usize = 4;
+
+/// One thing that somebody does.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Add { who: u128, variant: VariantId, units: i64 },
+    Clear { who: u128 },
+    Checkout { who: u128, key: Option<u32>, how: How },
+    Authenticate { order: OrderId, success: bool, confirm: bool },
+    Cancel { order: OrderId },
+    CancelItems { order: OrderId, items: Vec<LineQuantity> },
+    Pack { order: OrderId, items: Vec<LineQuantity> },
+    Parcel { order: OrderId, nth: usize, to: FulfilmentStatus },
+    AskReturn { order: OrderId, items: Vec<LineQuantity> },
+    DecideReturn { order: OrderId, nth: usize, to: ReturnStatus },
+    Refund { order: OrderId, key: Option<u32>, amount: Option<i64>, items: Vec<LineQuantity>, restock: bool },
+    Capture { order: OrderId },
+    Receive { order: OrderId },
+    Adjust { variant: VariantId, key: Option<u32>, delta: i64 },
+    Count { variant: VariantId, on_hand: i64 },
+    Webhook { nth: usize },
+    Arrive,
+    Tick,
+}
+
+impl Op {
+    /// Whether it may be sent again and again.
+    pub(super) const fn is_keyed(&self) -> bool {
+        matches!(
+            self,
+            Self::Checkout { key: Some(_), .. } | Self::Refund { key: Some(_), .. } | Self::Adjust { key: Some(_), .. }
+        )
+    }
+
+    /// The variant whose stock it adjusts.
+    pub(super) const fn adjusted(&self) -> Option<VariantId> {
+        match self {
+            Self::Adjust { variant, .. } => Some(*variant),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Card(&'static str),
+    Offline,
+}
+
+impl World {
+    /// Something to do next.
+    pub(super) fn choose(&self) -> Option<Op> {
+        let chance = &self.chance;
+        let orders = lock(&self.shared).orders();
+        let who = chance.below(CUSTOMERS) as u128;
+        let variant = chance.pick(&self.variants)?;
+        let key = chance.happens(500).then(|| u32::try_from(chance.below(4)).unwrap_or(0));
+        let any = chance.pick(&orders);
+        let with = |fits: &dyn Fn(&Order) -> bool| {
+            let fitting: Vec<_> = orders.iter().filter(|order| fits(order)).cloned().collect();
+            chance.pick(&fitting)
+        };
+        Some(match chance.below(100) {
+            0..16 => Op::Add { who, variant, units: chance.pick(&[1, 2, 3])? },
+            16 => Op::Clear { who },
+            17..36 => {
+                let tokens =
+                    ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", crate::shop::SECURE];
+                let how = if chance.happens(100) { How::Offline } else { How::Card(chance.pick(&tokens)?) };
+                let how = key.and_then(|key| self.inputs.get(&(who, key)).copied()).unwrap_or(how);
+                Op::Checkout { who, key, how }
+            }
+            36..42 => {
+                let order = with(&|order| order.status == OrderStatus::Pending)?.id;
+                Op::Authenticate { order, success: chance.happens(700), confirm: chance.happens(600) }
+            }
+            42..46 => Op::Cancel { order: any?.id },
+            46..50 => {
+                let order = with(&|order| order.lines.iter().any(|line| line.unfulfilled() > 0)).or(any)?;
+                Op::CancelItems { items: self.some_of(&order), order: order.id }
+            }
+            50..56 => {
+                let order = with(&|order| order.status == OrderStatus::Confirmed).or(any)?;
+                let items = if chance.happens(500) { Vec::new() } else { self.some_of(&order) };
+                Op::Pack { items, order: order.id }
+            }
+            56..66 => {
+                let order = with(&|order| !order.fulfilments.is_empty())?;
+                let to = [FulfilmentStatus::Shipped, FulfilmentStatus::Delivered, FulfilmentStatus::Cancelled];
+                let to = chance.pick(&[to[0], to[0], to[1], to[1], to[2]])?;
+                Op::Parcel { nth: chance.below(order.fulfilments.len()), order: order.id, to }
+            }
+            66..70 => {
+                let delivered = |order: &Order| order.lines.iter().any(|line| order.returnable(line.variant_id) > 0);
+                let order = with(&delivered).or(any)?;
+                Op::AskReturn { items: self.some_of(&order), order: order.id }
+            }
+            70..75 => {
+                let order = with(&|order| !order.returns.is_empty())?;
+                let to = [ReturnStatus::Approved, ReturnStatus::Received, ReturnStatus::Rejected];
+                let to = chance.pick(&[to[0], to[0], to[1], to[1], to[2]])?;
+                Op::DecideReturn { nth: chance.below(order.returns.len()), order: order.id, to }
+            }
+            75..80 => {
+                let order = with(&|order| order.payments.iter().any(|payment| payment.captured > 0)).or(any)?;
+                let (amount, items) = match chance.below(3) {
+                    0 => (chance.pick(&[1, 99, 500, 900]), Vec::new()),
+                    1 => (None, self.some_of(&order)),
+                    _ => (None, Vec::new()),
+                };
+                let restock = amount.is_none() && chance.happens(500);
+                Op::Refund { order: order.id, key, amount, items, restock }
+            }
+            80..84 => {
+                let order = with(&|order| order.payment_status == PaymentStatus::Authorized).or(any)?;
+                Op::Capture { order: order.id }
+            }
+            84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
+            85..89 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
+            89 => Op::Count { variant, on_hand: chance.pick(&[0, 2, 4, 8])? },
+            90..93 => Op::Webhook { nth: chance.below(lock(&self.wire.said).len().max(1)) },
+            93..95 => Op::Arrive,
+            _ => Op::Tick,
+        })
+    }
+
+    fn some_of(&self, order: &Order) -> Vec<LineQuantity> {
+        let line = &order.lines[self.chance.below(order.lines.len())];
+        let quantity = 1 + u32::try_from(self.chance.below(line.quantity as usize)).unwrap_or(0);
+        vec![LineQuantity { variant_id: line.variant_id, quantity }]
+    }
+}
