@@ -58,6 +58,7 @@ impl Answer {
 
     /// Asserts a problem document with this code, complete in every member; the document.
     #[track_caller]
+    #[allow(clippy::must_use_candidate, reason = "it asserts; the document is an extra")]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.asked);
@@ -74,6 +75,7 @@ impl Answer {
 
     /// Asserts a problem that names the field at fault.
     #[track_caller]
+    #[allow(clippy::must_use_candidate, reason = "it asserts; the document is an extra")]
     pub fn refused_at(&self, status: u16, code: &str, pointer: &str) -> Value {
         let problem = self.refused(status, code);
         assert_eq!(problem["errors"][0]["pointer"], pointer, "{}: {problem}", self.asked);

@@ -93,10 +93,10 @@ impl Server {
             }
         });
         let mut server = Self { child, base: String::new(), dir, log };
-        match ready.1.recv_timeout(Duration::from_mins(1)) {
-            Ok(base) => server.base = base,
-            Err(_) => panic!("the server isn't ready: {}", server.log()),
-        }
+        let Ok(base) = ready.1.recv_timeout(Duration::from_mins(1)) else {
+            panic!("the server isn't ready: {}", server.log())
+        };
+        server.base = base;
         server
     }
 
