@@ -193,7 +193,10 @@ impl Engine {
             if let Some(value) = self.replay(call).await? {
                 return Ok(Answer::Replayed(value));
             }
-            let Planned { mut changes, output } = plan().await?;
+            let Planned { mut changes, output } = match plan().await {
+                Ok(planned) => planned,
+                Err(refusal) => return self.unless_answered(call, refusal).await,
+            };
             if let Some(key) = call.idempotency {
                 let kept = serde_json::to_value(answer(&output));
                 changes.key(key, None, Some(kept.map_err(|error| CommonError::Store(StoreError::bug(error)))?));
@@ -202,13 +205,25 @@ impl Engine {
                 Ok(_) => return Ok(Answer::Fresh(output)),
                 Err(conflicts) => {
                     if let Some(error) = refuse(&conflicts) {
-                        return Err(error);
+                        return self.unless_answered(call, error).await;
                     }
                 }
             }
             self.pause(attempt).await;
         }
         Err(CommonError::Store(StoreError::Contended).into())
+    }
+
+    /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.
+    async fn unless_answered<T, A, E>(&self, call: &Call, refusal: E) -> Result<Answer<T, A>, E>
+    where
+        A: DeserializeOwned,
+        E: From<CommonError>,
+    {
+        match self.replay(call).await? {
+            Some(value) => Ok(Answer::Replayed(value)),
+            None => Err(refusal),
+        }
     }
 
     /// The answer of an earlier call with the same idempotency key, if there is one.

@@ -165,7 +165,7 @@ impl OrderApi {
         body: Input<NewReturn>,
     ) -> Result<Created<Return>, ApiError> {
         let id = OrderId(id.0);
-        let NewReturn { items, reason } = body.parse_for(self.orders().get(&caller.actor, id)).await?;
+        let NewReturn { items, reason } = body.parse_for(self.orders().get_to_act_on(&caller.actor, id)).await?;
         let items = items.into_iter().map(Into::into).collect();
         let call = caller.once(&idempotency_key, body.bytes());
         let done = self.orders().request_return(&call, id, items, reason).await?;

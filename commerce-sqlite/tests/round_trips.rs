@@ -409,7 +409,7 @@ async fn keys_events_and_tasks() {
     assert_eq!((record.output, record.subject, record.at), (Some(output), Some(user.id.0), NOW));
 
     assert_eq!(store.task_backlog().await.unwrap(), (2, Some(NOW)));
-    let until = NOW + Duration::from_secs(60);
+    let until = NOW + Duration::from_mins(1);
     let leased = store.lease("w1", NOW, until, 10).await.unwrap();
     assert_eq!(leased.iter().map(|task| (task.id, task.attempts)).collect::<Vec<_>>(), [(first, 1)]);
     assert!(store.lease("w2", NOW, until, 10).await.unwrap().is_empty());

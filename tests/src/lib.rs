@@ -1,8 +1,9 @@
-//! What the cross-crate tests share: a shop to try things on ([`shop`]), a simulated world ([`sim`]), Stripe, scripted
-//! ([`fake_stripe`]) and as a process ([`localstripe`]).
+//! What the cross-crate tests share: a shop to try things on ([`shop`]), a simulated world ([`sim`]), the real server over
+//! HTTP ([`http`]), Stripe, scripted ([`fake_stripe`]) and as a process ([`localstripe`]).
 #![allow(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "a fixture panics if the test is wrong")]
 
 pub mod fake_stripe;
+pub mod http;
 pub mod ledger;
 pub mod localstripe;
 pub mod shop;

@@ -7,7 +7,7 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, normalise_email, validate_address},
+    account::{PostalAddress, holds_card_number, normalise_email, validate_address},
     call::{Actor, Call, Done, IdempotencyError},
     cart::{Cart, CartStatus},
     clock::Timestamp,
@@ -70,18 +70,36 @@ impl Checkout {
                 Some(wishes) => wishes,
                 None => wishes.insert(self.check(call, input.clone()).await?),
             };
-            let (mut set, order, payment) = self.reserve(call, wishes).await?;
+            let (mut set, order, payment) = match self.reserve(call, wishes).await {
+                Ok(reserved) => reserved,
+                Err(error) => {
+                    self.overtaken(call, error).await?;
+                    continue;
+                }
+            };
             match self.engine.commit(&mut set).await? {
                 Ok(_) => {
                     let order = self.pay(call, order, payment).await?;
                     let outcome = PlacementOutcome::of(&order);
                     return Ok(Done::fresh(self.placement(call, order, outcome)));
                 }
-                Err(conflicts) => refuse(&conflicts)?,
+                Err(conflicts) => {
+                    if let Err(error) = refuse(&conflicts) {
+                        self.overtaken(call, error).await?;
+                    }
+                }
             }
             self.engine.pause(attempt).await;
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// A refusal stands unless the same call was faster, and took the cart or the goods with it: then its answer is the answer.
+    async fn overtaken(&self, call: &Call, refusal: CheckoutError) -> Result<(), CheckoutError> {
+        match self.earlier(call).await? {
+            Earlier::Nothing => Err(refusal),
+            Earlier::Answer(_) | Earlier::Resume(_) => Ok(()),
+        }
     }
 
     /// What is known of the call's idempotency key.
@@ -161,6 +179,8 @@ impl Checkout {
         }
         let token_fits = input.payment_token.as_ref().is_none_or(|token| (1..=500).contains(&token.len()));
         invalid.check(token_fits, "/payment/token", "out_of_range", "must be between 1 and 500 characters");
+        let is_card = input.payment_token.as_deref().is_some_and(holds_card_number);
+        invalid.check(!is_card, "/payment/token", "card_number", "must be the gateway's token, never a card number");
         invalid.into_result()?;
         let gateway = gateway.unwrap_or_default();
         Ok(Wishes { email, shipping_address, billing_address, gateway, input })

@@ -117,6 +117,19 @@ impl Orders {
         if self.may_see(actor, &order) { Ok(order) } else { Err(CommonError::NotFound("order").into()) }
     }
 
+    /// An order to act on as its customer does: for those whom [`Self::get`] shows it, but of staff only for who may manage
+    /// orders.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; [`crate::call::AccessError::Forbidden`] for staff who may only look.
+    pub async fn get_to_act_on(&self, actor: &Actor, id: OrderId) -> Result<Order, OrderError> {
+        let order = self.get(actor, id).await?;
+        if matches!(actor, Actor::User(identity) if order.customer_id != Some(identity.user)) {
+            actor.require(Permission::ManageOrders)?;
+        }
+        Ok(order)
+    }
+
     fn may_see(&self, actor: &Actor, order: &Order) -> bool {
         match actor {
             Actor::User(identity) => {
@@ -165,7 +178,7 @@ impl Orders {
         let (this, call) = (self.clone(), call.clone());
         self.engine
             .run(async move {
-                this.get(&call.actor, id).await?;
+                this.get_to_act_on(&call.actor, id).await?;
                 this.take_out(&call, id, Vec::new(), "cancelled by the customer".to_owned()).await
             })
             .await
@@ -353,7 +366,7 @@ impl Orders {
         items: Vec<LineQuantity>,
         reason: String,
     ) -> Result<Done<(Order, ReturnId)>, OrderError> {
-        self.get(&call.actor, id).await?;
+        self.get_to_act_on(&call.actor, id).await?;
         check_text(&reason, "/reason", 1, 1000)?;
         let (this, call) = (self.clone(), call.clone());
         self.engine

@@ -111,9 +111,10 @@ impl Order {
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
         payment.captured = captured;
+        // Whoever asked has heard an answer.
+        payment.lease_until = None;
         if !status.is_open() || word.state == GatewayState::Offline {
             payment.token = None;
-            payment.lease_until = None;
             payment.next_action = None;
             payment.reserved_until = None;
         }

@@ -191,7 +191,7 @@ impl AdminCatalogApi {
 
     /// Create a category
     ///
-    /// Errors: 409 slug_taken; 422 required, too_long, invalid_slug, unknown_parent
+    /// Errors: 409 slug_taken; 422 required, too_long, invalid_slug, unknown_category
     #[oai(path = "/categories", method = "post", operation_id = "admin_create_category")]
     async fn create_category(
         &self,

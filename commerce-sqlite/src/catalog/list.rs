@@ -164,7 +164,7 @@ fn one_walk(sql: &mut Sql, walk: &Walk, filter: &ProductFilter, slice: &Slice, a
         Some([one]) => one.0.as_bytes().to_vec(),
         _ => Vec::new(),
     };
-    all_of_statuses(sql, walk, filter, slice, category, also);
+    all_of_statuses(sql, walk, filter, slice, &category, also);
 }
 
 /// Products of a category (or of none) in sort order. Several statuses are merged from one walk each.
@@ -173,7 +173,7 @@ pub(super) fn all_of_statuses(
     walk: &Walk,
     filter: &ProductFilter,
     slice: &Slice,
-    category: Vec<u8>,
+    category: &[u8],
     also: impl Fn(&mut Sql),
 ) {
     let limit = i64::from(slice.limit) + 1;
@@ -181,7 +181,7 @@ pub(super) fn all_of_statuses(
     for (n, status) in filter.statuses.iter().enumerate() {
         sql.push(if n == 0 { "" } else { " UNION ALL " }).push("SELECT * FROM (");
         begin_walk(sql, walk);
-        sql.push(" WHERE category = ? AND status = ?").bind(category.clone()).bind(status.as_str());
+        sql.push(" WHERE category = ? AND status = ?").bind(category.to_vec()).bind(status.as_str());
         walk.after(sql, slice);
         residual(sql, filter);
         also(sql);
@@ -197,6 +197,10 @@ fn begin_walk(sql: &mut Sql, walk: &Walk) {
     sql.push("SELECT ").push(walk.key).push(", product FROM commerce_listing INDEXED BY ").push(walk.index);
 }
 
+/// To be continued by conditions on the variant `v`, and closed.
+const PRICED: &str = "EXISTS (SELECT 1 FROM commerce_variant v WHERE v.product = commerce_listing.product \
+    AND NOT v.retired";
+
 /// Filters that no index begins with; all walks' indexes hold the columns.
 pub(super) fn residual(sql: &mut Sql, filter: &ProductFilter) {
     if let Some(min) = filter.min_price {
@@ -205,8 +209,6 @@ pub(super) fn residual(sql: &mut Sql, filter: &ProductFilter) {
     if let Some(max) = filter.max_price {
         sql.push(" AND min_price <= ?").bind(max);
     }
-    const PRICED: &str = "EXISTS (SELECT 1 FROM commerce_variant v WHERE v.product = commerce_listing.product \
-        AND NOT v.retired";
     if let (Some(min), Some(max)) = (filter.min_price, filter.max_price) {
         // Only products that straddle the range have to be looked at closely.
         sql.push(" AND (min_price >= ? OR max_price <= ? OR ").push(PRICED).push(" AND v.price BETWEEN ? AND ?))");

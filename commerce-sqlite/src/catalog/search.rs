@@ -16,7 +16,7 @@ use super::{
 use crate::{SqliteStore, sql::Sql};
 
 /// Up to so many words a prefix is taken apart; beyond, FTS5 merges their lists itself.
-const WORDS: usize = 64;
+const WORDS: u8 = 64;
 
 /// From so many matches on, a sorted search walks the sort's index and looks which products match, instead of sorting them.
 const MANY: i64 = 2000;
@@ -41,7 +41,7 @@ impl Matches {
             sql.push(if n == 0 { "" } else { ", " });
             // '~' comes after all letters and digits.
             sql.push("(SELECT json_group_array(word) FROM (SELECT word FROM commerce_search_word WHERE word >= ? ");
-            sql.push("AND word < ? LIMIT ?))").bind(word.clone()).bind(format!("{word}~")).bind(WORDS as i64 + 1);
+            sql.push("AND word < ? LIMIT ?))").bind(word.clone()).bind(format!("{word}~")).bind(i64::from(WORDS) + 1);
         }
         sql.push(")");
         let expanded: Vec<Vec<String>> = store.optional(sql).await?.unwrap_or_default();
@@ -52,7 +52,7 @@ impl Matches {
             .words()
             .iter()
             .zip(&expanded)
-            .map(|(word, words)| if words.len() > WORDS { format!("\"{word}\" *") } else { any_of(words) })
+            .map(|(word, words)| if words.len() > usize::from(WORDS) { format!("\"{word}\" *") } else { any_of(words) })
             .collect();
         let within = |columns: &str| {
             groups.iter().map(|group| format!("{{{columns}}} : ({group})")).collect::<Vec<_>>().join(" AND ")
@@ -114,7 +114,7 @@ impl Matches {
         residual(sql, filter);
         walk.order(sql);
         sql.push(" LIMIT ?) UNION ALL SELECT * FROM (").bind(limit);
-        all_of_statuses(sql, &walk, filter, slice, Vec::new(), |sql| {
+        all_of_statuses(sql, &walk, filter, slice, &[], |sql| {
             sql.push(" AND NOT (SELECT are FROM few) AND EXISTS (SELECT 1 FROM commerce_search s ");
             sql.push("WHERE s.commerce_search MATCH ? AND s.rowid = commerce_listing.product)").bind(self.all());
         });
@@ -137,21 +137,22 @@ fn join_residual(sql: &mut Sql, filter: &ProductFilter) {
 }
 
 /// Words are letters and digits only, so quoting them is enough.
-fn any_of<T: AsRef<str>>(words: &[T]) -> String {
-    words.iter().map(|word| format!("\"{}\"", word.as_ref())).collect::<Vec<_>>().join(" OR ")
+fn any_of(words: &[String]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ")
 }
 
 /// Status and categories as part of the expression, so that the index narrows by them.
 fn facets(filter: &ProductFilter) -> String {
-    let mut text = String::new();
-    let all = [ProductStatus::Draft, ProductStatus::Active, ProductStatus::Archived];
-    if !all.iter().all(|status| filter.statuses.contains(status)) {
-        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        text.push_str(&format!("{{facets}} : ({}) AND ", any_of(&statuses)));
-    }
-    if let Some(categories) = &filter.categories {
-        let tokens: Vec<_> = categories.iter().map(|id| category_token(id.0)).collect();
-        text.push_str(&format!("{{facets}} : ({}) AND ", any_of(&tokens)));
-    }
-    text
+    let group = |words: &[String]| format!("{{facets}} : ({}) AND ", any_of(words));
+    let every = [ProductStatus::Draft, ProductStatus::Active, ProductStatus::Archived];
+    let statuses = if every.iter().all(|status| filter.statuses.contains(status)) {
+        String::new()
+    } else {
+        group(&filter.statuses.iter().map(|status| status.as_str().to_owned()).collect::<Vec<_>>())
+    };
+    let categories = filter.categories.as_ref().map(|ids| {
+        let tokens: Vec<_> = ids.iter().map(|id| category_token(id.0)).collect();
+        group(&tokens)
+    });
+    statuses + &categories.unwrap_or_default()
 }

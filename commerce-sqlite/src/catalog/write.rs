@@ -128,11 +128,11 @@ fn save_search(script: &mut Script, save: &Save<Product>) {
         return;
     }
     let document = product.search_document();
-    let same = |before: &Product| {
+    let unchanged = |before: &Product| {
         (before.status, &before.category_ids) == (product.status, &product.category_ids)
             && before.search_document() == document
     };
-    if save.before().is_some_and(same) {
+    if save.before().is_some_and(unchanged) {
         return;
     }
     let mut facets = product.status.as_str().to_owned();

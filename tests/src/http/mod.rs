@@ -1,0 +1,11 @@
+//! The real server over real sockets: starting and ending it, talking to it, and the few things every journey begins with.
+
+mod client;
+mod server;
+mod shop;
+
+pub use self::{
+    client::{Answer, Client},
+    server::{Server, ServerDir, server_command},
+    shop::{ADDRESS_CITY, PASSWORD, address, at, card, id},
+};

@@ -1,0 +1,193 @@
+//! The binary, started on a port and a folder of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, OnceLock, mpsc},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::Client;
+
+/// The first admin of every server started here.
+pub const ADMIN_EMAIL: &str = "admin@example.com";
+
+/// The folder of a server: database and mails. Outlives the process, so that it can be started again.
+pub type ServerDir = Arc<TempDir>;
+
+/// A running server. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    /// Where it answers: `http://127.0.0.1:<port>`.
+    pub base: String,
+    /// Its folder.
+    pub dir: ServerDir,
+    log: Arc<Mutex<String>>,
+}
+
+/// The server's program, built first: `cargo test` doesn't build other packages' binaries.
+fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let this = std::env::current_exe().expect("the test's own path");
+        let target = this.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        // The same selection of packages as `cargo test --workspace`: another one would build dependencies anew.
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        build.args(["build", "--workspace", "--bin", "commerce-server", "--quiet"]);
+        build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        assert!(build.status().expect("cargo runs").success(), "commerce-server doesn't build");
+        target.join("commerce-server")
+    })
+}
+
+/// A command of the server's on a folder's database.
+#[must_use]
+pub fn server_command(dir: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.current_dir(dir).env_clear();
+    command.env("COMMERCE_DATABASE_URL", format!("sqlite://{}", dir.join("shop.db").display()));
+    command.env("COMMERCE_MAIL_DIR", dir.join("mail"));
+    command.env("COMMERCE_LISTEN", "127.0.0.1:0");
+    command.env("COMMERCE_ADMIN_EMAIL", ADMIN_EMAIL);
+    command.env("COMMERCE_ADMIN_PASSWORD", super::PASSWORD);
+    command.env("COMMERCE_RATE_LIMIT", "off");
+    command
+}
+
+impl Server {
+    /// A server on a new database.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// A server on a new database, with settings and arguments.
+    #[must_use]
+    pub fn start_with(settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::start_in(Arc::new(TempDir::new().expect("a folder")), settings, arguments)
+    }
+
+    /// A server on a folder that may have a database already.
+    #[must_use]
+    pub fn start_in(dir: ServerDir, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = server_command(dir.path());
+        command.arg("serve").args(arguments).envs(settings.iter().copied());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let (log, ready) = (Arc::default(), mpsc::channel());
+        let lines = BufReader::new(child.stderr.take().expect("its log"));
+        std::thread::spawn({
+            let log: Arc<Mutex<String>> = Arc::clone(&log);
+            move || {
+                for line in lines.lines().map_while(Result::ok) {
+                    if let Some((_, address)) = line.split_once("ready address=") {
+                        let address = address.split(' ').next().unwrap_or_default();
+                        let _ = ready.0.send(format!("http://{address}"));
+                    }
+                    let mut log = log.lock().expect("the log");
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            }
+        });
+        let mut server = Self { child, base: String::new(), dir, log };
+        match ready.1.recv_timeout(Duration::from_secs(60)) {
+            Ok(base) => server.base = base,
+            Err(_) => panic!("the server isn't ready: {}", server.log()),
+        }
+        server
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Somebody who isn't signed in.
+    #[must_use]
+    pub fn anyone(&self) -> Client {
+        Client::new(&self.base)
+    }
+
+    /// Its address without the scheme.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal by name and doesn't wait.
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(done.expect("kill runs").success());
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                return status;
+            }
+            assert!(Instant::now() < end, "the server doesn't end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Asserts that `commerce-server verify` finds counters and ledgers in agreement.
+    #[track_caller]
+    pub fn assert_verified(&self) {
+        let output = server_command(self.dir.path()).arg("verify").output().expect("verify runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    /// The newest mail to an address with these words in it. Waits for it, as the worker sends it.
+    pub async fn mail(&self, to: &str, words: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let found = self.mails().into_iter().rev().find(|mail| mail.contains(to) && mail.contains(words));
+            if let Some(mail) = found {
+                return mail;
+            }
+            assert!(Instant::now() < end, "no mail to {to} with {words:?}: {:?}", self.mails());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// All mails, oldest first, their quoted-printable lines joined.
+    #[must_use]
+    pub fn mails(&self) -> Vec<String> {
+        let Ok(folder) = std::fs::read_dir(self.dir.path().join("mail")) else { return Vec::new() };
+        let mut mails: Vec<_> = folder
+            .filter_map(Result::ok)
+            .filter(|file| file.path().extension().is_some_and(|extension| extension == "eml"))
+            .filter_map(|file| {
+                let written = file.metadata().ok()?.modified().ok()?;
+                Some((written, std::fs::read_to_string(file.path()).ok()?))
+            })
+            .collect();
+        mails.sort();
+        mails.into_iter().map(|(_, mail)| mail.replace("=\r\n", "").replace("=3D", "=")).collect()
+    }
+
+    /// The token of the link in the newest such mail.
+    pub async fn mailed_token(&self, to: &str, link: &str) -> String {
+        let mail = self.mail(to, &format!("{link}?token=")).await;
+        let (_, token) = mail.rsplit_once("?token=").expect("a link");
+        token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
