@@ -10,7 +10,10 @@ mod seed;
 mod serve;
 mod shop;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use commerce_http::CommerceApi;
@@ -78,12 +81,12 @@ async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
         api = api.test_gateway(commerce_core::payment::TestGateway::new());
     }
     let spec = api.spec("");
-    if yaml {
-        print!("{}", serde_yaml::to_string(&spec)?);
-    } else {
-        println!("{}", serde_json::to_string_pretty(&spec)?);
+    let text = if yaml { serde_yaml::to_string(&spec)? } else { serde_json::to_string_pretty(&spec)? + "\n" };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough: `… openapi | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }
 
 /// Prints every counter that disagrees with its ledger.
