@@ -15,11 +15,11 @@ use commerce_core::{
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
     order::{Order, OrderError},
-    payment::{PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
+    payment::{LineQuantity, PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
     store::StoreError,
 };
 
-use super::{Shared, lock, network::Wire};
+use super::{Shared, Wire, lock};
 use crate::shop::{eur, input, offline, parcel};
 
 use super::op::{How, Op};
@@ -124,22 +124,7 @@ impl Hand {
                 told(orders.decide_return(&staff, id, *to).await.map(drop), order_error)
             }
             Op::Refund { order, key, amount, items, restock } => {
-                let input = RefundInput {
-                    amount: amount.map(eur),
-                    items: items.clone(),
-                    reason: SORRY.to_owned(),
-                    restock: *restock,
-                };
-                let key = key.map(|key| format!("refund {order} {key}"));
-                let call = match &key {
-                    Some(key) => staff.once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
-                    None => staff,
-                };
-                let done = payments.refund(&call, *order, input).await;
-                if let (Ok(done), Some(key)) = (&done, key) {
-                    self.answered(&key, *order, done.value.1.to_string())?;
-                }
-                told(done.map(drop), order_error)
+                self.refund(*order, *key, *amount, items, *restock).await
             }
             Op::Capture { order } => told(payments.capture(&staff, *order).await.map(drop), order_error),
             Op::Receive { order } => {
@@ -149,27 +134,7 @@ impl Hand {
                 }
                 told(payments.receive(&staff, order.payments[0].id).await.map(drop), order_error)
             }
-            Op::Adjust { variant, key, delta } => {
-                let key = key.map(|key| format!("adjust {variant} {key}"));
-                let call = match &key {
-                    Some(key) => staff.once(Idempotency::new("staff", key, b"")),
-                    None => staff,
-                };
-                let done = self.shop.inventory().adjust(&call, *variant, *delta, "found".to_owned()).await;
-                if let Ok(done) = &done {
-                    let mut found = lock(&self.found);
-                    let Found { units, heard, fresh } = &mut *found;
-                    // The answer of a call that is still in doubt may be heard by its repetition first.
-                    let is_first = key.as_ref().is_none_or(|key| heard.insert(key.clone()));
-                    if is_first {
-                        *units.entry(*variant).or_default() += delta;
-                    }
-                    if !done.replayed && key.is_some_and(|key| !fresh.insert(key)) {
-                        return Err("a call had its effect again under its key".to_owned());
-                    }
-                }
-                told(done.map(drop), inventory_error)
-            }
+            Op::Adjust { variant, key, delta } => self.adjust(*variant, *key, *delta).await,
             Op::Count { variant, on_hand } => {
                 let done = self.shop.inventory().set_stock(&staff, *variant, Some(*on_hand), None).await;
                 told(done.map(drop), inventory_error)
@@ -195,6 +160,50 @@ impl Hand {
                 Err(error) => store(&error),
             },
         }
+    }
+
+    async fn refund(
+        &self,
+        order: OrderId,
+        key: Option<u32>,
+        amount: Option<i64>,
+        items: &[LineQuantity],
+        restock: bool,
+    ) -> Result<String, String> {
+        let input =
+            RefundInput { amount: amount.map(eur), items: items.to_vec(), reason: SORRY.to_owned(), restock: restock };
+        let key = key.map(|key| format!("refund {order} {key}"));
+        let call = match &key {
+            Some(key) => Call::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
+            None => Call::system(),
+        };
+        let done = self.shop.payments().refund(&call, order, input).await;
+        if let (Ok(done), Some(key)) = (&done, key) {
+            self.answered(&key, order, done.value.1.to_string())?;
+        }
+        told(done.map(drop), order_error)
+    }
+
+    async fn adjust(&self, variant: VariantId, key: Option<u32>, delta: i64) -> Result<String, String> {
+        let key = key.map(|key| format!("adjust {variant} {key}"));
+        let call = match &key {
+            Some(key) => Call::system().once(Idempotency::new("staff", key, b"")),
+            None => Call::system(),
+        };
+        let done = self.shop.inventory().adjust(&call, variant, delta, "found".to_owned()).await;
+        if let Ok(done) = &done {
+            let mut found = lock(&self.found);
+            let Found { units, heard, fresh } = &mut *found;
+            // The answer of a call that is still in doubt may be heard by its repetition first.
+            let is_first = key.as_ref().is_none_or(|key| heard.insert(key.clone()));
+            if is_first {
+                *units.entry(variant).or_default() += delta;
+            }
+            if !done.replayed && key.is_some_and(|key| !fresh.insert(key)) {
+                return Err("a call had its effect again under its key".to_owned());
+            }
+        }
+        told(done.map(drop), inventory_error)
     }
 
     async fn checkout(&self, who: u128, key: Option<u32>, how: How) -> Result<String, String> {
