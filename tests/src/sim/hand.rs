@@ -170,8 +170,7 @@ impl Hand {
         items: &[LineQuantity],
         restock: bool,
     ) -> Result<String, String> {
-        let input =
-            RefundInput { amount: amount.map(eur), items: items.to_vec(), reason: SORRY.to_owned(), restock: restock };
+        let input = RefundInput { amount: amount.map(eur), items: items.to_vec(), reason: SORRY.to_owned(), restock };
         let key = key.map(|key| format!("refund {order} {key}"));
         let call = match &key {
             Some(key) => Call::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
