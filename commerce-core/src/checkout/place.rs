@@ -55,7 +55,8 @@ impl Checkout {
     /// See [`CheckoutError`].
     pub async fn place(&self, call: &Call, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
         let (this, call) = (self.clone(), call.clone());
-        self.engine.run(async move { this.place_now(&call, input).await }).await
+        // Boxed, as it is large and would otherwise be copied from caller to caller.
+        self.engine.run(Box::pin(async move { this.place_now(&call, input).await })).await
     }
 
     async fn place_now(&self, call: &Call, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {

@@ -165,8 +165,8 @@ async fn write_rows(conn: &mut SqliteConnection, checkout: &Checkout) -> Result<
         .bind(order.id.0)
         .bind(payment.amount.minor)
         .bind(&payment.token)
-        .bind(payment.lease_until.map(|at| at.as_micros()))
-        .bind(payment.reserved_until.map(|at| at.as_micros()))
+        .bind(payment.lease_until.map(commerce_core::clock::Timestamp::as_micros))
+        .bind(payment.reserved_until.map(commerce_core::clock::Timestamp::as_micros))
         .bind(now)
         .bind(now);
     let event = &set.events()[0];
@@ -256,7 +256,7 @@ fn checkout(cart: Cart, variants: &[NewStock]) -> Checkout {
     set.event(&ids, Root::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
     let payment = order.payments[0].id;
     set.task(&ids, now + Duration::from_secs(31), Task::SettlePayment { order: id, payment });
-    set.task(&ids, now + Duration::from_secs(900), Task::ExpireReservation { order: id, payment });
+    set.task(&ids, now + Duration::from_mins(15), Task::ExpireReservation { order: id, payment });
     Checkout { cart, order, set }
 }
 

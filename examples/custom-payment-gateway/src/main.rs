@@ -40,7 +40,7 @@ impl StoreCredit {
 
 #[async_trait]
 impl PaymentGateway for StoreCredit {
-    fn code(&self) -> &str {
+    fn code(&self) -> &'static str {
         "store_credit"
     }
 

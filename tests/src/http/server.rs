@@ -93,7 +93,7 @@ impl Server {
             }
         });
         let mut server = Self { child, base: String::new(), dir, log };
-        match ready.1.recv_timeout(Duration::from_secs(60)) {
+        match ready.1.recv_timeout(Duration::from_mins(1)) {
             Ok(base) => server.base = base,
             Err(_) => panic!("the server isn't ready: {}", server.log()),
         }
@@ -132,7 +132,7 @@ impl Server {
 
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some(status) = self.child.try_wait().expect("its status") {
                 return status;
