@@ -26,6 +26,7 @@ use super::op::{How, Op};
 
 /// The reason of refunds by staff.
 pub(super) const SORRY: &str = "sorry";
+const PENDING: &str = "Pending";
 
 fn customer(who: u128) -> Call {
     let id = uuid::Uuid::from_u128(0xC000 + who);
@@ -37,6 +38,7 @@ fn customer(who: u128) -> Call {
 pub(super) struct FirstAnswer {
     pub(super) order: OrderId,
     pub(super) outcome: String,
+    pub(super) step: usize,
 }
 
 /// What staff were told that adjustments added.
@@ -49,6 +51,7 @@ pub(super) struct Found {
 
 /// What an operation needs: kept apart from the world, so that several can run at once.
 pub(super) struct Hand {
+    pub(super) step: usize,
     pub(super) shop: Commerce,
     pub(super) wire: Wire,
     pub(super) shared: Arc<Mutex<Shared>>,
@@ -63,20 +66,23 @@ impl Hand {
         lock(&self.shared).orders().into_iter().find(|order| order.id == id)
     }
 
-    /// The same key must give the same answer. What was pending may have moved on.
-    fn answered(&self, key: &str, order: OrderId, outcome: String) -> Result<(), String> {
-        let now = FirstAnswer { order, outcome };
+    /// The same key must give the same answer. What was pending may have moved on; and of two calls at once, one may still
+    /// hear that it is pending.
+    fn answered(&self, key: &str, order: OrderId, outcome: &str) -> Result<(), String> {
+        let now = FirstAnswer { order, outcome: outcome.to_owned(), step: self.step };
         let mut answers = lock(&self.answers);
-        match answers.get(key) {
-            Some(first) if first.order != now.order || (first.outcome != now.outcome && first.outcome != "Pending") => {
-                Err(format!("the key {key} was answered {first:?}, and now {now:?}"))
-            }
-            Some(first) if first.outcome != "Pending" => Ok(()),
-            _ => {
-                answers.insert(key.to_owned(), now);
-                Ok(())
-            }
+        let Some(first) = answers.get(key) else {
+            answers.insert(key.to_owned(), now);
+            return Ok(());
+        };
+        let at_once = now.outcome == PENDING && first.step == now.step;
+        if first.order != now.order || (first.outcome != now.outcome && first.outcome != PENDING && !at_once) {
+            return Err(format!("the key {key} was answered {first:?}, and now {now:?}"));
         }
+        if first.outcome == PENDING {
+            answers.insert(key.to_owned(), now);
+        }
+        Ok(())
     }
 
     /// Does it, and says how it ended; an error is something that may never happen.
@@ -178,7 +184,7 @@ impl Hand {
         };
         let done = self.shop.payments().refund(&call, order, input).await;
         if let (Ok(done), Some(key)) = (&done, key) {
-            self.answered(&key, order, done.value.1.to_string())?;
+            self.answered(&key, order, &done.value.1.to_string())?;
         }
         told(done.map(drop), order_error)
     }
@@ -223,11 +229,11 @@ impl Hand {
         let outcome = match &placed.outcome {
             PlacementOutcome::Placed => "Placed",
             PlacementOutcome::ActionRequired => "ActionRequired",
-            PlacementOutcome::Pending => "Pending",
+            PlacementOutcome::Pending => PENDING,
             PlacementOutcome::Declined { .. } => "Declined",
         };
         if let Some(key) = key {
-            self.answered(&key, placed.order.id, outcome.to_owned())?;
+            self.answered(&key, placed.order.id, outcome)?;
         }
         Ok(outcome.to_owned())
     }

@@ -184,6 +184,7 @@ impl World {
         }
         let work = self.processes.iter().zip(&shares).map(|((shop, process), ops)| {
             let hand = Hand {
+                step,
                 shop: shop.clone(),
                 wire: self.wire.clone(),
                 shared: self.shared.clone(),
