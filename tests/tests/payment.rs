@@ -1,17 +1,27 @@
 //! Money over the facade: refunds, capturing later, offline payments, gateways that fail.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    Currency, Money,
+    Commerce, Currency, Money,
     call::{Actor, Call},
+    clock::{Clock, ManualClock, Timestamp},
     id::VariantId,
     inventory::AlertKind,
+    notification::MemoryMailer,
     order::{Order, OrderError, OrderStatus},
     page::PageRequest,
-    payment::{Fault, LineQuantity, PaymentStatus, RefundInput, RefundStatus},
+    payment::{
+        Fault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
+        gateway::{GatewayPayment, WebhookRequest},
+    },
+    store::Store,
 };
-use commerce_tests::shop::{TestShop, customer, eur, keyed, offline, parcel, units_of};
+use commerce_sqlite::SqliteStore;
+use commerce_tests::{
+    shop::{SECURE, TestShop, customer, eur, keyed, offline, parcel, units_of},
+    sim::{Chance, Coverage, Process, SimGateway, Wire},
+};
 use futures_util::future::join_all;
 
 const LEASE: Duration = Duration::from_secs(32);
@@ -240,4 +250,61 @@ async fn a_refund_that_the_gateway_refuses_is_told_to_staff() {
     assert_eq!((after.refunds[0].status, after.payment_status), (RefundStatus::Failed, PaymentStatus::Paid));
     assert_eq!((after.payments[0].refund_pending, after.lines[0].refunded), (0, 0));
     assert_eq!(shop.alerts(AlertKind::RefundFailed).await.len(), 1);
+}
+
+/// A shop whose gateway says again whatever the test wants to have said.
+async fn shop_with_webhooks() -> (TestShop, Wire) {
+    let (wire, mailer) = (Wire::default(), MemoryMailer::default());
+    let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_000_000_000_000)));
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open("sqlite::memory:").await.unwrap());
+    let process = Process::new(Chance::new(0), Coverage::default(), 0);
+    let commerce = Commerce::builder()
+        .shared_store(store.clone())
+        .gateway(SimGateway { wire: wire.clone(), process })
+        .mailer(mailer.clone())
+        .shared_clock(clock.clone())
+        .build()
+        .unwrap();
+    (TestShop { commerce, store, gateway: wire.gateway.clone(), mailer, clock }, wire)
+}
+
+/// Delivers the last thing that was said ten times at once.
+async fn deliver(shop: &TestShop, wire: &Wire) {
+    let body = (wire.said.lock().unwrap().len() - 1).to_string();
+    let payments = shop.commerce.payments();
+    let request = WebhookRequest { signature: None, body: body.as_bytes(), at: shop.clock.now() };
+    for result in join_all((0..10).map(|_| payments.webhook("test", &request))).await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
+    let (shop, wire) = shop_with_webhooks().await;
+    let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
+    shop.fill(&ada, mug, 2).await;
+    let order = shop.place(&ada, SECURE).await.unwrap().order;
+    let payment = order.payments[0].id;
+    assert!(shop.gateway.authenticate(payment, true));
+    let word = shop.gateway.retrieve(payment, None).await.unwrap().unwrap();
+
+    let wrong = GatewayPayment { amount: eur(1), captured: eur(1), ..word.clone() };
+    wire.said.lock().unwrap().push((payment, wrong));
+    deliver(&shop, &wire).await;
+    assert_eq!(shop.order(&order).await, order, "nothing was changed");
+    assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await.len(), 1, "staff hear of it once");
+
+    wire.said.lock().unwrap().push((payment, word));
+    deliver(&shop, &wire).await;
+    let paid = shop.order(&order).await;
+    assert_eq!(
+        (paid.status, paid.payment_status, paid.version),
+        (OrderStatus::Confirmed, PaymentStatus::Paid, order.version + 1)
+    );
+    assert_eq!(shop.units(mug).await, (8, 0));
+    let forged = WebhookRequest { signature: None, body: b"nonsense", at: shop.clock.now() };
+    let refused = shop.commerce.payments().webhook("test", &forged).await.unwrap_err();
+    assert!(matches!(refused, WebhookFailure::Rejected(_)), "{refused:?}");
+    assert!(shop.commerce.payments().webhook("gold", &forged).await.is_err());
+    shop.check_books().await;
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use commerce_tests::sim::{Coverage, Guard, simulate};
 
 /// How many seeds CI runs.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 500;
 /// Seeds that failed once.
 const FAILED_ONCE: [u64; 0] = [];
 

@@ -275,11 +275,11 @@ fn picked(of: &[(usize, u32)]) -> Vec<LineQuantity> {
 
 /// What must hold of an order's goods whatever was done to it; `back` counts units that went back into stock.
 fn check_goods(order: &Order, back: &[u32; 3]) {
+    use FulfilmentStatus::{Delivered, Pending, Shipped};
     let units = |id, statuses: &[FulfilmentStatus]| -> u32 {
         let parcels = order.fulfilments.iter().filter(|parcel| statuses.contains(&parcel.status));
         parcels.flat_map(|parcel| &parcel.items).filter(|item| item.variant_id == id).map(|item| item.quantity).sum()
     };
-    use FulfilmentStatus::{Delivered, Pending, Shipped};
     for (n, line) in order.lines.iter().enumerate() {
         let id = line.variant_id;
         assert_eq!(line.fulfilled, units(id, &[Pending, Shipped, Delivered]), "{line:?}");

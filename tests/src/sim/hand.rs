@@ -15,17 +15,18 @@ use commerce_core::{
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
     order::{Order, OrderError},
-    payment::{PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
+    payment::{LineQuantity, PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
     store::StoreError,
 };
 
-use super::{Shared, lock, network::Wire};
+use super::{Shared, Wire, lock};
 use crate::shop::{eur, input, offline, parcel};
 
 use super::op::{How, Op};
 
 /// The reason of refunds by staff.
 pub(super) const SORRY: &str = "sorry";
+const PENDING: &str = "Pending";
 
 fn customer(who: u128) -> Call {
     let id = uuid::Uuid::from_u128(0xC000 + who);
@@ -37,6 +38,7 @@ fn customer(who: u128) -> Call {
 pub(super) struct FirstAnswer {
     pub(super) order: OrderId,
     pub(super) outcome: String,
+    pub(super) step: usize,
 }
 
 /// What staff were told that adjustments added.
@@ -49,6 +51,7 @@ pub(super) struct Found {
 
 /// What an operation needs: kept apart from the world, so that several can run at once.
 pub(super) struct Hand {
+    pub(super) step: usize,
     pub(super) shop: Commerce,
     pub(super) wire: Wire,
     pub(super) shared: Arc<Mutex<Shared>>,
@@ -63,20 +66,23 @@ impl Hand {
         lock(&self.shared).orders().into_iter().find(|order| order.id == id)
     }
 
-    /// The same key must give the same answer. What was pending may have moved on.
-    fn answered(&self, key: &str, order: OrderId, outcome: String) -> Result<(), String> {
-        let now = FirstAnswer { order, outcome };
+    /// The same key must give the same answer. What was pending may have moved on; and of two calls at once, one may still
+    /// hear that it is pending.
+    fn answered(&self, key: &str, order: OrderId, outcome: &str) -> Result<(), String> {
+        let now = FirstAnswer { order, outcome: outcome.to_owned(), step: self.step };
         let mut answers = lock(&self.answers);
-        match answers.get(key) {
-            Some(first) if first.order != now.order || (first.outcome != now.outcome && first.outcome != "Pending") => {
-                Err(format!("the key {key} was answered {first:?}, and now {now:?}"))
-            }
-            Some(first) if first.outcome != "Pending" => Ok(()),
-            _ => {
-                answers.insert(key.to_owned(), now);
-                Ok(())
-            }
+        let Some(first) = answers.get(key) else {
+            answers.insert(key.to_owned(), now);
+            return Ok(());
+        };
+        let at_once = now.outcome == PENDING && first.step == now.step;
+        if first.order != now.order || (first.outcome != now.outcome && first.outcome != PENDING && !at_once) {
+            return Err(format!("the key {key} was answered {first:?}, and now {now:?}"));
         }
+        if first.outcome == PENDING {
+            answers.insert(key.to_owned(), now);
+        }
+        Ok(())
     }
 
     /// Does it, and says how it ended; an error is something that may never happen.
@@ -124,22 +130,7 @@ impl Hand {
                 told(orders.decide_return(&staff, id, *to).await.map(drop), order_error)
             }
             Op::Refund { order, key, amount, items, restock } => {
-                let input = RefundInput {
-                    amount: amount.map(eur),
-                    items: items.clone(),
-                    reason: SORRY.to_owned(),
-                    restock: *restock,
-                };
-                let key = key.map(|key| format!("refund {order} {key}"));
-                let call = match &key {
-                    Some(key) => staff.once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
-                    None => staff,
-                };
-                let done = payments.refund(&call, *order, input).await;
-                if let (Ok(done), Some(key)) = (&done, key) {
-                    self.answered(&key, *order, done.value.1.to_string())?;
-                }
-                told(done.map(drop), order_error)
+                self.refund(*order, *key, *amount, items, *restock).await
             }
             Op::Capture { order } => told(payments.capture(&staff, *order).await.map(drop), order_error),
             Op::Receive { order } => {
@@ -149,27 +140,7 @@ impl Hand {
                 }
                 told(payments.receive(&staff, order.payments[0].id).await.map(drop), order_error)
             }
-            Op::Adjust { variant, key, delta } => {
-                let key = key.map(|key| format!("adjust {variant} {key}"));
-                let call = match &key {
-                    Some(key) => staff.once(Idempotency::new("staff", key, b"")),
-                    None => staff,
-                };
-                let done = self.shop.inventory().adjust(&call, *variant, *delta, "found".to_owned()).await;
-                if let Ok(done) = &done {
-                    let mut found = lock(&self.found);
-                    let Found { units, heard, fresh } = &mut *found;
-                    // The answer of a call that is still in doubt may be heard by its repetition first.
-                    let is_first = key.as_ref().is_none_or(|key| heard.insert(key.clone()));
-                    if is_first {
-                        *units.entry(*variant).or_default() += delta;
-                    }
-                    if !done.replayed && key.is_some_and(|key| !fresh.insert(key)) {
-                        return Err("a call had its effect again under its key".to_owned());
-                    }
-                }
-                told(done.map(drop), inventory_error)
-            }
+            Op::Adjust { variant, key, delta } => self.adjust(*variant, *key, *delta).await,
             Op::Count { variant, on_hand } => {
                 let done = self.shop.inventory().set_stock(&staff, *variant, Some(*on_hand), None).await;
                 told(done.map(drop), inventory_error)
@@ -197,6 +168,49 @@ impl Hand {
         }
     }
 
+    async fn refund(
+        &self,
+        order: OrderId,
+        key: Option<u32>,
+        amount: Option<i64>,
+        items: &[LineQuantity],
+        restock: bool,
+    ) -> Result<String, String> {
+        let input = RefundInput { amount: amount.map(eur), items: items.to_vec(), reason: SORRY.to_owned(), restock };
+        let key = key.map(|key| format!("refund {order} {key}"));
+        let call = match &key {
+            Some(key) => Call::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
+            None => Call::system(),
+        };
+        let done = self.shop.payments().refund(&call, order, input).await;
+        if let (Ok(done), Some(key)) = (&done, key) {
+            self.answered(&key, order, &done.value.1.to_string())?;
+        }
+        told(done.map(drop), order_error)
+    }
+
+    async fn adjust(&self, variant: VariantId, key: Option<u32>, delta: i64) -> Result<String, String> {
+        let key = key.map(|key| format!("adjust {variant} {key}"));
+        let call = match &key {
+            Some(key) => Call::system().once(Idempotency::new("staff", key, b"")),
+            None => Call::system(),
+        };
+        let done = self.shop.inventory().adjust(&call, variant, delta, "found".to_owned()).await;
+        if let Ok(done) = &done {
+            let mut found = lock(&self.found);
+            let Found { units, heard, fresh } = &mut *found;
+            // The answer of a call that is still in doubt may be heard by its repetition first.
+            let is_first = key.as_ref().is_none_or(|key| heard.insert(key.clone()));
+            if is_first {
+                *units.entry(variant).or_default() += delta;
+            }
+            if !done.replayed && key.is_some_and(|key| !fresh.insert(key)) {
+                return Err("a call had its effect again under its key".to_owned());
+            }
+        }
+        told(done.map(drop), inventory_error)
+    }
+
     async fn checkout(&self, who: u128, key: Option<u32>, how: How) -> Result<String, String> {
         let key = key.map(|key| format!("checkout {who} {key}"));
         let call = match &key {
@@ -215,11 +229,11 @@ impl Hand {
         let outcome = match &placed.outcome {
             PlacementOutcome::Placed => "Placed",
             PlacementOutcome::ActionRequired => "ActionRequired",
-            PlacementOutcome::Pending => "Pending",
+            PlacementOutcome::Pending => PENDING,
             PlacementOutcome::Declined { .. } => "Declined",
         };
         if let Some(key) = key {
-            self.answered(&key, placed.order.id, outcome.to_owned())?;
+            self.answered(&key, placed.order.id, outcome)?;
         }
         Ok(outcome.to_owned())
     }

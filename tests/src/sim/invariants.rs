@@ -147,7 +147,7 @@ impl World {
             }
             let cart = order.cart_id.and_then(|id| shared.carts().into_iter().find(|cart| cart.id == id));
             if order.declined
-                && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !self.ordered_again(order, &orders))
+                && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !ordered_again(order, &orders))
             {
                 return Err(format!("a declined customer lost their cart: {order:#?}"));
             }
@@ -166,11 +166,11 @@ impl World {
         }
         Ok(())
     }
+}
 
-    /// Whether the cart of a declined order was open again and became another order.
-    fn ordered_again(&self, declined: &Order, orders: &[Order]) -> bool {
-        orders.iter().any(|order| order.id != declined.id && order.cart_id == declined.cart_id)
-    }
+/// Whether the cart of a declined order was open again and became another order.
+fn ordered_again(declined: &Order, orders: &[Order]) -> bool {
+    orders.iter().any(|order| order.id != declined.id && order.cart_id == declined.cart_id)
 }
 
 /// Whether an order was ever given up: its cart was open again then.

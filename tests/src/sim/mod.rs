@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use self::{
     memory::MemoryStore,
-    network::{Process, SimGateway},
+    network::{Process, SimGateway, Wire},
     state::{Guard, Shared},
     world::{Report, simulate},
 };

@@ -119,8 +119,8 @@ impl Process {
         if !self.chance.happens(3 * self.trouble) {
             return None;
         }
-        let of = [F::Refused, F::LostBefore, F::LostAfter, F::DiesBefore, F::DiesAfter, F::Delayed];
-        let fault = self.chance.pick(&of[..if delayable { 6 } else { 5 }])?;
+        let of = [F::Refused, F::LostBefore, F::LostAfter, F::DiesBefore, F::DiesAfter, F::Delayed, F::Delayed];
+        let fault = self.chance.pick(&of[..if delayable { 7 } else { 5 }])?;
         self.coverage.hit(format!("gateway fault: {fault:?}"));
         Some(fault)
     }

@@ -18,7 +18,7 @@ use commerce_core::{
 };
 use futures_util::future::join_all;
 
-use super::{Chance, Coverage, Guard, MemoryStore, Process, Shared, SharedIds, SimGateway, lock, network::Wire};
+use super::{Chance, Coverage, Guard, MemoryStore, Process, Shared, SharedIds, SimGateway, Wire, lock};
 use super::{
     hand::{FirstAnswer, Found, Hand},
     op::{How, Op},
@@ -184,6 +184,7 @@ impl World {
         }
         let work = self.processes.iter().zip(&shares).map(|((shop, process), ops)| {
             let hand = Hand {
+                step,
                 shop: shop.clone(),
                 wire: self.wire.clone(),
                 shared: self.shared.clone(),
@@ -232,7 +233,11 @@ impl World {
     /// No more trouble: the clock runs and the worker works until nothing is left to do.
     async fn calm_down(&mut self) -> Result<(), String> {
         let (shop, _) = self.process(0);
-        if self.chance.happens(500) {
+        if self.chance.happens(700) {
+            if self.chance.happens(600) {
+                self.clock.advance(Duration::from_mins(16));
+                shop.worker().tick().await.map_err(|error| format!("the worker failed: {error}"))?;
+            }
             let delayed = std::mem::take(&mut *lock(&self.wire.delayed));
             for request in delayed {
                 self.coverage.hit("arrived after all");
