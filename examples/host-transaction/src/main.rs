@@ -1,7 +1,7 @@
 //! The shop's change-set and the host's own rows in one transaction: a customer is registered if, and only if, the host's
 //! loyalty card is written too. Run it with `cargo run -p host-transaction`.
 
-use commerce_core::{prelude::*, store::CommitError};
+use commerce_core::{account::UserQuery, prelude::*, store::CommitError};
 use commerce_sqlite::{SqliteStore, WriteError};
 
 /// What can stop the host's transaction: its own rows, or the shop's guards.
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Ada, card 1: {:?}", join(&shop, &store, "ada@example.com", "1").await);
     println!("Bob, card 1: {:?}", join(&shop, &store, "bob@example.com", "1").await);
     println!("Ada, card 2: {:?}", join(&shop, &store, "ada@example.com", "2").await);
-    let users = shop.accounts().users(&Actor::System, Default::default(), &PageRequest::default()).await?;
+    let users = shop.accounts().users(&Actor::System, UserQuery::default(), &PageRequest::default()).await?;
     println!("customers: {:?}", users.items.iter().map(|user| &user.email).collect::<Vec<_>>());
     Ok(())
 }
