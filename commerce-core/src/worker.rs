@@ -13,6 +13,7 @@ use crate::{
     id::{OrderId, PaymentId, RefundId},
     inventory::raise_low_stock_alerts,
     notification::compose,
+    order::OrderStatus,
     payment::{EXPIRED, process::Process},
     store::StoreError,
 };
@@ -194,6 +195,8 @@ impl Worker {
             return Ok(Outcome::Again { after: until.since(now), error: "the payment is being made".to_owned() });
         }
         Ok(match self.process().give_up(order, payment, EXPIRED).await? {
+            // Somebody else is giving it up: if they don't get to the end of it, it is up to us.
+            Some(order) if order.status == OrderStatus::Pending => again(1, "the payment is being given up"),
             Some(_) => Outcome::Done,
             None => again(1, "the gateway can't be asked"),
         })

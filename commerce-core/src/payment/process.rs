@@ -214,10 +214,24 @@ impl Process {
         word: &GatewayPayment,
         failure: Option<&str>,
     ) -> Result<Order, CommonError> {
+        self.settle_if(order, id, word, failure, |_| true).await
+    }
+
+    async fn settle_if(
+        &self,
+        order: Order,
+        id: PaymentId,
+        word: &GatewayPayment,
+        failure: Option<&str>,
+        applies: fn(&Payment) -> bool,
+    ) -> Result<Order, CommonError> {
         let order_id = order.id;
         let mut before = order;
         let (mut cart_taken, mut sold_out) = (false, false);
         for attempt in 1..=ATTEMPTS {
+            if !applies(before.payment(id)?) {
+                return Ok(before);
+            }
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
             if let (Some(failure), GatewayState::Voided) = (failure, &word.state) {
@@ -325,6 +339,13 @@ impl Process {
                 (false, None) => "a payment was promised after its order had been given up; it is being voided",
             };
             self.alert(set, AlertKind::LatePayment, after, format!("order {}: {detail}", after.number)).await?;
+        }
+        if settlement == Settlement::Moved
+            && is.status == PaymentStatus::Voided
+            && after.status != OrderStatus::Cancelled
+        {
+            let detail = format!("order {}: its promised payment has lapsed and can't be captured", after.number);
+            self.alert(set, AlertKind::PaymentMismatch, after, detail).await?;
         }
         if !is.status.is_open() || after.status != OrderStatus::Pending {
             set.done(Self::settle_task(id)).done(Self::expire_task(id));
@@ -446,27 +467,46 @@ impl Process {
                 return Ok(None);
             }
         };
-        let word = match known {
+        let (order, word) = match known {
             Some(word) if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
+                let until = self.engine.now() + self.engine.settings.gateway_lease;
+                let intend = self.change(order, |order, _| {
+                    let payment = order.payment_mut(id)?;
+                    if payment.status.is_open() {
+                        payment.intend_to_give_up(reason, until);
+                    }
+                    Ok(())
+                });
+                let order = intend.await?;
+                if order.status != OrderStatus::Pending {
+                    return Ok(Some(order));
+                }
                 let request = VoidRequest { payment_id: id, reference: Some(word.reference) };
                 match gateway.void(&request).await {
-                    Ok(word) => word,
+                    Ok(word) => (order, word),
                     Err(error) => {
                         tracing::warn!(payment = %id, %error, "can't give the payment up yet");
                         return Ok(None);
                     }
                 }
             }
-            Some(word) => word,
-            // The gateway has never heard of it. Should the call still arrive, its success is late: see `settle`.
-            None => GatewayPayment {
-                reference: payment.reference.clone().unwrap_or_default(),
-                state: GatewayState::Voided,
-                amount: payment.amount,
-                captured: payment.amount.currency.zero(),
-            },
+            Some(word) => (order, word),
+            None => return self.write_off(order, id, reason).await.map(Some),
         };
         Ok(Some(self.settle_as(order, id, &word, Some(reason)).await?))
+    }
+
+    /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
+    /// `settle`. Should it have arrived meanwhile, the gateway's own word stands.
+    async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
+        let payment = order.payment(id)?;
+        let word = GatewayPayment {
+            reference: payment.reference.clone().unwrap_or_default(),
+            state: GatewayState::Voided,
+            amount: payment.amount,
+            captured: payment.amount.currency.zero(),
+        };
+        self.settle_if(order, id, &word, Some(reason), |payment| payment.status.is_open()).await
     }
 
     /// "Not found" is no proof until the gateway has forgotten our key: look again soon, and once more then.

@@ -82,7 +82,9 @@ impl Order {
             GatewayState::Authorized => (PaymentStatus::Authorized, 0),
             GatewayState::Captured => (PaymentStatus::Paid, word.captured.minor),
             GatewayState::Declined(code) => {
-                payment.failure.get_or_insert_with(|| code.clone());
+                if before.status.is_open() {
+                    payment.failure = Some(code.clone());
+                }
                 (PaymentStatus::Failed, 0)
             }
             GatewayState::Voided => {
@@ -100,7 +102,10 @@ impl Order {
         // What was promised or taken before the word arrived isn't given back by an older word.
         let is_old_news = before.captured > 0
             || (before.status == PaymentStatus::Authorized && (status.is_open() || status == PaymentStatus::Failed));
+        // A promise can't be built on while it is being given back.
+        let is_going = before.is_being_given_up(now) && (status.is_open() || status == PaymentStatus::Authorized);
         if is_old_news
+            || is_going
             || (before.status.is_given_up() && !matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid))
         {
             *self.payment_mut(id)? = before;
@@ -330,6 +335,18 @@ pub(crate) struct NewRefund {
     pub restock: bool,
     pub return_id: Option<ReturnId>,
     pub lease_until: Timestamp,
+}
+
+impl Payment {
+    /// Notes that the gateway is being asked to give an open payment back.
+    pub(crate) fn intend_to_give_up(&mut self, reason: &str, until: Timestamp) {
+        self.failure = Some(reason.to_owned());
+        self.lease_until = Some(until);
+    }
+
+    fn is_being_given_up(&self, now: Timestamp) -> bool {
+        self.status.is_open() && self.failure.is_some() && self.lease_until.is_some_and(|until| until > now)
+    }
 }
 
 impl PaymentStatus {

@@ -114,6 +114,26 @@ fn success_after_giving_up_is_late_and_can_be_reinstated_if_it_had_expired() {
     }
 }
 
+/// Between the decision to void and the gateway's answer, nobody may confirm the order on the promise that is going away.
+#[test]
+fn a_promise_that_is_being_given_back_confirms_nothing() {
+    let mut order = after([action()]);
+    order.payments[0].intend_to_give_up("expired", NOW + std::time::Duration::from_secs(30));
+    let going = order.clone();
+    for word in [GatewayState::Authorized, action(), GatewayState::Processing] {
+        assert_eq!(say(&mut order, word), Settlement::Same);
+        assert_eq!(order, going);
+    }
+    let mut captured = order.clone();
+    assert_eq!(say(&mut captured, GatewayState::Captured), Settlement::Confirmed, "what was taken can't be voided");
+    assert_eq!(say(&mut order, GatewayState::Voided), Settlement::Cancelled);
+    assert_eq!(order.cancel_reason.as_deref(), Some("expired"));
+    let mut later = going;
+    later.payments[0].lease_until = Some(NOW);
+    assert_eq!(say(&mut later, GatewayState::Authorized), Settlement::Confirmed, "who gave it up has died");
+    assert_eq!(later.payments[0].failure, None);
+}
+
 /// A capture that crossed a cancellation: the order stays cancelled, and its money is known to be late.
 #[test]
 fn money_taken_while_the_order_was_cancelled_is_late() {
