@@ -344,6 +344,14 @@ impl Payment {
         self.lease_until = Some(until);
     }
 
+    /// Takes [`Self::intend_to_give_up`] back.
+    pub(crate) fn keep_open(&mut self) {
+        if self.status.is_open() {
+            self.failure = None;
+            self.lease_until = None;
+        }
+    }
+
     fn is_being_given_up(&self, now: Timestamp) -> bool {
         self.status.is_open() && self.failure.is_some() && self.lease_until.is_some_and(|until| until > now)
     }
