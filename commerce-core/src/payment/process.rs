@@ -488,7 +488,7 @@ impl Process {
                         tracing::warn!(payment = %id, %error, "can't give the payment up yet");
                         // What certainly had no effect may be tried again, or paid after all, at once.
                         if !matches!(error, GatewayError::Unknown(_)) {
-                            self.change(order, |order, _| Ok(order.payment_mut(id)?.keep_open())).await?;
+                            self.change(order, |order, _| order.payment_mut(id).map(Payment::keep_open)).await?;
                         }
                         return Ok(None);
                     }
