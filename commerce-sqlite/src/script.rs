@@ -6,7 +6,8 @@ use commerce_core::{
 };
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    Either, Encode, Executor as _, SqlStr, Sqlite, SqliteConnection, Type, query_with, sqlite::SqliteArguments,
+    AssertSqlSafe, Either, Encode, Executor as _, SqlSafeStr as _, SqlStr, Sqlite, SqliteConnection, Type, query_with,
+    sqlite::SqliteArguments,
 };
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE commerce_set";
 const ROLLBACK_TO: &str = "ROLLBACK TO commerce_set";
+const SEPARATOR: &str = ";\n";
 
 /// Statements under construction, with how many rows each must touch.
 pub(crate) struct Script {
@@ -65,7 +67,7 @@ impl Script {
 
     fn begin(&mut self, rows: Option<u64>, text: &str) -> &mut Self {
         if !self.expected.is_empty() {
-            self.sql.push(";\n");
+            self.sql.push(SEPARATOR);
         }
         self.expected.push(rows);
         self.sql.push(text);
@@ -94,7 +96,8 @@ impl Script {
 
     fn finish(self) -> Compiled {
         let (sql, args) = self.sql.into_parts();
-        Compiled { sql, args, expected: self.expected, guards: self.guards }
+        let prefix = RELEASE.len() + SAVEPOINT.len() + 2 * SEPARATOR.len();
+        Compiled { sql, args, prefix, expected: self.expected, guards: self.guards }
     }
 }
 
@@ -102,6 +105,8 @@ impl Script {
 pub(crate) struct Compiled {
     sql: SqlStr,
     args: SqliteArguments,
+    /// How much of `sql` moves the savepoint on.
+    prefix: usize,
     expected: Vec<Option<u64>>,
     guards: Guards,
 }
@@ -118,7 +123,7 @@ impl Compiled {
     /// # Errors
     /// If the whole transaction has to be given up. Failed guards and constraints are answers instead.
     pub(crate) async fn run(&self, conn: &mut SqliteConnection) -> Result<Result<Applied, CommitError>, sqlx::Error> {
-        let failure = match self.execute(conn).await {
+        let failure = match self.execute(conn, self.sql.clone(), 0).await {
             Ok(true) => return Ok(Ok(Applied::Now)),
             Ok(false) => None,
             Err(error) if meaning(&error) == Meaning::Constraint => Some(error),
@@ -134,11 +139,19 @@ impl Compiled {
         })
     }
 
-    /// Whether all statements touched the rows they must.
-    async fn execute(&self, conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-        let query = query_with(self.sql.clone(), self.args.clone());
-        let mut results = conn.fetch_many(query);
-        let mut expected = self.expected.iter();
+    /// Applies the set without a savepoint: if this answers `false`, the whole transaction must be rolled back.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(crate) async fn run_bare(&self, conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let bare = self.sql.as_str().get(self.prefix..).unwrap_or_default().to_owned();
+        self.execute(conn, AssertSqlSafe(bare).into_sql_str(), 2).await
+    }
+
+    /// Whether all statements touched the rows they must, the first few left out.
+    async fn execute(&self, conn: &mut SqliteConnection, sql: SqlStr, skip: usize) -> Result<bool, sqlx::Error> {
+        let mut results = conn.fetch_many(query_with(sql, self.args.clone()));
+        let mut expected = self.expected.iter().skip(skip);
         let mut held = true;
         while let Some(result) = results.try_next().await? {
             if let Either::Left(done) = result {
