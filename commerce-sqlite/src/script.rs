@@ -6,8 +6,7 @@ use commerce_core::{
 };
 use futures_util::TryStreamExt as _;
 use sqlx::{
-    AssertSqlSafe, Either, Encode, Executor as _, SqlSafeStr as _, SqlStr, Sqlite, SqliteConnection, Type, query_with,
-    sqlite::SqliteArguments,
+    Either, Encode, Executor as _, SqlStr, Sqlite, SqliteConnection, Type, query_with, sqlite::SqliteArguments,
 };
 
 use crate::{
@@ -21,7 +20,6 @@ use crate::{
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE commerce_set";
 const ROLLBACK_TO: &str = "ROLLBACK TO commerce_set";
-const SEPARATOR: &str = ";\n";
 
 /// Statements under construction, with how many rows each must touch.
 pub(crate) struct Script {
@@ -67,7 +65,7 @@ impl Script {
 
     fn begin(&mut self, rows: Option<u64>, text: &str) -> &mut Self {
         if !self.expected.is_empty() {
-            self.sql.push(SEPARATOR);
+            self.sql.push(";\n");
         }
         self.expected.push(rows);
         self.sql.push(text);
@@ -96,8 +94,7 @@ impl Script {
 
     fn finish(self) -> Compiled {
         let (sql, args) = self.sql.into_parts();
-        let prefix = RELEASE.len() + SAVEPOINT.len() + 2 * SEPARATOR.len();
-        Compiled { sql, args, prefix, expected: self.expected, guards: self.guards }
+        Compiled { sql, args, expected: self.expected, guards: self.guards }
     }
 }
 
@@ -105,8 +102,6 @@ impl Script {
 pub(crate) struct Compiled {
     sql: SqlStr,
     args: SqliteArguments,
-    /// How much of `sql` moves the savepoint on.
-    prefix: usize,
     expected: Vec<Option<u64>>,
     guards: Guards,
 }
@@ -123,7 +118,7 @@ impl Compiled {
     /// # Errors
     /// If the whole transaction has to be given up. Failed guards and constraints are answers instead.
     pub(crate) async fn run(&self, conn: &mut SqliteConnection) -> Result<Result<Applied, CommitError>, sqlx::Error> {
-        let failure = match self.execute(conn, self.sql.clone(), 0).await {
+        let failure = match self.execute(conn).await {
             Ok(true) => return Ok(Ok(Applied::Now)),
             Ok(false) => None,
             Err(error) if meaning(&error) == Meaning::Constraint => Some(error),
@@ -139,19 +134,11 @@ impl Compiled {
         })
     }
 
-    /// Applies the set without a savepoint: if this answers `false`, the whole transaction must be rolled back.
-    ///
-    /// # Errors
-    /// Likewise.
-    pub(crate) async fn run_bare(&self, conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-        let bare = self.sql.as_str().get(self.prefix..).unwrap_or_default().to_owned();
-        self.execute(conn, AssertSqlSafe(bare).into_sql_str(), 2).await
-    }
-
-    /// Whether all statements touched the rows they must, the first few left out.
-    async fn execute(&self, conn: &mut SqliteConnection, sql: SqlStr, skip: usize) -> Result<bool, sqlx::Error> {
-        let mut results = conn.fetch_many(query_with(sql, self.args.clone()));
-        let mut expected = self.expected.iter().skip(skip);
+    /// Whether all statements touched the rows they must.
+    async fn execute(&self, conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let query = query_with(self.sql.clone(), self.args.clone());
+        let mut results = conn.fetch_many(query);
+        let mut expected = self.expected.iter();
         let mut held = true;
         while let Some(result) = results.try_next().await? {
             if let Either::Left(done) = result {

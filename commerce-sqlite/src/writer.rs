@@ -1,7 +1,6 @@
 //! The one writer: a task that owns the one writing connection and groups what waits under one `COMMIT`.
 //!
-//! A group is first tried as it is; if a guard fails, it is rolled back and run again with a savepoint for each member, so that
-//! the failed guard undoes that member only. Any other error ends the
+//! Each member of a group runs in a savepoint of its own, so a failed guard undoes that member only. Any other error ends the
 //! whole transaction: SQLite may have rolled it back already, and a member that went on would commit alone. The members are
 //! then run one by one. Nobody is answered before the `COMMIT` that holds their outcome.
 
@@ -23,8 +22,6 @@ use crate::{
 const QUEUE: usize = 4096;
 /// Members of a group at most: bounds how long the first waits for the last.
 const GROUP: usize = 256;
-/// After a failed guard, so many groups are run with savepoints from the start: conflicts come in bursts.
-const WARY: u32 = 32;
 const BEGIN: &str = "BEGIN IMMEDIATE; SAVEPOINT commerce_set";
 
 type Answer = Result<Applied, CommitError>;
@@ -106,7 +103,7 @@ impl Queue {
     /// Starts the writer; it ends when the last queue into it is dropped.
     pub(crate) fn start(conn: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer { conn: Some(conn), options, jobs, wary: 0 }.run());
+        tokio::spawn(Writer { conn: Some(conn), options, jobs }.run());
         Self(queue)
     }
 
@@ -131,8 +128,6 @@ struct Writer {
     conn: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     jobs: mpsc::Receiver<Job>,
-    /// So many groups more get savepoints from the start.
-    wary: u32,
 }
 
 impl Writer {
@@ -152,16 +147,6 @@ impl Writer {
     }
 
     async fn serve(&mut self, group: &mut Vec<Job>) {
-        self.wary = self.wary.saturating_sub(1);
-        if self.wary == 0
-            && group.len() > 1
-            && let Some(fate) = self.attempt_bare(group).await
-        {
-            for job in group.drain(..) {
-                job.answer(fate.clone());
-            }
-            return;
-        }
         let fate = self.attempt(group).await;
         if let (Fate::NotApplied(error), true) = (&fate, group.len() > 1) {
             tracing::warn!(%error, members = group.len(), "a group of writes was rolled back; writing them one by one");
@@ -175,32 +160,6 @@ impl Writer {
         for job in group.drain(..) {
             job.answer(fate.clone());
         }
-    }
-
-    /// One transaction without savepoints, which cost a third of a write. `None` says that nothing was written, because a
-    /// guard failed or the transaction did. Closures can't run twice, so a group with one isn't tried.
-    async fn attempt_bare(&mut self, group: &mut [Job]) -> Option<Fate> {
-        let sets = group.iter().map(|job| match job {
-            Job::Set { set, .. } => Some(&**set),
-            Job::Work(_) => None,
-        });
-        let sets = sets.collect::<Option<Vec<_>>>()?;
-        let mut conn = self.conn.take()?;
-        let (fate, usable) = bare_transaction(&mut conn, &sets).await;
-        if usable {
-            self.conn = Some(conn);
-        }
-        match &fate {
-            Some(Fate::Committed) => {
-                for job in group {
-                    if let Job::Set { answer, .. } = job {
-                        *answer = Some(Ok(Applied::Now));
-                    }
-                }
-            }
-            _ => self.wary = WARY,
-        }
-        fate
     }
 
     /// One transaction.
@@ -217,21 +176,6 @@ impl Writer {
             self.conn = Some(conn);
         }
         fate
-    }
-}
-
-/// What became of it, if anything was written or may have been, and whether the connection can be used again.
-async fn bare_transaction(conn: &mut SqliteConnection, sets: &[&Compiled]) -> (Option<Fate>, bool) {
-    let Ok(mut tx) = conn.begin_with("BEGIN IMMEDIATE").await else { return (None, false) };
-    for set in sets {
-        if !matches!(set.run_bare(&mut tx).await, Ok(true)) {
-            return (None, tx.rollback().await.is_ok());
-        }
-    }
-    match tx.commit().await {
-        Ok(()) => (Some(Fate::Committed), true),
-        Err(error) if is_certain(&error) => (None, false),
-        Err(error) => (Some(Fate::InDoubt(SharedError::new(error))), false),
     }
 }
 
