@@ -1,0 +1,164 @@
+//! Money in motion: every gateway call is *Intend* (a commit) – *Call* – *Settle* (a commit), and nothing is held while calling.
+//!
+//! One settle function serves API answers, webhooks and recovery: [`Process::settle`].
+
+mod pay;
+mod recover;
+mod refund;
+mod settle;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{PaymentGateway, PaymentStatus};
+use crate::call::Actor;
+use crate::clock::Timestamp;
+use crate::engine::Engine;
+use crate::error::CommonError;
+use crate::event::{Notice, Task};
+use crate::id::{OrderId, PaymentId, RefundId, TaskId};
+use crate::inventory::{Alert, AlertKind, admins, raise_alert};
+use crate::order::{Order, OrderStatus};
+use crate::store::{ChangeSet, StoreError};
+
+/// How a checkout ended, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum PlacementOutcome {
+    /// The order is confirmed.
+    Placed,
+    /// The customer must do something first; the stock stays reserved until then.
+    ActionRequired,
+    /// The gateway's answer isn't known yet; recovery finds out.
+    Pending,
+    /// The gateway declined: the cart is kept, the stock released.
+    Declined {
+        /// The gateway's decline code.
+        code: String,
+    },
+}
+
+impl PlacementOutcome {
+    /// How an order's checkout ended.
+    #[must_use]
+    pub fn of(order: &Order) -> Self {
+        match (order.status, order.payment_status) {
+            (OrderStatus::Pending, PaymentStatus::RequiresAction) => Self::ActionRequired,
+            (OrderStatus::Pending, _) => Self::Pending,
+            (OrderStatus::Cancelled, _) if order.declined => {
+                let code = order.payments.last().and_then(|payment| payment.failure.clone());
+                Self::Declined { code: code.unwrap_or_default() }
+            }
+            (OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Cancelled, _) => Self::Placed,
+        }
+    }
+}
+
+/// The answer kept for a checkout's idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlacementRecord {
+    pub order: Order,
+    pub outcome: PlacementOutcome,
+}
+
+/// How often settling starts over when the order was changed meanwhile.
+const ATTEMPTS: u32 = 20;
+
+/// Moves money and takes gateways' words.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub engine: Arc<Engine>,
+}
+
+impl Process {
+    /// Tasks that watch over a payment have ids derived from its own, so that whoever settles it can remove them.
+    pub fn settle_task(payment: PaymentId) -> TaskId {
+        derived(payment, 1)
+    }
+
+    /// See [`Self::settle_task`].
+    pub fn expire_task(payment: PaymentId) -> TaskId {
+        derived(payment, 2)
+    }
+
+    fn refund_task(refund: RefundId) -> TaskId {
+        derived(refund, 3)
+    }
+
+    fn gateway(&self, code: &str) -> Result<&dyn PaymentGateway, CommonError> {
+        let gateway = self.engine.gateways.get(code).map(|gateway| &**gateway);
+        gateway.ok_or_else(|| StoreError::bug(format!("this shop has no payment gateway '{code}' any more")).into())
+    }
+
+    pub async fn load(&self, id: OrderId) -> Result<Order, CommonError> {
+        self.engine.reads().load_order(id).await?.ok_or(CommonError::NotFound("order"))
+    }
+
+    /// A change to an order that moves nothing else: marks and leases.
+    async fn change(
+        &self,
+        order: Order,
+        rule: impl Fn(&mut Order, Timestamp) -> Result<(), CommonError> + Send,
+    ) -> Result<Order, CommonError> {
+        let id = order.id;
+        let mut before = order;
+        for attempt in 1..=ATTEMPTS {
+            let mut after = before.clone();
+            let mut set = self.engine.set(&Actor::System);
+            rule(&mut after, set.at())?;
+            if after == before {
+                return Ok(before);
+            }
+            after.updated_at = set.at();
+            set.update(&before, &mut after);
+            match self.engine.commit(&mut set).await? {
+                Ok(_) => return Ok(after),
+                Err(_) => self.engine.pause(attempt).await,
+            }
+            before = self.load(id).await?;
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Adds an alert about an order to a set, with a message to each admin.
+    async fn alert(
+        &self,
+        set: &mut ChangeSet,
+        kind: AlertKind,
+        order: &Order,
+        detail: String,
+    ) -> Result<(), CommonError> {
+        let admins = admins(&self.engine).await?;
+        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        raise_alert(set, self.engine.ids(), &mut alert, &admins);
+        Ok(())
+    }
+
+    /// Raises an alert about an order by itself, once: its id follows from what it says. `Ok(false)` if it had been raised.
+    pub async fn raise(&self, kind: AlertKind, order: &Order, detail: String) -> Result<bool, CommonError> {
+        use sha2::{Digest, Sha256};
+        let said = Sha256::digest(format!("{} {} {detail}", order.id, kind.as_str()));
+        let mut id = [0; 16];
+        id.copy_from_slice(&said[..16]);
+        let id = crate::id::AlertId(uuid::Builder::from_custom_bytes(id).into_uuid());
+        if self.engine.reads().load_alert(id).await?.is_some() {
+            return Ok(false);
+        }
+        let mut set = self.engine.set(&Actor::System);
+        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        raise_alert(&mut set, self.engine.ids(), &mut alert, &admins(&self.engine).await?);
+        Ok(self.engine.commit(&mut set).await?.is_ok())
+    }
+}
+
+pub(crate) fn send(set: &mut ChangeSet, ids: &dyn crate::id::IdGenerator, message: Notice) {
+    let due = set.at();
+    set.task(ids, due, Task::Send { message });
+}
+
+fn derived(id: impl Into<uuid::Uuid>, kind: u8) -> TaskId {
+    let mut bytes = id.into().into_bytes();
+    bytes[15] ^= kind;
+    TaskId(uuid::Uuid::from_bytes(bytes))
+}

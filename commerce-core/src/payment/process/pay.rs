@@ -1,0 +1,137 @@
+//! Calls that move a payment: promise or take, capture, void.
+
+use super::Process;
+use crate::error::CommonError;
+use crate::id::PaymentId;
+use crate::inventory::AlertKind;
+use crate::order::Order;
+use crate::payment::PaymentStatus;
+use crate::payment::gateway::{
+    AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
+};
+use crate::payment::rules::CANCELLED;
+
+/// How often a capture whose outcome is unknown is repeated at once, under the same key.
+const CALLS: u32 = 3;
+
+impl Process {
+    /// Asks the gateway for the money of an order that was just placed (or is being resumed), and settles its answer.
+    pub async fn authorize(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
+        let payment = order.payment(id)?;
+        if payment.amount.is_zero() {
+            let word = GatewayPayment {
+                reference: format!("free/{id}"),
+                state: GatewayState::Captured,
+                amount: payment.amount,
+                captured: payment.amount,
+            };
+            return self.settle(order, id, &word).await.map(Ok);
+        }
+        let request = AuthorizeRequest {
+            payment_id: id,
+            order_id: order.id,
+            order_number: order.number.clone(),
+            method: payment.method.clone(),
+            amount: payment.amount,
+            token: payment.token.clone(),
+            capture: self.engine.settings.capture_at_checkout,
+        };
+        match self.gateway(&payment.gateway)?.authorize(&request).await {
+            Ok(word) => self.settle(order, id, &word).await.map(Ok),
+            Err(GatewayError::Rejected(reason)) => {
+                tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
+                let word = Self::refusal(&order, id, "rejected")?;
+                self.settle(order, id, &word).await.map(Ok)
+            }
+            Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
+            Err(GatewayError::Unknown(reason)) => {
+                tracing::warn!(payment = %id, reason, "the gateway's answer is unknown; recovery will ask");
+                let word = GatewayPayment {
+                    reference: order.payment(id)?.reference.clone().unwrap_or_default(),
+                    state: GatewayState::Processing,
+                    amount: order.payment(id)?.amount,
+                    captured: order.currency().zero(),
+                };
+                self.mark_unknown(order, &word, id).await.map(Ok)
+            }
+        }
+    }
+
+    /// A refusal that the gateway didn't word as a payment.
+    pub fn refusal(order: &Order, id: PaymentId, code: &str) -> Result<GatewayPayment, CommonError> {
+        let payment = order.payment(id)?;
+        Ok(GatewayPayment {
+            reference: payment.reference.clone().unwrap_or_default(),
+            state: GatewayState::Declined(code.to_owned()),
+            amount: payment.amount,
+            captured: payment.amount.currency.zero(),
+        })
+    }
+
+    pub(super) async fn mark_unknown(
+        &self,
+        order: Order,
+        word: &GatewayPayment,
+        id: PaymentId,
+    ) -> Result<Order, CommonError> {
+        if word.reference.is_empty() {
+            return self
+                .change(order, |order, now| {
+                    let payment = order.payment_mut(id)?;
+                    if payment.status.is_open() {
+                        payment.status = PaymentStatus::Unknown;
+                        payment.lease_until = None;
+                        payment.updated_at = now;
+                        order.payment_status = PaymentStatus::Unknown;
+                    }
+                    Ok(())
+                })
+                .await;
+        }
+        self.settle(order, id, word).await
+    }
+
+    /// Voids an authorised payment of a cancelled order. `Ok(false)` if it must be tried again.
+    pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, bool), CommonError> {
+        let payment = order.payment(id)?.clone();
+        if payment.status != PaymentStatus::Authorized {
+            return Ok((order, true));
+        }
+        let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
+        match self.gateway(&payment.gateway)?.void(&request).await {
+            Ok(word) if word.state == GatewayState::Captured => {
+                let detail =
+                    format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
+                self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
+                Ok((self.settle(order, id, &word).await?, true))
+            }
+            Ok(word) => Ok((self.settle_as(order, id, &word, Some(CANCELLED)).await?, true)),
+            Err(error) => {
+                tracing::warn!(payment = %id, %error, "the payment can't be voided yet");
+                Ok((order, false))
+            }
+        }
+    }
+
+    /// Takes promised money, as intended by the payment's lease.
+    pub async fn capture(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
+        let payment = order.payment(id)?.clone();
+        let reference = payment.reference.clone().unwrap_or_default();
+        let request = CaptureRequest { payment_id: id, reference, amount: order.capturable(&payment)? };
+        let gateway = self.gateway(&payment.gateway)?;
+        let mut answer = gateway.capture(&request).await;
+        for attempt in 1..CALLS {
+            match answer {
+                Ok(_) | Err(GatewayError::Rejected(_)) => break,
+                Err(GatewayError::Unavailable(_) | GatewayError::Unknown(_)) => {
+                    self.engine.pause(attempt + 5).await;
+                    answer = gateway.capture(&request).await;
+                }
+            }
+        }
+        match answer {
+            Ok(word) => self.settle(order, id, &word).await.map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Payments that were left open: finding out how they stand, giving them up.
+
+use super::Process;
+use crate::error::CommonError;
+use crate::event::Task;
+use crate::id::{OrderId, PaymentId};
+use crate::order::{Order, OrderStatus};
+use crate::payment::gateway::{GatewayError, GatewayPayment, GatewayState, VoidRequest};
+use crate::payment::{Payment, PaymentStatus};
+use crate::store::ChangeSet;
+
+impl Process {
+    /// Finds out how a payment stands that was left open: by recovery, by a client that asks, by a webhook.
+    pub async fn resolve(&self, order: Order, id: PaymentId) -> Result<Order, CommonError> {
+        let payment = order.payment(id)?.clone();
+        if !payment.status.is_open() || order.status != OrderStatus::Pending {
+            return Ok(order);
+        }
+        let gateway = self.gateway(&payment.gateway)?;
+        match gateway.retrieve(id, payment.reference.as_deref()).await {
+            Ok(Some(word)) => self.settle(order, id, &word).await,
+            // Not there (yet): the call may still be on its way. Repeating it under the same key is safe.
+            Ok(None) if payment.reserved_until.is_none_or(|until| until > self.engine.now()) => {
+                match self.authorize(order.clone(), id).await? {
+                    Ok(order) => Ok(order),
+                    Err(error) => {
+                        tracing::warn!(payment = %id, %error, "recovery will ask again");
+                        Ok(order)
+                    }
+                }
+            }
+            Ok(None) => Ok(order),
+            Err(error) => {
+                tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
+                Ok(order)
+            }
+        }
+    }
+
+    /// Gives a pending order up: voids its payment at the gateway first, then releases the stock. A payment that turns out
+    /// to have succeeded confirms the order instead. `Ok(None)` if the gateway can't be asked now.
+    pub async fn give_up(&self, order: Order, id: PaymentId, reason: &str) -> Result<Option<Order>, CommonError> {
+        if order.status != OrderStatus::Pending {
+            return Ok(Some(order));
+        }
+        let payment = order.payment(id)?.clone();
+        let gateway = self.gateway(&payment.gateway)?;
+        let known = match gateway.retrieve(id, payment.reference.as_deref()).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::warn!(payment = %id, %error, "can't give the payment up yet");
+                return Ok(None);
+            }
+        };
+        let (order, word) = match known {
+            Some(word) if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
+                let until = self.engine.now() + self.engine.settings.gateway_lease;
+                let intend = self.change(order, |order, _| {
+                    let payment = order.payment_mut(id)?;
+                    if payment.status.is_open() {
+                        payment.intend_to_give_up(reason, until);
+                    }
+                    Ok(())
+                });
+                let order = intend.await?;
+                if order.status != OrderStatus::Pending {
+                    return Ok(Some(order));
+                }
+                let request = VoidRequest { payment_id: id, reference: Some(word.reference) };
+                match gateway.void(&request).await {
+                    Ok(word) => (order, word),
+                    Err(error) => {
+                        tracing::warn!(payment = %id, %error, "can't give the payment up yet");
+                        // What certainly had no effect may be tried again, or paid after all, at once.
+                        if !matches!(error, GatewayError::Unknown(_)) {
+                            self.change(order, |order, _| order.payment_mut(id).map(Payment::keep_open)).await?;
+                        }
+                        return Ok(None);
+                    }
+                }
+            }
+            Some(word) => (order, word),
+            None => return self.write_off(order, id, reason).await.map(Some),
+        };
+        Ok(Some(self.settle_as(order, id, &word, Some(reason)).await?))
+    }
+
+    /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
+    /// `settle`. Should it have arrived meanwhile, the gateway's own word stands.
+    pub(super) async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
+        let payment = order.payment(id)?;
+        let word = GatewayPayment {
+            reference: payment.reference.clone().unwrap_or_default(),
+            state: GatewayState::Voided,
+            amount: payment.amount,
+            captured: payment.amount.currency.zero(),
+        };
+        self.settle_if(order, id, &word, Some(reason), |payment| payment.status.is_open()).await
+    }
+
+    /// "Not found" is no proof until the gateway has forgotten our key: look again soon, and once more then.
+    pub(super) fn watch_for_late_success(
+        &self,
+        set: &mut ChangeSet,
+        order: &Order,
+        payment: &Payment,
+    ) -> Result<(), CommonError> {
+        let horizon = self.gateway(&payment.gateway)?.key_horizon();
+        for wait in [horizon / 48, horizon] {
+            let due = set.at() + wait;
+            set.task(self.engine.ids(), due, Task::SettlePayment { order: order.id, payment: payment.id });
+        }
+        Ok(())
+    }
+
+    /// Recovery's look at a payment, whatever its state: also finds late successes of payments that were given up, and
+    /// captures whose answer was lost. `Ok(false)` if it must look again.
+    pub async fn recover(&self, order: OrderId, id: PaymentId) -> Result<bool, CommonError> {
+        let order = self.load(order).await?;
+        let payment = order.payment(id)?.clone();
+        if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
+            return Ok(false);
+        }
+        if payment.status.is_given_up() || payment.status == PaymentStatus::Authorized {
+            return match self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await {
+                Ok(Some(word)) => self.settle(order, id, &word).await.map(|_| true),
+                Ok(None) => Ok(true),
+                Err(error) => {
+                    tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
+                    Ok(false)
+                }
+            };
+        }
+        let order = self.resolve(order, id).await?;
+        Ok(order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction)
+    }
+}

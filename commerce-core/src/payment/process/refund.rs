@@ -1,0 +1,85 @@
+//! Money going back.
+
+use super::{ATTEMPTS, Process, send};
+use crate::call::Actor;
+use crate::error::CommonError;
+use crate::event::{DomainEvent, Notice, Task};
+use crate::id::{OrderId, RefundId};
+use crate::inventory::AlertKind;
+use crate::order::Order;
+use crate::payment::RefundStatus;
+use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
+use crate::store::{ChangeSet, Root, StoreError};
+
+impl Process {
+    /// Registers the money of a refund as on its way back: part of the set that intends it.
+    pub fn watch_refund(&self, set: &mut ChangeSet, order: OrderId, refund: RefundId) {
+        let due = set.at() + self.engine.settings.gateway_lease;
+        set.task_as(Self::refund_task(refund), due, Task::SettleRefund { order, refund });
+    }
+
+    /// Sends the money of a pending refund back and settles the gateway's answer. `Ok(false)` if it must be tried again.
+    pub async fn refund(&self, order: Order, id: RefundId) -> Result<(Order, bool), CommonError> {
+        let Some(refund) = order.refunds.iter().find(|refund| refund.id == id).cloned() else {
+            return Err(CommonError::NotFound("refund"));
+        };
+        if refund.status != RefundStatus::Pending {
+            return Ok((order, true));
+        }
+        let payment = order.payment(refund.payment_id)?.clone();
+        let request = RefundRequest {
+            refund_id: id,
+            payment_id: payment.id,
+            reference: payment.reference.clone().unwrap_or_default(),
+            amount: refund.amount,
+        };
+        let word = match self.gateway(&payment.gateway)?.refund(&request).await {
+            Ok(word) if word.state == GatewayRefundState::Pending => return Ok((order, false)),
+            Ok(word) => word,
+            Err(GatewayError::Rejected(reason)) => GatewayRefund {
+                reference: String::new(),
+                state: GatewayRefundState::Failed(reason),
+                amount: refund.amount,
+            },
+            Err(error) => {
+                tracing::warn!(refund = %id, %error, "the refund isn't settled yet");
+                return Ok((order, false));
+            }
+        };
+        Ok((self.settle_refund(order, id, &word).await?, true))
+    }
+
+    /// Takes a gateway's word on a refund.
+    pub async fn settle_refund(&self, order: Order, id: RefundId, word: &GatewayRefund) -> Result<Order, CommonError> {
+        let order_id = order.id;
+        let mut before = order;
+        for attempt in 1..=ATTEMPTS {
+            let mut after = before.clone();
+            let mut set = self.engine.set(&Actor::System);
+            if !after.settle_refund(id, word, set.at())? {
+                return Ok(before);
+            }
+            after.updated_at = set.at();
+            set.update(&before, &mut after);
+            let (ids, root, version) = (self.engine.ids(), Root::Order(after.id), after.version);
+            let refund = after.refund_mut(id)?.clone();
+            set.done(Self::refund_task(id));
+            if refund.status == RefundStatus::Settled {
+                let event = DomainEvent::RefundSettled { order: order_id, refund: id, amount: refund.amount };
+                set.event(ids, root, version, event);
+                send(&mut set, ids, Notice::OrderRefunded { order: order_id, refund: id });
+            } else {
+                let reason = refund.failure.clone().unwrap_or_default();
+                let detail = format!("a refund of {:?} for order {} failed: {reason}", refund.amount, after.number);
+                set.event(ids, root, version, DomainEvent::RefundFailed { order: order_id, refund: id, reason });
+                self.alert(&mut set, AlertKind::RefundFailed, &after, detail).await?;
+            }
+            if self.engine.commit(&mut set).await?.is_ok() {
+                return Ok(after);
+            }
+            self.engine.pause(attempt).await;
+            before = self.load(order_id).await?;
+        }
+        Err(StoreError::Contended.into())
+    }
+}
