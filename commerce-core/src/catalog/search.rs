@@ -80,14 +80,20 @@ fn typos(word: &str) -> usize {
     }
 }
 
-/// The candidate with the fewest typos; among equals one of the same length, then the first of the alphabet.
+/// The candidate with the fewest typos; among equals one with the same letters, then one of the same length, then the first
+/// of the alphabet.
 fn closest<'a>(word: &str, similar: &'a [String]) -> Option<&'a String> {
-    similar
-        .iter()
-        .map(|candidate| (strsim::osa_distance(word, candidate), candidate.len().abs_diff(word.len()), candidate))
-        .filter(|(distance, ..)| (1..=typos(word)).contains(distance))
-        .min()
-        .map(|(.., candidate)| candidate)
+    let letters = |word: &str| {
+        let mut letters = word.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    let rank = |candidate: &'a String| {
+        let distance = strsim::osa_distance(word, candidate);
+        (distance, letters(word) != letters(candidate), candidate.len().abs_diff(word.len()), candidate)
+    };
+    let close = similar.iter().map(rank).filter(|(distance, ..)| (1..=typos(word)).contains(distance));
+    close.min().map(|(.., candidate)| candidate)
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {
