@@ -11,7 +11,7 @@ mod catalog;
 mod checkout;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), commerce_core::conformance::load::LoadError> {
     checkout::run().await?;
     catalog::run().await
 }
