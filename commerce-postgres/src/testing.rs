@@ -253,7 +253,9 @@ pub fn binaries() -> Result<PathBuf, TestingError> {
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
-    found.into_iter().find(|folder| folder.join("initdb").is_file()).ok_or(TestingError::NoBinaries)
+    // A link to one of them may stand alone.
+    let folder = |link: PathBuf| Some(fs::canonicalize(link.join("initdb")).ok()?.parent()?.to_owned());
+    found.into_iter().find_map(folder).ok_or(TestingError::NoBinaries)
 }
 
 fn is_root() -> bool {
