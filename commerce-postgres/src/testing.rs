@@ -69,6 +69,7 @@ pub struct Cluster {
     // Holds the keeper's standard input open; the keeper stops the server when it closes.
     keeper: Child,
     folder: PathBuf,
+    port: String,
 }
 
 impl Cluster {
@@ -88,7 +89,8 @@ impl Cluster {
         let _ = fs::remove_dir_all(&folder);
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
         let keeper = keep(&binaries, &folder, settings).map_err(|error| file(&folder, error))?;
-        let cluster = Self { keeper, folder };
+        let port = settings.iter().find(|(name, _)| *name == "port").map_or("5432", |(_, port)| port);
+        let cluster = Self { keeper, folder, port: port.to_owned() };
         cluster.answers().await?;
         Ok(cluster)
     }
@@ -96,7 +98,7 @@ impl Cluster {
     /// The URL of one of its databases.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+        format!("postgres://postgres@localhost/{database}?host={}&port={}", self.folder.display(), self.port)
     }
 
     /// Where its data is.

@@ -1,7 +1,7 @@
 //! What the storage boundary costs over PostgreSQL itself, and what a large catalogue costs over a small one.
 //!
-//! `cargo bench -p commerce-postgres` starts a server of its own with full durability and prints one line a figure:
-//! `bench NAME ratio=… value=…`.
+//! `cargo bench -p commerce-postgres` starts a server of its own with full durability, speaks to it over TCP as shops do, and
+//! prints one line a figure: `bench NAME ratio=… value=…`.
 //!
 //! - `checkout_pgbench_N`: checkouts a second with N clients, through `Store::commit`; the ratio is to `pgbench -M prepared`
 //!   writing the same rows, a statement each.
@@ -40,18 +40,36 @@ const TURNS: usize = 3;
 const SMALL: u32 = 1_000;
 const LARGE: u32 = 100_000;
 
+/// The server, on a port of its own.
+struct Server {
+    port: u16,
+    _cluster: Cluster,
+}
+
+impl Server {
+    async fn start() -> Result<Self, LoadError> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let listen = [("listen_addresses", "127.0.0.1"), ("port", &port.to_string())];
+        Ok(Self { port, _cluster: Cluster::start(&[&SETTINGS[..], &listen].concat()).await? })
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), LoadError> {
-    let cluster = Cluster::start(&SETTINGS).await?;
+    let server = Server::start().await?;
     println!("PostgreSQL with {}", SETTINGS.map(|(name, value)| format!("{name}={value}")).join(", "));
     for clients in CLIENTS {
-        against_pgbench(&cluster, clients).await?;
-        against_bare(&cluster, "bare", clients, VARIANTS).await?;
+        against_pgbench(&server, clients).await?;
+        against_bare(&server, "bare", clients, VARIANTS).await?;
     }
     for clients in [8, 32] {
-        against_bare(&cluster, "hot", clients, HOT).await?;
+        against_bare(&server, "hot", clients, HOT).await?;
     }
-    let (small, large) = (catalogue(&cluster, SMALL).await?, catalogue(&cluster, LARGE).await?);
+    let (small, large) = (catalogue(&server, SMALL).await?, catalogue(&server, LARGE).await?);
     for ((name, small), (_, large)) in small.iter().zip(&large) {
         let ratio = large.as_secs_f64() / small.as_secs_f64();
         println!("bench {name} ratio={ratio:.2} value={:.2}ms", large.as_secs_f64() * 1000.0);
@@ -59,23 +77,23 @@ async fn main() -> Result<(), LoadError> {
     Ok(())
 }
 
-async fn against_pgbench(cluster: &Cluster, clients: usize) -> Result<(), LoadError> {
+async fn against_pgbench(server: &Server, clients: usize) -> Result<(), LoadError> {
     let mut turns = Vec::with_capacity(TURNS);
     for _ in 0..TURNS {
-        let (ours, _) = ours(cluster, clients, VARIANTS).await?;
-        turns.push((ours, pgbench::run(cluster, clients).await?));
+        let (ours, _) = ours(server, clients, VARIANTS).await?;
+        turns.push((ours, pgbench::run(server, clients).await?));
     }
     print(&format!("checkout_pgbench_{clients}"), &turns);
     Ok(())
 }
 
-async fn against_bare(cluster: &Cluster, name: &str, clients: usize, variants: usize) -> Result<(), LoadError> {
+async fn against_bare(server: &Server, name: &str, clients: usize, variants: usize) -> Result<(), LoadError> {
     let mut turns = Vec::with_capacity(TURNS);
     let mut deadlocks = 0;
     for _ in 0..TURNS {
-        let (ours, deadlocked) = ours(cluster, clients, variants).await?;
+        let (ours, deadlocked) = ours(server, clients, variants).await?;
         deadlocks += deadlocked;
-        turns.push((ours, bare(cluster, clients, variants).await?));
+        turns.push((ours, bare(server, clients, variants).await?));
     }
     print(&format!("checkout_{name}_{clients}"), &turns);
     if deadlocks > 0 {
@@ -91,8 +109,8 @@ fn print(name: &str, turns: &[(f64, f64)]) {
 }
 
 /// Checkouts a second through the store, and the deadlocks there were.
-async fn ours(cluster: &Cluster, clients: usize, variants: usize) -> Result<(f64, i64), LoadError> {
-    let (store, work) = prepared(cluster, "ours", variants).await?;
+async fn ours(server: &Server, clients: usize, variants: usize) -> Result<(f64, i64), LoadError> {
+    let (store, work) = prepared(server, "ours", variants).await?;
     let committing = store.clone();
     let rate = commits_per_second(work, clients, SPAN, move |checkout| {
         let store = committing.clone();
@@ -107,8 +125,8 @@ async fn ours(cluster: &Cluster, clients: usize, variants: usize) -> Result<(f64
     Ok((rate, deadlocks))
 }
 
-async fn bare(cluster: &Cluster, clients: usize, variants: usize) -> Result<f64, LoadError> {
-    let (store, work) = prepared(cluster, "bare", variants).await?;
+async fn bare(server: &Server, clients: usize, variants: usize) -> Result<f64, LoadError> {
+    let (store, work) = prepared(server, "bare", variants).await?;
     let pool = store.pool().clone();
     let rate = commits_per_second(work, clients, SPAN, move |checkout| {
         let pool = pool.clone();
@@ -120,26 +138,26 @@ async fn bare(cluster: &Cluster, clients: usize, variants: usize) -> Result<f64,
 }
 
 /// A new database with carts in it.
-async fn prepared(cluster: &Cluster, name: &str, variants: usize) -> Result<(PgStore, Vec<Checkout>), LoadError> {
-    let store = database(cluster, name).await?;
+async fn prepared(server: &Server, name: &str, variants: usize) -> Result<(PgStore, Vec<Checkout>), LoadError> {
+    let store = database(server, name).await?;
     let work = checkouts(&store, variants, CARTS).await?;
     // As after a while of service.
     raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
     Ok((store, work))
 }
 
-async fn database(cluster: &Cluster, name: &str) -> Result<PgStore, LoadError> {
-    let mut admin = PgConnection::connect(&cluster.url("postgres")).await?;
+async fn database(server: &Server, name: &str) -> Result<PgStore, LoadError> {
+    let mut admin = PgConnection::connect(&server.url("postgres")).await?;
     for sql in [format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"), format!("CREATE DATABASE {name}")] {
         raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await?;
     }
-    let store = PgStore::connect(&cluster.url(name)).await?;
+    let store = PgStore::connect(&server.url(name)).await?;
     store.migrate().await?;
     Ok(store)
 }
 
-async fn catalogue(cluster: &Cluster, products: u32) -> Result<Vec<(&'static str, Duration)>, LoadError> {
-    let store = database(cluster, "catalogue").await?;
+async fn catalogue(server: &Server, products: u32) -> Result<Vec<(&'static str, Duration)>, LoadError> {
+    let store = database(server, "catalogue").await?;
     let products = fill(&store, products).await?;
     raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
     let figures = read_figures(&store, &products).await?;

@@ -3,10 +3,10 @@
 use std::process::Command;
 
 use commerce_core::conformance::load::LoadError;
-use commerce_postgres::testing::{Cluster, binaries};
+use commerce_postgres::testing::binaries;
 use sqlx::{AssertSqlSafe, raw_sql};
 
-use crate::{SPAN, VARIANTS, database};
+use crate::{SPAN, Server, VARIANTS, database};
 
 /// Carts, by client: each takes its own one after the other.
 const CARTS: &str = "
@@ -36,8 +36,8 @@ COMMIT;
 "#;
 
 /// Transactions a second.
-pub(crate) async fn run(cluster: &Cluster, clients: usize) -> Result<f64, LoadError> {
-    let store = database(cluster, "pgbench").await?;
+pub(crate) async fn run(server: &Server, clients: usize) -> Result<f64, LoadError> {
+    let store = database(server, "pgbench").await?;
     let stock = format!(
         "INSERT INTO commerce_stock SELECT ('f' || lpad(to_hex(n), 31, '0'))::uuid, ('e' || lpad(to_hex(n), 31, '0'))::uuid, 1000000, 0, 0, false, \
          true, 0, 0 FROM generate_series(1, {VARIANTS}) n;"
@@ -48,7 +48,9 @@ pub(crate) async fn run(cluster: &Cluster, clients: usize) -> Result<f64, LoadEr
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), SCRIPT)?;
     let mut pgbench = Command::new(binaries()?.join("pgbench"));
-    pgbench.args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "-U", "postgres", "-h"]).arg(cluster.folder());
+    pgbench
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "-U", "postgres", "-h", "127.0.0.1", "-p"])
+        .arg(server.port.to_string());
     pgbench.arg(format!("--client={clients}")).arg(format!("--time={}", SPAN.as_secs_f64().ceil()));
     pgbench
         .args(["-D", "taken=0", "-D"])
