@@ -250,6 +250,10 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &
     sql
 }
 
+/// So many of the newest products are looked through before the index of words is asked, which for a common word gives many
+/// thousand matches where a page needs twenty.
+const NEWEST: u32 = 1_000;
+
 /// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
 fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> Sql {
     let rows = slice.limit + 1;
@@ -266,19 +270,32 @@ fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> S
             [] => "TRUE".to_owned(),
             found => format!("{} < {rows}", found.join(" + ")),
         };
-        matches(&mut sql, terms, score, &gate);
-        sql.push(&format!("t{score} AS MATERIALIZED ("));
-        for few in [true, false] {
-            sql.push("(SELECT p.id");
-            over_matches(&mut sql, filter, terms, score, few);
+        let last = last.filter(|_| score == after);
+        // The page's products of this score, among those that the selection begun gives.
+        let page = |sql: &mut Sql| {
             if let Some(next) = better.last() {
                 sql.push(" AND NOT ts_match_vq(p.document, ").bind(all_words(terms, *next)).push("::tsquery)");
             }
-            sql.and("p.id <", last.filter(|_| score == after));
-            sql.push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
-            sql.push(if few { " UNION ALL " } else { ")" });
+            sql.and("p.id <", last).push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
+        };
+        sql.push(&format!(
+            "w{score} AS MATERIALIZED (SELECT p.id FROM (SELECT {NARROW}, id, document FROM commerce_product"
+        ));
+        sql.push(&format!(" WHERE {gate}")).and("id <", last).push(&format!(" ORDER BY id DESC LIMIT {NEWEST}) p"));
+        conditions(filter, &mut sql);
+        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
+        page(&mut sql);
+        let gate = format!("{gate} AND (SELECT count(*) FROM w{score}) < {rows}");
+        sql.push(", ");
+        matches(&mut sql, terms, score, &gate);
+        sql.push(&format!("t{score} AS MATERIALIZED (SELECT id FROM w{score} WHERE NOT ({gate})"));
+        for few in [true, false] {
+            sql.push(" UNION ALL (SELECT p.id");
+            over_matches(&mut sql, filter, terms, score, few);
+            sql.push(&format!(" AND {gate}"));
+            page(&mut sql);
         }
-        sql.push(if score > 1 { ", " } else { " " });
+        sql.push(if score > 1 { "), " } else { ") " });
     }
     let tiers = SCORES.map(|score| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}"));
     sql.push(&tiers.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));
