@@ -73,6 +73,10 @@ impl State for PaymentStatus {
         (Self::Paid, Self::PartiallyRefunded),
         (Self::Paid, Self::Refunded),
         (Self::PartiallyRefunded, Self::Refunded),
+        // Refunds that failed after they had been settled.
+        (Self::PartiallyRefunded, Self::Paid),
+        (Self::Refunded, Self::PartiallyRefunded),
+        (Self::Refunded, Self::Paid),
         // Late successes of payments we had given up.
         (Self::Failed, Self::Authorized),
         (Self::Failed, Self::Paid),
@@ -109,5 +113,6 @@ impl State for ReturnStatus {
 }
 
 impl State for RefundStatus {
-    const MOVES: &'static [(Self, Self)] = &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed)];
+    const MOVES: &'static [(Self, Self)] =
+        &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed), (Self::Settled, Self::Failed)];
 }

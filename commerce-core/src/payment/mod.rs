@@ -138,7 +138,7 @@ pub enum RefundStatus {
     Pending,
     /// The gateway has taken it on.
     Settled,
-    /// The gateway refused it; the money is ours again.
+    /// The gateway refused it, or the customer's bank sent it back, even after it was settled; the money is ours again.
     Failed,
 }
 

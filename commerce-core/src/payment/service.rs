@@ -253,10 +253,12 @@ impl Payments {
                 self.process().settle(order, id, &payment).await.map(drop)
             }
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
-                let Some((order, _)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let _turn = self.engine.queues.turn(order.id).await;
                 let ours = order
                     .refunds
                     .iter()
+                    .filter(|ours| ours.payment_id == payment)
                     .find(|ours| refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference));
                 match ours.map(|ours| ours.id) {
                     Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),

@@ -31,6 +31,9 @@ pub(super) enum Op {
     Adjust { variant: VariantId, key: Option<u32>, delta: i64 },
     Count { variant: VariantId, on_hand: i64 },
     Webhook { nth: usize },
+    Bounce { order: OrderId, nth: usize },
+    Forge { order: OrderId },
+    Dispute { order: OrderId },
     Arrive,
     Tick,
 }
@@ -130,10 +133,24 @@ impl World {
             84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
             85..89 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
             89 => Op::Count { variant, on_hand: chance.pick(&[0, 2, 4, 8])? },
-            90..93 => Op::Webhook { nth: chance.below(lock(&self.wire.said).len().max(1)) },
-            93..95 => Op::Arrive,
+            90..94 => Op::Webhook { nth: self.some_word() },
+            94 => match chance.below(3) {
+                0 => {
+                    let order = with(&|order| !order.refunds.is_empty())?;
+                    Op::Bounce { nth: chance.below(order.refunds.len()), order: order.id }
+                }
+                1 => Op::Forge { order: any?.id },
+                _ => Op::Dispute { order: any?.id },
+            },
+            95 => Op::Arrive,
             _ => Op::Tick,
         })
+    }
+
+    /// Something that the gateway said: the newest as often as all before it.
+    fn some_word(&self) -> usize {
+        let count = lock(&self.wire.said).len().max(1);
+        if self.chance.happens(500) { count - 1 } else { self.chance.below(count) }
     }
 
     fn some_of(&self, order: &Order) -> Vec<LineQuantity> {

@@ -13,7 +13,7 @@ use commerce_core::{
     clock::{Clock, ManualClock, Timestamp},
     id::{OrderId, VariantId},
     notification::MemoryMailer,
-    payment::{ManualGateway, PaymentGateway},
+    payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},
     pricing::{FlatMethod, FlatShipping},
 };
 use futures_util::future::join_all;
@@ -243,6 +243,17 @@ impl World {
                 self.coverage.hit("arrived after all");
                 self.wire.gateway.authorize(&request).await.map_err(|error| error.to_string())?;
             }
+        }
+        // The gateway repeats what it has to tell until it is heard.
+        for event in lock(&self.wire.bounced).values().cloned().collect::<Vec<_>>() {
+            let nth = {
+                let mut said = lock(&self.wire.said);
+                said.push(event);
+                said.len() - 1
+            };
+            let body = nth.to_string();
+            let request = WebhookRequest { signature: None, body: body.as_bytes(), at: self.clock.now() };
+            shop.payments().webhook("test", &request).await.map_err(|error| format!("a webhook failed: {error}"))?;
         }
         for _ in 0..400 {
             shop.worker().tick().await.map_err(|error| format!("the worker failed: {error}"))?;

@@ -98,7 +98,7 @@ impl Process {
         let ids = self.engine.ids();
         let (now, was, is) = (set.at(), before.payment(id)?.clone(), after.payment(id)?.clone());
         after.updated_at = now;
-        let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate()?;
+        let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate(&was)?;
         let given_back = match settlement {
             Settlement::Late if !reinstated => self.give_back_late(set, after, &is)?,
             Settlement::Moved if is.captured > was.captured => self.give_back_excess(set, after, &is)?,
