@@ -6,6 +6,6 @@ mod shop;
 
 pub use self::{
     client::{Answer, Client},
-    server::{Server, ServerDir, server_command},
+    server::{Backend, Home, Server},
     shop::{ADDRESS_CITY, PASSWORD, address, at, card, id},
 };
