@@ -20,6 +20,9 @@ pub(crate) const EXPIRED: &str = "expired";
 /// A payment that was given up because the order was cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
 
+/// A payment that staff gave up, because the gateway knows of no money for it.
+pub(crate) const WRITTEN_OFF: &str = "written_off";
+
 /// What a gateway's word did to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settlement {
@@ -170,7 +173,8 @@ impl Order {
 
     /// Whether it was cancelled because its payment was given up, never having been confirmed.
     pub(crate) fn was_given_up(&self) -> bool {
-        let reason = self.cancel_reason.as_deref().filter(|reason| matches!(*reason, EXPIRED | CANCELLED));
+        let reason =
+            self.cancel_reason.as_deref().filter(|reason| matches!(*reason, EXPIRED | CANCELLED | WRITTEN_OFF));
         self.status == OrderStatus::Cancelled && reason.is_some()
     }
 

@@ -6,6 +6,7 @@ use super::{
     LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
     gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, WebhookError, WebhookRequest},
     process::Process,
+    rules::WRITTEN_OFF,
 };
 use crate::{
     call::{Actor, Call, Done, Permission},
@@ -60,7 +61,7 @@ pub struct RefundInput {
 /// ```
 #[derive(Clone)]
 pub struct Payments {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Payments {
@@ -72,7 +73,7 @@ impl Payments {
         Orders::new(self.engine.clone())
     }
 
-    fn process(&self) -> Process {
+    pub(super) fn process(&self) -> Process {
         Process { engine: self.engine.clone() }
     }
 
@@ -123,10 +124,7 @@ impl Payments {
                 if !matches!(failed, GatewayError::Unknown(_)) {
                     this.release_lease(&call, id, payment).await?;
                 }
-                Err(match failed {
-                    GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
-                    GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
-                })
+                Err(unreached(failed))
             })
             .await
     }
@@ -230,6 +228,43 @@ impl Payments {
         Ok(self.engine.run(async move { this.process().settle(order, id, &word).await }).await?)
     }
 
+    /// Asks the gateway how a payment stands and settles it by its word: for staff who won't wait for recovery, or whom an
+    /// alert has told that it is stuck. With `give_up`, a payment that stays open, of which the gateway holds no money (any
+    /// more), is written off: its promise is given back, its order cancelled, its stock released.
+    ///
+    /// # Errors
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::PaymentBusy`] while its gateway is being asked,
+    /// [`OrderError::GatewayUnavailable`] if it can't be; [`OrderError::PaymentHeld`] if it holds money of a payment that is
+    /// to be given up; [`OrderError::NotAllowed`] to give up what isn't open.
+    pub async fn resolve(&self, call: &Call, id: PaymentId, give_up: bool) -> Result<Order, OrderError> {
+        call.actor.require(Permission::ManageOrders)?;
+        let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
+        let this = self.clone();
+        self.engine
+            .run(async move {
+                let _turn = this.engine.queues.turn(order).await;
+                let process = this.process();
+                let order = process.load(order).await?;
+                if order.payment(id)?.lease_until.is_some_and(|until| until > this.engine.now()) {
+                    return Err(OrderError::PaymentBusy);
+                }
+                let (order, word) = process.ask(order, id).await?.map_err(unreached)?;
+                if !give_up || order.status == OrderStatus::Cancelled {
+                    return Ok(order);
+                }
+                let status = order.payment(id)?.status;
+                if order.status != OrderStatus::Pending {
+                    let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
+                    return Err(crate::order::state::NoSuchMove { from, to }.into());
+                }
+                match process.held(&order, id, word).await.map_err(unreached)? {
+                    Some(held) => Err(OrderError::PaymentHeld { held }),
+                    None => Ok(process.write_off(order, id, WRITTEN_OFF).await?),
+                }
+            })
+            .await
+    }
+
     /// Takes a gateway's webhook. The signature is checked first; then the payment is settled by the same function that
     /// serves checkout and recovery, which changes nothing if the word is old or doesn't match the order.
     ///
@@ -318,6 +353,13 @@ impl Payments {
             ours.gateway == gateway && (payment == Some(ours.id) || ours.reference.as_deref() == Some(reference))
         });
         Ok(ours.map(|ours| ours.id).map(|id| (order, id)))
+    }
+}
+
+fn unreached(error: GatewayError) -> OrderError {
+    match error {
+        GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
+        GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
     }
 }
 

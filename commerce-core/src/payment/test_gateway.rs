@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, GatewayRefundState,
-    GatewayState, NextAction, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
+    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+    GatewayRefundState, GatewayState, NextAction, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
 };
 use crate::{
     id::{PaymentId, RefundId},
@@ -298,6 +298,14 @@ impl PaymentGateway for TestGateway {
                 entry.refunds.insert(request.refund_id, refund);
             }
             Ok(entry.refunds[&request.refund_id].word())
+        })
+    }
+
+    /// Of what it has done itself: its books end with its process.
+    async fn account(&self, payment: PaymentId, _: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
+        self.call(|state| {
+            let account = |entry: &Entry| GatewayAccount { payment: Some(entry.word()), refunded: entry.refunded() };
+            Ok(state.payments.get(&payment).map(account))
         })
     }
 

@@ -181,6 +181,10 @@ impl Hand {
                 lock(&self.wire.said).push(GatewayEvent::Disputed { event_id: String::new(), reference });
                 Ok("ok".to_owned())
             }
+            Op::Resolve { order, give_up } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                told(payments.resolve(&staff, order.payments[0].id, *give_up).await.map(drop), order_error)
+            }
             Op::Arrive => {
                 let late = lock(&self.wire.delayed).pop();
                 let Some(late) = late else { return Ok("nothing".to_owned()) };
@@ -332,6 +336,7 @@ fn order_error(error: &OrderError) -> Result<String, String> {
         OrderError::NotAwaited => "not awaited",
         OrderError::GatewayUnavailable => "gateway unavailable",
         OrderError::GatewayRefused(_) => "gateway refused",
+        OrderError::PaymentHeld { .. } => "payment held",
         OrderError::PaymentBusy => "payment busy",
     }
     .to_owned())

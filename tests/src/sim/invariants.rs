@@ -6,13 +6,14 @@ use commerce_core::{
     cart::CartStatus,
     event::DomainEvent,
     id::OrderId,
+    inventory::MovementRecord,
     order::{Order, OrderStatus},
     payment::{PaymentStatus, RefundStatus},
 };
 
 use super::{Shared, lock};
 
-use super::{hand::SORRY, world::World};
+use super::{hand::SORRY, op::COUNTS, world::World};
 
 impl World {
     /// What must hold at any time.
@@ -40,6 +41,11 @@ impl World {
             if !self.in_doubt.contains(variant) && known != found {
                 return Err(format!("{known} units were found, but {found} were added"));
             }
+        }
+        let miscounted =
+            |line: &&MovementRecord| line.reason.as_deref() == Some("count") && !COUNTS.contains(&line.on_hand_after);
+        if let Some(line) = shared.movements.iter().find(miscounted) {
+            return Err(format!("nobody counted so many: {line:?}"));
         }
         let numbers: BTreeSet<_> = orders.iter().map(|order| &order.number).collect();
         if numbers.len() != orders.len() {

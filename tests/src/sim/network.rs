@@ -14,8 +14,8 @@ use commerce_core::{
     payment::{
         PaymentGateway, PaymentMethod, TestGateway,
         gateway::{
-            AuthorizeRequest, CaptureRequest, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, RefundRequest,
-            VoidRequest, WebhookError, WebhookRequest,
+            AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment,
+            GatewayRefund, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
         },
     },
 };
@@ -259,6 +259,14 @@ impl PaymentGateway for SimGateway {
         reference: Option<&str>,
     ) -> Result<Option<GatewayPayment>, GatewayError> {
         self.call(None, self.wire.gateway.retrieve(payment, reference)).await
+    }
+
+    async fn account(
+        &self,
+        payment: PaymentId,
+        reference: Option<&str>,
+    ) -> Result<Option<GatewayAccount>, GatewayError> {
+        self.call(None, self.wire.gateway.account(payment, reference)).await
     }
 
     /// The body is the index of something that was said.

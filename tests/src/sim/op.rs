@@ -11,6 +11,8 @@ use super::lock;
 use super::world::World;
 
 const CUSTOMERS: usize = 4;
+/// What staff find when they count a shelf.
+pub(super) const COUNTS: [i64; 4] = [0, 3, 5, 9];
 
 /// One thing that somebody does.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub(super) enum Op {
     Bounce { order: OrderId, nth: usize },
     Forge { order: OrderId },
     Dispute { order: OrderId },
+    Resolve { order: OrderId, give_up: bool },
     Arrive,
     Tick,
 }
@@ -131,8 +134,8 @@ impl World {
                 Op::Capture { order: order.id }
             }
             84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
-            85..89 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
-            89 => Op::Count { variant, on_hand: chance.pick(&[0, 2, 4, 8])? },
+            85..88 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
+            88..90 => Op::Count { variant, on_hand: chance.pick(&COUNTS)? },
             90..94 => Op::Webhook { nth: self.some_word() },
             94 => match chance.below(3) {
                 0 => {
@@ -143,6 +146,10 @@ impl World {
                 _ => Op::Dispute { order: any?.id },
             },
             95 => Op::Arrive,
+            96 => {
+                let order = with(&|order| order.status == OrderStatus::Pending).or(any)?.id;
+                Op::Resolve { order, give_up: chance.happens(700) }
+            }
             _ => Op::Tick,
         })
     }

@@ -8,7 +8,7 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    call::Call,
+    call::{Actor, Call},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     clock::{Clock, ManualClock, Timestamp},
     id::{OrderId, VariantId},
@@ -163,7 +163,10 @@ impl World {
         }
         self.calm_down().await?;
         self.check()?;
-        self.check_calm()
+        self.check_calm()?;
+        let (shop, _) = self.process(0);
+        let books = shop.payments().reconcile(&Actor::System).await.map_err(|error| error.to_string())?;
+        if books.drifts.is_empty() { Ok(()) } else { Err(format!("the books don't agree: {:?}", books.drifts)) }
     }
 
     async fn perform(&mut self, step: usize, ops: Vec<Op>) -> Result<(), String> {

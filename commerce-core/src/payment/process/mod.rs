@@ -35,7 +35,7 @@ pub enum PlacementOutcome {
     /// Nothing came of it: the gateway declined, or the payment was given up. The stock is released, and the cart kept
     /// unless the customer cancelled.
     Declined {
-        /// The gateway's decline code, `expired` or `cancelled`.
+        /// The gateway's decline code, `expired`, `cancelled` or `written_off`.
         code: String,
     },
 }

@@ -4,6 +4,7 @@ use super::{ATTEMPTS, Process, send};
 use crate::call::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
+use crate::fail_point::Step;
 use crate::id::{OrderId, RefundId};
 use crate::inventory::AlertKind;
 use crate::order::Order;
@@ -34,7 +35,9 @@ impl Process {
             reference: payment.reference.clone().unwrap_or_default(),
             amount: refund.amount,
         };
-        let word = match self.gateway(&payment.gateway)?.refund(&request).await {
+        let answer = self.gateway(&payment.gateway)?.refund(&request).await;
+        Step::Refunded.reach().await;
+        let word = match answer {
             Ok(word) if word.state == GatewayRefundState::Pending => return Ok((order, false)),
             Ok(word) => word,
             Err(GatewayError::Rejected(reason)) => GatewayRefund {
@@ -83,7 +86,9 @@ impl Process {
                 set.event(ids, root, version, DomainEvent::RefundFailed { order: order_id, refund: id, reason });
                 self.alert(&mut set, AlertKind::RefundFailed, &after, detail).await?;
             }
+            Step::SettleRefund.reach().await;
             if self.engine.commit(&mut set).await?.is_ok() {
+                Step::RefundSettled.reach().await;
                 return Ok(after);
             }
             self.engine.pause(attempt).await;

@@ -5,6 +5,7 @@ use crate::call::Actor;
 use crate::cart::{Cart, CartStatus};
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
+use crate::fail_point::Step;
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
 use crate::money::Money;
@@ -65,8 +66,12 @@ impl Process {
                 let record = PlacementRecord { order: after.clone(), outcome: PlacementOutcome::of(&after) };
                 set.answer(key, serde_json::to_value(record).map_err(StoreError::bug)?);
             }
+            Step::Settle.reach().await;
             match self.engine.commit(&mut set).await? {
-                Ok(_) => return Ok(after),
+                Ok(_) => {
+                    Step::Settled.reach().await;
+                    return Ok(after);
+                }
                 Err(conflicts) => {
                     if conflicts.taken(ClaimKind::GatewayRef) {
                         let detail = format!("the gateway's reference {} belongs to another payment", word.reference);
