@@ -243,7 +243,7 @@ impl PaymentGateway for StripeGateway {
     async fn account(&self, id: PaymentId, reference: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
         let payment = self.retrieve(id, reference).await?;
         let mut refunded = 0;
-        if let Some(payment) = &payment {
+        if let Some(payment) = payment.as_ref().filter(|payment| !payment.captured.is_zero()) {
             let path = format!("/v1/refunds?limit=100&payment_intent={}", segment(&payment.reference)?);
             let add = |refund: &RefundObject| {
                 refunded += refund.settled();
