@@ -113,7 +113,13 @@ impl Server {
     /// A server on a database that may hold a shop already, and have other servers.
     #[must_use]
     pub fn start_in(home: Arc<Home>, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut command = home.command();
+        let command = home.command();
+        Self::start_by(home, command, settings, arguments)
+    }
+
+    /// A server started by a command that ends in [`Home::command`]'s.
+    #[must_use]
+    pub fn start_by(home: Arc<Home>, mut command: Command, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         command.arg("serve").args(arguments).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let (log, ready) = (Arc::default(), mpsc::channel());
@@ -157,6 +163,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, and waits until it is gone.

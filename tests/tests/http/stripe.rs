@@ -117,7 +117,6 @@ async fn a_card_is_charged_declined_secured_and_refunded_at_localstripe() {
         }
         assert_eq!(world.stock().await, (9, 0));
     }
-    world.server.assert_verified();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
