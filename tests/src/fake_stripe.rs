@@ -170,6 +170,14 @@ impl FakeStripe {
         json!({"id": "evt_bounced", "type": "refund.failed", "data": {"object": refund.json()}})
     }
 
+    /// The event that Stripe makes of how a refund of ours stands.
+    pub fn refund_event(&self, kind: &str, refund: RefundId) -> Value {
+        let (state, id) = (self.lock(), refund.to_string());
+        let refund = state.refunds.iter().find(|refund| refund.metadata.get("refund_id") == Some(&id));
+        let refund = refund.unwrap_or_else(|| panic!("no such refund: {id}"));
+        json!({"id": "evt_refund", "type": kind, "data": {"object": refund.json()}})
+    }
+
     /// The event that Stripe makes of how a payment stands.
     pub fn event(&self, kind: &str, reference: &str) -> Value {
         let mut state = self.lock();

@@ -56,10 +56,8 @@ struct SentBack {
 
 impl SentBack {
     fn word(&self) -> GatewayRefund {
-        let state = match self.bounced {
-            true => GatewayRefundState::Failed("lost_or_stolen_card".to_owned()),
-            false => GatewayRefundState::Settled,
-        };
+        let failed = || GatewayRefundState::Failed("lost_or_stolen_card".to_owned());
+        let state = if self.bounced { failed() } else { GatewayRefundState::Settled };
         GatewayRefund { reference: self.reference.clone(), state, amount: self.amount }
     }
 }

@@ -11,7 +11,7 @@ use commerce_core::{
     clock::Timestamp,
     event::{Drift, EventRecord, Task},
     id::{CommitId, TaskId, VariantId},
-    inventory::{MovementRecord, NewStock, StockItem},
+    inventory::{Alert, MovementRecord, NewStock, StockItem},
     order::{Order, OrderStatus},
     store::{
         Aggregate, Change, ChangeSet, Claim, Conflict, IdempotencyRecord, KeyWrite, MovementKind, Root, Save, Take,
@@ -129,6 +129,16 @@ impl Shared {
             _ => None,
         });
         orders.collect()
+    }
+
+    /// All alerts.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<Alert> {
+        let alerts = self.heads.values().filter_map(|head| match head {
+            Change::Alert(save) => Some(save.after().clone()),
+            _ => None,
+        });
+        alerts.collect()
     }
 
     /// All carts.

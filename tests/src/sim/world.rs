@@ -248,7 +248,8 @@ impl World {
             }
         }
         // The gateway repeats what it has to tell until it is heard.
-        for event in lock(&self.wire.bounced).values().cloned().collect::<Vec<_>>() {
+        let bounced: Vec<_> = lock(&self.wire.bounced).values().cloned().collect();
+        for event in bounced {
             let nth = {
                 let mut said = lock(&self.wire.said);
                 said.push(event);

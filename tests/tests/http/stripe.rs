@@ -68,7 +68,7 @@ impl World {
     }
 }
 
-fn stands<'a>(order: &'a Value) -> (&'a str, &'a str) {
+fn stands(order: &Value) -> (&str, &str) {
     (at(order, "/status"), at(order, "/payment_status"))
 }
 

@@ -73,7 +73,7 @@ impl Process {
                     return Ok(after);
                 }
                 Err(conflicts) => {
-                    if conflicts.taken(ClaimKind::GatewayRef) {
+                    if conflicts.taken(ClaimKind::GatewayRef) && !self.is_ours(&before, id, word).await? {
                         let detail = format!("the gateway's reference {} belongs to another payment", word.reference);
                         self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                         return Ok(before);
@@ -86,6 +86,12 @@ impl Process {
             before = self.load(order_id).await?;
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Whether a gateway's reference that is taken was taken for this very order: by a webhook that was faster than the answer.
+    async fn is_ours(&self, order: &Order, id: PaymentId, word: &GatewayPayment) -> Result<bool, CommonError> {
+        let claim = Claim::gateway_ref(&order.payment(id)?.gateway, &word.reference);
+        Ok(self.engine.reads().load_claim(&claim).await? == Some(order.id.0))
     }
 
     /// Writes down all that follows from a settlement. Answers whether the checkout's outcome is known by it.
