@@ -455,6 +455,39 @@ async fn a_checkout_resumes_after_its_process_died() {
     }
 }
 
+/// Staff take goods off the shelf and count what is left while everybody buys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_that_is_edited_while_everybody_buys_is_never_oversold() {
+    let shop = TestShop::open().await;
+    let (mug, staff) = (shop.sell("MUG", 1990, 50).await, Call::system());
+    let buyers: Vec<Call> = (0..100).map(|_| customer()).collect();
+    join_all(buyers.iter().map(|buyer| shop.fill(buyer, mug, 1))).await;
+    let buying = join_all(buyers.iter().map(|buyer| shop.place(buyer, VISA)));
+    let editing = async {
+        let mut taken = 0;
+        for _ in 0..10 {
+            let gone = shop.commerce.inventory().adjust(&staff, mug, -1, "broken".to_owned()).await;
+            taken += i64::from(gone.is_ok());
+            let on_hand = shop.units(mug).await.0;
+            // What was counted is what was there, or the count is refused.
+            let _ = shop.commerce.inventory().set_stock(&staff, mug, Some(on_hand), None).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        taken
+    };
+    let (results, taken) = tokio::join!(buying, editing);
+    let placed = results.iter().filter(|result| result.is_ok()).count();
+    let short = results.iter().filter(|result| matches!(result, Err(CheckoutError::OutOfStock { .. }))).count();
+    assert_eq!(placed + short, 100, "{results:?}");
+    let movements = shop.commerce.inventory().movements(&Actor::System, mug, &PageRequest::first(100)).await.unwrap();
+    let counted: i64 =
+        movements.items.iter().filter(|line| line.reason.as_deref() == Some("count")).map(|line| line.delta).sum();
+    let left = 50 - taken + counted - i64::try_from(placed).unwrap();
+    assert!(left >= 0 && placed > 0 && taken > 0, "{placed} sold, {taken} taken, {counted} counted");
+    assert_eq!(shop.units(mug).await, (left, 0));
+    shop.check_books().await;
+}
+
 trait AwaitFor: Future + Sized {
     /// The output, if it comes in time.
     async fn await_for(self, time: Duration) -> Option<Self::Output> {

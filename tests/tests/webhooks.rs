@@ -77,9 +77,8 @@ async fn deliver_all(world: &World, events: &[Value], chance: Option<&Chance>) {
     };
     let mut post: Vec<&Value> = (0..10).flat_map(|_| events).collect();
     while !post.is_empty() {
-        let at_once: Vec<_> = (0..=chance.below(3))
-            .filter_map(|_| (!post.is_empty()).then(|| post.swap_remove(chance.below(post.len()))))
-            .collect();
+        let count = (1 + chance.below(3)).min(post.len());
+        let at_once: Vec<_> = (0..count).map(|_| post.swap_remove(chance.below(post.len()))).collect();
         futures_util::future::join_all(at_once.into_iter().map(|event| deliver(&world.shop.commerce, event))).await;
     }
 }

@@ -183,6 +183,17 @@ pub enum GatewayEvent {
         /// What the gateway calls the payment.
         reference: String,
     },
+    /// Something that happened to another account than the shop's.
+    Foreign {
+        /// The gateway's id of the event.
+        event_id: String,
+        /// Whose account.
+        account: String,
+        /// What the gateway calls the payment.
+        reference: String,
+        /// Our id, from the metadata.
+        payment_id: Option<PaymentId>,
+    },
     /// Something else, of no concern.
     Other,
 }

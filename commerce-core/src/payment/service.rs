@@ -9,7 +9,7 @@ use super::{
     rules::WRITTEN_OFF,
 };
 use crate::{
-    call::{Actor, Call, Done, Permission},
+    call::{Actor, Call, Done, Idempotency, Permission},
     checkout::Placement,
     engine::Engine,
     error::{CommonError, Invalid},
@@ -19,7 +19,7 @@ use crate::{
     money::Money,
     order::{Effects, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
-    store::{Claim, MovementKind},
+    store::{Claim, MovementKind, Root},
 };
 
 /// A refund that staff give: by amount, by items, or (neither given) of all that is left.
@@ -308,18 +308,28 @@ impl Payments {
                 let Some((order, payment)) = self.find(gateway, &reference, None).await? else { return Ok(()) };
                 self.dispute(order, payment).await
             }
+            GatewayEvent::Foreign { account, reference, payment_id, .. } => {
+                let Some((order, _)) = self.find(gateway, &reference, payment_id).await? else { return Ok(()) };
+                let detail = format!("order {}: the gateway speaks of account {account}, not of ours", order.number);
+                self.process().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
+            }
             GatewayEvent::Other => Ok(()),
         }
     }
 
-    /// Marks the order's history and alerts staff.
+    /// Marks the order's history and alerts staff: each once, however often it is told.
     async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
         let id = order.id;
         let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
-        if !self.process().raise(AlertKind::PaymentDisputed, &order, detail).await? {
+        self.process().raise(AlertKind::PaymentDisputed, &order, detail).await?;
+        let marks =
+            |event: &DomainEvent| matches!(event, DomainEvent::PaymentDisputed { payment: p, .. } if *p == payment);
+        if self.engine.reads().list_events(Root::Order(id)).await?.iter().any(|record| marks(&record.event)) {
             return Ok(());
         }
-        let (orders, call) = (self.orders(), Call::system());
+        // Two who look at once both find nothing: the key lets one of them write.
+        let once = Idempotency::new("gateway", &format!("dispute {payment}"), b"");
+        let (orders, call) = (self.orders(), Call::system().once(once));
         let edit = orders.edit(&call, id, |order, effects, now| {
             order.payment_mut(payment)?.updated_at = now;
             effects.events.push(DomainEvent::PaymentDisputed { order: order.id, payment });

@@ -69,8 +69,11 @@ impl World {
                 return Err(format!("an acknowledged order is gone: {id}"));
             }
         }
-        let mut events = BTreeSet::new();
+        let (mut events, mut disputed) = (BTreeSet::new(), BTreeSet::new());
         for event in &shared.events {
+            if matches!(&event.event, DomainEvent::PaymentDisputed { payment, .. } if !disputed.insert(*payment)) {
+                return Err(format!("a payment was disputed twice: {event:?}"));
+            }
             if !events.insert(event.id) {
                 return Err(format!("an event happened twice: {event:?}"));
             }

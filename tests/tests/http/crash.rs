@@ -22,7 +22,7 @@ const SECURE: &str = "pm_card_threeDSecure2Required";
 /// Within which everything must be settled after a restart.
 const RECOVERY: Duration = Duration::from_mins(1);
 /// How many servers run at once.
-const AT_ONCE: usize = 7;
+const AT_ONCE: usize = 10;
 
 /// What is going on when the server is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ enum Story {
     Cancel,
     Void,
     Capture,
+    Fulfil,
+    Return,
 }
 
 /// Every step, in every story that comes by it.
@@ -43,6 +45,8 @@ const DEATHS: &[(Story, &[Step])] = &[
     (Story::Cancel, &[Step::Edited, Step::Refunded]),
     (Story::Void, &[Step::Edit, Step::Edited, Step::Voided, Step::Settle]),
     (Story::Capture, &[Step::Edited, Step::Captured, Step::Settle]),
+    (Story::Fulfil, &[Step::Edit, Step::Edited]),
+    (Story::Return, &[Step::Edit, Step::Edited]),
 ];
 
 /// A shop that is about to die.
@@ -90,8 +94,18 @@ impl World {
         match story {
             Story::Checkout => Value::Null,
             Story::Confirm => self.mia.post("/v1/checkout", stripe_card(SECURE)).await.expect(202),
-            Story::Refund | Story::Cancel | Story::Void | Story::Capture => {
+            Story::Refund | Story::Cancel | Story::Void | Story::Capture | Story::Fulfil => {
                 self.mia.post("/v1/checkout", stripe_card(VISA)).await.expect(201)
+            }
+            Story::Return => {
+                let order = self.mia.post("/v1/checkout", stripe_card(VISA)).await.expect(201);
+                let pack = format!("/v1/admin/orders/{}/fulfilments", id(&order));
+                let parcel = self.admin.post(&pack, parcel()).await.expect(201);
+                for status in ["shipped", "delivered"] {
+                    let path = format!("/v1/admin/fulfilments/{}", id(&parcel));
+                    self.admin.patch(&path, json!({ "status": status })).await.done(200);
+                }
+                order
             }
         }
     }
@@ -117,6 +131,11 @@ impl World {
             }
             Story::Cancel | Story::Void => send(mia, path("/v1/orders/{}/cancel"), None).await,
             Story::Capture => send(admin, path("/v1/admin/orders/{}/capture"), None).await,
+            Story::Fulfil => send(admin, path("/v1/admin/orders/{}/fulfilments"), Some(parcel())).await,
+            Story::Return => {
+                let back = json!({ "items": [{ "variant_id": self.variant, "quantity": 1 }], "reason": "too small" });
+                send(mia, path("/v1/orders/{}/returns"), Some(back)).await
+            }
         }
     }
 
@@ -137,7 +156,7 @@ impl World {
         }
         let orders = self.orders().await;
         let stock = self.admin.get(&format!("/v1/admin/inventory/{}", self.variant)).await.expect(200);
-        let sold: i64 = orders.iter().filter(|order| order["status"] == "confirmed").map(units).sum();
+        let sold: i64 = orders.iter().filter(|order| order["status"] != "cancelled").map(units).sum();
         assert_eq!((stock["on_hand"].as_i64(), stock["reserved"].as_i64()), (Some(STOCK - sold), Some(0)));
         compare(&orders, &self.stripe).await;
         self.server.assert_verified();
@@ -164,6 +183,10 @@ async fn orders(admin: &Client) -> Vec<Value> {
             None => return all,
         }
     }
+}
+
+fn parcel() -> Value {
+    json!({ "carrier": "DHL", "tracking_number": "1" })
 }
 
 fn units(order: &Value) -> i64 {
@@ -241,6 +264,10 @@ async fn die_at(stripe: Arc<StripeProcess>, story: Story, step: Step) {
         Story::Cancel => assert_eq!(ends, ("cancelled", "refunded", 1990, 1990)),
         Story::Void => assert_eq!(ends, ("cancelled", "voided", 0, 0)),
         Story::Capture => assert_eq!(ends, ("confirmed", "paid", 1990, 0)),
+        Story::Fulfil | Story::Return => {
+            let made = &found[if story == Story::Fulfil { "fulfilments" } else { "returns" }];
+            assert_eq!((made.as_array().map(Vec::len), id(&answer.expect(201))), (Some(1), id(&made[0])), "made once");
+        }
     }
 }
 

@@ -243,7 +243,11 @@ async fn a_webhook_that_comes_ten_times_has_one_effect_and_a_forged_one_none() {
         world.server.deliver(&other).await.done(200);
         assert_eq!(world.order(&order).await["version"], order["version"], "{pointer} changes nothing");
     }
-    assert_eq!(world.alerts("payment_mismatch").await, 3);
+    let mut anothers = event.clone();
+    anothers["account"] = json!("acct_other");
+    world.server.deliver(&anothers).await.done(200);
+    assert_eq!(world.order(&order).await["version"], order["version"], "another account's changes nothing");
+    assert_eq!(world.alerts("payment_mismatch").await, 4);
 
     let answers = futures_util::future::join_all((0..10).map(|_| world.server.deliver(&event))).await;
     answers.iter().for_each(|answer| answer.done(200));
@@ -259,6 +263,26 @@ async fn a_webhook_that_comes_ten_times_has_one_effect_and_a_forged_one_none() {
     assert_eq!(world.alerts("payment_disputed").await, 1);
     let tracking = world.admin.get(&format!("/v1/orders/{}/tracking", id(&order))).await.expect(200);
     assert!(tracking["timeline"].to_string().contains("payment_disputed"), "{tracking}");
+    world.server.assert_verified();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_finishes_three_d_secure_with_the_orders_token() {
+    let stripe = StripeProcess::start();
+    let world = World::new(&stripe.settings()).await;
+    let guest = world.server.guest_with(&world.variant, 1).await;
+    let mut body = stripe_card("pm_card_threeDSecure2Required");
+    body["email"] = json!("guest@example.com");
+    let order = guest.post("/v1/checkout", body).await.expect(202);
+    assert_eq!(at(&order, "/payments/0/next_action/type"), "use_client_secret");
+    assert_eq!((order["actions"].clone(), world.stock().await), (json!(["cancel", "pay"]), (10, 1)));
+    let confirm = format!("/v1/orders/{}/payments/{}/confirm", id(&order), payment(&order));
+    world.server.anyone().post_empty(&confirm).await.refused(401, "unauthenticated");
+    let holder = world.server.anyone().with("x-order-token", at(&order, "/order_token"));
+    assert_eq!(stands(&holder.post_empty(&confirm).await.expect(200)), ("pending", "requires_action"));
+    stripe.act(&format!("authenticate/{}", payment(&order))).await;
+    assert_eq!(stands(&holder.post_empty(&confirm).await.expect(200)), ("confirmed", "paid"));
+    assert_eq!((world.stock().await, stripe.ledger().await[payment(&order)].captured), ((9, 0), 1990));
     world.server.assert_verified();
 }
 
