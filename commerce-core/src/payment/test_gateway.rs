@@ -136,6 +136,16 @@ impl TestGateway {
         true
     }
 
+    /// The customer pays by another card after a decline, as gateways allow for a while. How the payment stands then; `None`
+    /// unless it had been declined.
+    #[must_use]
+    pub fn pay_after_all(&self, payment: PaymentId) -> Option<GatewayPayment> {
+        let mut state = self.lock();
+        let entry = state.payments.get_mut(&payment).filter(|e| matches!(e.state, GatewayState::Declined(_)))?;
+        entry.succeed();
+        Some(entry.word())
+    }
+
     /// The customer's bank sends a refund back, days after it was made: the money is the shop's again. What the gateway's
     /// webhook says of it; `None` if there is no such refund.
     #[must_use]

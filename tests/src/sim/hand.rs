@@ -175,6 +175,23 @@ impl Hand {
                 self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured: amount });
                 Ok("ok".to_owned())
             }
+            // The gateway takes its time over what the customer has done.
+            Op::Process { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = &order.payments[0];
+                let (reference, state) = (payment.reference.clone().unwrap_or_default(), GatewayState::Processing);
+                let (amount, captured) = (payment.amount, payment.amount.currency.zero());
+                self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured });
+                Ok("ok".to_owned())
+            }
+            Op::PayAfterAll { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = order.payments[0].id;
+                let Some(word) = self.wire.gateway.pay_after_all(payment) else { return Ok("not declined".to_owned()) };
+                let event = self.wire.say(payment, &word);
+                lock(&self.wire.after_all).push(event);
+                Ok("ok".to_owned())
+            }
             Op::Dispute { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let Some(reference) = order.payments[0].reference.clone() else { return Ok("not named".to_owned()) };

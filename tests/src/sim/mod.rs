@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub use self::{
     memory::MemoryStore,
     network::{Process, SimGateway, Wire},
-    run::{MUST_HAPPEN, Run, run},
+    run::{Run, run},
     state::{Guard, Shared},
     world::{Report, simulate},
 };

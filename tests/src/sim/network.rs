@@ -149,14 +149,17 @@ pub struct Wire {
     pub said: Arc<Mutex<Vec<GatewayEvent>>>,
     /// Refunds that the customers' banks sent back.
     pub bounced: Arc<Mutex<BTreeMap<RefundId, GatewayEvent>>>,
+    /// Payments that succeeded after a decline.
+    pub after_all: Arc<Mutex<Vec<GatewayEvent>>>,
 }
 
 impl Wire {
     /// Keeps what the gateway said of a payment.
-    pub fn say(&self, payment_id: PaymentId, payment: &GatewayPayment) {
+    pub fn say(&self, payment_id: PaymentId, payment: &GatewayPayment) -> GatewayEvent {
         let (event_id, reference, payment) = (String::new(), payment.reference.clone(), payment.clone());
         let event = GatewayEvent::Payment { event_id, reference, payment_id: Some(payment_id), payment };
-        lock(&self.said).push(event);
+        lock(&self.said).push(event.clone());
+        event
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) enum Op {
     Webhook { nth: usize },
     Bounce { order: OrderId, nth: usize },
     Forge { order: OrderId },
+    Process { order: OrderId },
+    PayAfterAll { order: OrderId },
     Dispute { order: OrderId },
     Resolve { order: OrderId, give_up: bool },
     Arrive,
@@ -137,12 +139,17 @@ impl World {
             85..88 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
             88..90 => Op::Count { variant, on_hand: chance.pick(&COUNTS)? },
             90..94 => Op::Webhook { nth: self.some_word() },
-            94 => match chance.below(3) {
+            94 => match chance.below(5) {
                 0 => {
                     let order = with(&|order| !order.refunds.is_empty())?;
                     Op::Bounce { nth: chance.below(order.refunds.len()), order: order.id }
                 }
                 1 => Op::Forge { order: any?.id },
+                2 => {
+                    let waits = |order: &Order| order.payment_status == PaymentStatus::RequiresAction;
+                    Op::Process { order: with(&waits).or(any)?.id }
+                }
+                3 => Op::PayAfterAll { order: with(&|order| order.declined).or(any)?.id },
                 _ => Op::Dispute { order: any?.id },
             },
             95 => Op::Arrive,

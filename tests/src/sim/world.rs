@@ -248,8 +248,9 @@ impl World {
             }
         }
         // The gateway repeats what it has to tell until it is heard.
-        let bounced: Vec<_> = lock(&self.wire.bounced).values().cloned().collect();
-        for event in bounced {
+        let mut untold: Vec<_> = lock(&self.wire.bounced).values().cloned().collect();
+        untold.extend(lock(&self.wire.after_all).iter().cloned());
+        for event in untold {
             let nth = {
                 let mut said = lock(&self.wire.said);
                 said.push(event);

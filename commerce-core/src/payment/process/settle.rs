@@ -177,6 +177,9 @@ impl Process {
             set.done(Self::settle_task(id)).done(Self::expire_task(id));
         } else if is.status == PaymentStatus::RequiresAction && was.status != PaymentStatus::RequiresAction {
             set.done(Self::settle_task(id));
+        } else if is.status == PaymentStatus::Unknown && was.status == PaymentStatus::RequiresAction {
+            let due = now + self.engine.settings.gateway_lease;
+            set.task_as(Self::settle_task(id), due, Task::SettlePayment { order: after.id, payment: id });
         }
         if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
             set.event(ids, root, version, DomainEvent::OrderCompleted { order: after.id });
