@@ -1,6 +1,6 @@
 //! Products as they are shown: the detail view, lists and search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
@@ -34,6 +34,30 @@ pub(crate) fn document(product: &Product) -> Document {
     }
     let lexemes = best.iter().flat_map(|(word, best)| (1..=*best).map(move |score| format!("'{score}{word}'")));
     Document(lexemes.collect::<Vec<_>>().join(" "))
+}
+
+/// All words a product is found by.
+pub(crate) fn words(product: &Product) -> BTreeSet<String> {
+    let found_by = product.search_document();
+    let texts = [&found_by.title, &found_by.keywords, &found_by.body];
+    texts.into_iter().flat_map(|text| text.split_whitespace()).map(|word| cut(word).to_owned()).collect()
+}
+
+/// The known words that may be meant by each of these.
+pub(crate) async fn similar_words(reader: &Reader, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+    let mut sql = Sql::new("SELECT coalesce(array_agg(k.word) FILTER (WHERE k.word IS NOT NULL), '{}') FROM unnest(");
+    sql.bind(words.iter().map(|word| cut(word).to_owned()).collect::<Vec<_>>());
+    // '~' comes after all letters and digits.
+    sql.push(&format!(
+        "::text[]) WITH ORDINALITY AS w (word, n) LEFT JOIN commerce_search_word k \
+         ON k.word >= left(w.word, 1) AND k.word < left(w.word, 1) || '~' AND k.word !~ '[0-9]' \
+         AND abs(length(k.word) - length(w.word)) <= {} \
+         AND NOT EXISTS (SELECT 1 FROM commerce_search_word b WHERE b.word >= w.word AND b.word < w.word || '~') \
+         GROUP BY w.n ORDER BY w.n",
+        SearchTerms::TYPOS
+    ));
+    let rows: Vec<(Vec<String>,)> = reader.all(&sql).await?;
+    Ok(rows.into_iter().map(|(words,)| words).collect())
 }
 
 // Words are ASCII letters and digits (see `SearchTerms`), so they need no quoting and can be cut anywhere.

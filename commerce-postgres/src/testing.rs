@@ -73,6 +73,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts a server on a Unix socket, with these settings on top of those that make tests fast (`fsync=off` among them).
+    /// With `fsync=on` its files are on a disk.
     ///
     /// # Errors
     /// If there are no binaries, or they fail.
@@ -81,7 +82,8 @@ impl Cluster {
         let binaries = binaries()?;
         let cached = cached(&binaries)?;
         let n = STARTED.fetch_add(1, Ordering::Relaxed);
-        let folder = base().join(format!("commerce-pg-{}-{n}", process_id()));
+        let base = if settings.contains(&("fsync", "on")) { env::temp_dir() } else { base() };
+        let folder = base.join(format!("commerce-pg-{}-{n}", process_id()));
         // A process with the same id may have been here before.
         let _ = fs::remove_dir_all(&folder);
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
@@ -239,7 +241,11 @@ fn file(path: &Path, error: io::Error) -> TestingError {
     TestingError::File { path: path.to_owned(), error }
 }
 
-fn binaries() -> Result<PathBuf, TestingError> {
+/// The folder of PostgreSQL's programs.
+///
+/// # Errors
+/// If there is none.
+pub fn binaries() -> Result<PathBuf, TestingError> {
     let named = env::var_os("COMMERCE_TEST_POSTGRES_BIN").map(PathBuf::from).into_iter();
     let path = env::var_os("PATH").unwrap_or_default();
     let debian =
@@ -247,7 +253,9 @@ fn binaries() -> Result<PathBuf, TestingError> {
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
-    found.into_iter().find(|folder| folder.join("initdb").is_file()).ok_or(TestingError::NoBinaries)
+    // A link to one of them may stand alone.
+    let folder = |link: PathBuf| Some(fs::canonicalize(link.join("initdb")).ok()?.parent()?.to_owned());
+    found.into_iter().find_map(folder).ok_or(TestingError::NoBinaries)
 }
 
 fn is_root() -> bool {

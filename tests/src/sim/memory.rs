@@ -212,6 +212,9 @@ impl CatalogStore for MemoryStore {
         let active = shared.products().filter(|product| product.status == ProductStatus::Active);
         Ok(listed(active.map(|product| shared.view(product)).collect(), slice))
     }
+    async fn load_similar_words(&self, _words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+        not_simulated("similar words")
+    }
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
         let shared = self.read("load_offers").await;
         let all = shared.products().flat_map(|product| product.variants.iter().map(move |variant| (product, variant)));
