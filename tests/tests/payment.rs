@@ -13,7 +13,7 @@ use commerce_core::{
     page::PageRequest,
     payment::{
         Fault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
-        gateway::{GatewayEvent, GatewayPayment, GatewayRefund, WebhookRequest},
+        gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,
 };
@@ -306,6 +306,29 @@ async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
     let refused = shop.commerce.payments().webhook("test", &forged).await.unwrap_err();
     assert!(matches!(refused, WebhookFailure::Rejected(_)), "{refused:?}");
     assert!(shop.commerce.payments().webhook("gold", &forged).await.is_err());
+    shop.check_books().await;
+}
+
+/// The customer acts, the gateway takes its time, then has the money: the checkout was answered before all that.
+#[tokio::test]
+async fn the_first_answer_stays_though_the_gateway_takes_its_time_in_between() {
+    let (shop, wire) = shop_with_webhooks().await;
+    let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
+    shop.fill(&ada, mug, 1).await;
+    let once = keyed(&ada, "buy");
+    let first = shop.place(&once, SECURE).await.unwrap();
+    let payment = &first.order.payments[0];
+    assert!(shop.gateway.authenticate(payment.id, true));
+    let paid = shop.gateway.retrieve(payment.id, None).await.unwrap().unwrap();
+    let processing = GatewayPayment { state: GatewayState::Processing, captured: eur(0), ..paid };
+    wire.say(payment.id, &processing);
+    deliver(&shop, &wire).await;
+    assert_eq!(shop.order(&first.order).await.payment_status, PaymentStatus::Unknown);
+    assert_eq!(shop.place(&once, SECURE).await.unwrap(), first);
+    shop.wait(LEASE).await;
+    let order = shop.order(&first.order).await;
+    assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid), "the worker asked");
+    assert_eq!(shop.place(&once, SECURE).await.unwrap(), first);
     shop.check_books().await;
 }
 

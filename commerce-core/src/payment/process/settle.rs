@@ -62,7 +62,9 @@ impl Process {
                 }
                 settlement => self.compose(&mut set, &before, &mut after, id, settlement, cart_taken, sold_out).await?,
             };
-            if let (true, Some(key)) = (answers, after.idempotency_key) {
+            if let (true, Some(key)) = (answers, after.idempotency_key)
+                && !self.was_answered(&before, id, &key).await?
+            {
                 let record = PlacementRecord { order: after.clone(), outcome: PlacementOutcome::of(&after) };
                 set.answer(key, serde_json::to_value(record).map_err(StoreError::bug)?);
             }
@@ -86,6 +88,14 @@ impl Process {
             before = self.load(order_id).await?;
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Whether the checkout of a payment in doubt was answered before: that the customer must act, which they did.
+    async fn was_answered(&self, order: &Order, id: PaymentId, key: &[u8; 32]) -> Result<bool, CommonError> {
+        if order.payment(id)?.status != PaymentStatus::Unknown {
+            return Ok(false);
+        }
+        Ok(self.engine.reads().load_key(key).await?.is_some_and(|record| record.output.is_some()))
     }
 
     /// Whether a gateway's reference that is taken was taken for this very order: by a webhook that was faster than the answer.
