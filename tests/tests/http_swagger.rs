@@ -2,14 +2,14 @@
 
 use std::{path::Path, process::Command};
 
-use commerce_tests::http::{PASSWORD, Server, at};
+use commerce_tests::http::{Backend, PASSWORD, Server, at};
 use serde_json::json;
 
 #[tokio::test]
 async fn swagger_ui_authorises_and_runs_requests_signed_in() {
     let browser = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
     assert!(Path::new(browser).join("node_modules").exists(), "run `npm ci` in tests/browser first, or ./tests/run");
-    let server = Server::start();
+    let server = Server::start(Backend::Sqlite).await;
     let product = server.product(&server.admin().await, "MUG", "19.90", 5).await;
     server.customer("mia").await;
     let login = json!({ "email": "mia@example.com", "password": PASSWORD });

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use commerce_tests::http::{PASSWORD, Server};
+use commerce_tests::http::{Backend, PASSWORD, Server};
 
 /// The block of shell after a mark.
 fn block<'a>(readme: &'a str, mark: &str) -> &'a str {
@@ -15,10 +15,10 @@ fn block<'a>(readme: &'a str, mark: &str) -> &'a str {
 #[tokio::test]
 async fn the_curl_journey_runs_from_register_to_refund() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the README");
-    let server = Server::start_with(&[], &["--demo"]);
+    let server = Server::start_with(Backend::Sqlite, &[], &["--demo"]).await;
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", block(&readme, "<!-- journey -->")]);
-    bash.env("SHOP", &server.base).env("no_proxy", "127.0.0.1").current_dir(server.dir.path());
+    bash.env("SHOP", &server.base).env("no_proxy", "127.0.0.1").current_dir(server.home.path());
     bash.env("ADMIN_EMAIL", "admin@example.com").env("ADMIN_PASSWORD", PASSWORD);
     let output = bash.output().expect("bash runs");
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

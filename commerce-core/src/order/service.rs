@@ -13,6 +13,7 @@ use crate::{
     engine::{Answer, Engine, Planned},
     error::{CommonError, Invalid},
     event::{DomainEvent, Notice, Task},
+    fail_point::Step,
     id::{FulfilmentId, OrderId, PaymentId, RefundId, ReturnId, VariantId},
     page::{Page, PageRequest},
     payment::{
@@ -472,13 +473,18 @@ impl Orders {
     {
         let _turn = self.engine.queues.turn(id).await;
         let rule = &rule;
-        let plan = || self.plan_edit(call, id, rule);
+        let plan = || async move {
+            let planned = self.plan_edit(call, id, rule).await;
+            Step::Edit.reach().await;
+            planned
+        };
         let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, |_| None).await?;
         let process = self.process();
         let (mut order, effects, value) = match done {
             Answer::Fresh(output) => output,
             Answer::Replayed(value) => return Ok(Done::again((process.load(id).await?, value))),
         };
+        Step::Edited.reach().await;
         for refund in effects.refunds {
             order = process.refund(order, refund).await?.0;
         }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use commerce_postgres::testing::TestDatabase;
 use tempfile::TempDir;
 
 use super::Client;
@@ -15,16 +16,71 @@ use super::Client;
 /// The first admin of every server started here.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
 
-/// The folder of a server: database and mails. Outlives the process, so that it can be started again.
-pub type ServerDir = Arc<TempDir>;
+/// Where a server keeps its shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// In a file.
+    Sqlite,
+    /// In a database of a throw-away PostgreSQL cluster.
+    Postgres,
+}
+
+/// What stays when a server ends: its database, and a folder for its mails. Several servers can share it.
+pub struct Home {
+    folder: TempDir,
+    url: String,
+    // Goes away with this.
+    _database: Option<TestDatabase>,
+}
+
+impl Home {
+    /// An empty one.
+    pub async fn new(backend: Backend) -> Arc<Self> {
+        let folder = TempDir::new().expect("a folder");
+        let database = match backend {
+            Backend::Sqlite => None,
+            Backend::Postgres => Some(TestDatabase::new().await.unwrap_or_else(|error| panic!("{error}"))),
+        };
+        let url = match &database {
+            None => format!("sqlite://{}", folder.path().join("shop.db").display()),
+            Some(database) => database.url().to_owned(),
+        };
+        Arc::new(Self { folder, url, _database: database })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the database is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The server's program, set up to use this.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.current_dir(self.path()).env_clear();
+        command.env("COMMERCE_DATABASE_URL", &self.url);
+        command.env("COMMERCE_JWT_SECRET", "the same for every server of the shop");
+        command.env("COMMERCE_MAIL_DIR", self.path().join("mail"));
+        command.env("COMMERCE_LISTEN", "127.0.0.1:0");
+        command.env("COMMERCE_ADMIN_EMAIL", ADMIN_EMAIL);
+        command.env("COMMERCE_ADMIN_PASSWORD", super::PASSWORD);
+        command.env("COMMERCE_RATE_LIMIT", "off");
+        command
+    }
+}
 
 /// A running server. Dropping it kills it.
 pub struct Server {
     child: Child,
     /// Where it answers: `http://127.0.0.1:<port>`.
     pub base: String,
-    /// Its folder.
-    pub dir: ServerDir,
+    /// Its database and mails.
+    pub home: Arc<Home>,
+    settings: Vec<(String, String)>,
     log: Arc<Mutex<String>>,
 }
 
@@ -43,37 +99,27 @@ fn program() -> &'static Path {
     })
 }
 
-/// A command of the server's on a folder's database.
-#[must_use]
-pub fn server_command(dir: &Path) -> Command {
-    let mut command = Command::new(program());
-    command.current_dir(dir).env_clear();
-    command.env("COMMERCE_DATABASE_URL", format!("sqlite://{}", dir.join("shop.db").display()));
-    command.env("COMMERCE_MAIL_DIR", dir.join("mail"));
-    command.env("COMMERCE_LISTEN", "127.0.0.1:0");
-    command.env("COMMERCE_ADMIN_EMAIL", ADMIN_EMAIL);
-    command.env("COMMERCE_ADMIN_PASSWORD", super::PASSWORD);
-    command.env("COMMERCE_RATE_LIMIT", "off");
-    command
-}
-
 impl Server {
     /// A server on a new database.
-    #[must_use]
-    pub fn start() -> Self {
-        Self::start_with(&[], &[])
+    pub async fn start(backend: Backend) -> Self {
+        Self::start_with(backend, &[], &[]).await
     }
 
     /// A server on a new database, with settings and arguments.
-    #[must_use]
-    pub fn start_with(settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        Self::start_in(Arc::new(TempDir::new().expect("a folder")), settings, arguments)
+    pub async fn start_with(backend: Backend, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::start_in(Home::new(backend).await, settings, arguments)
     }
 
-    /// A server on a folder that may have a database already.
+    /// A server on a database that may hold a shop already, and have other servers.
     #[must_use]
-    pub fn start_in(dir: ServerDir, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut command = server_command(dir.path());
+    pub fn start_in(home: Arc<Home>, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let command = home.command();
+        Self::start_by(home, command, settings, arguments)
+    }
+
+    /// A server started by a command that ends in [`Home::command`]'s.
+    #[must_use]
+    pub fn start_by(home: Arc<Home>, mut command: Command, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         command.arg("serve").args(arguments).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let (log, ready) = (Arc::default(), mpsc::channel());
@@ -92,7 +138,8 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, base: String::new(), dir, log };
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut server = Self { child, base: String::new(), home, settings, log };
         let Ok(base) = ready.1.recv_timeout(Duration::from_mins(1)) else {
             panic!("the server isn't ready: {}", server.log())
         };
@@ -116,6 +163,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -142,11 +194,31 @@ impl Server {
         }
     }
 
-    /// Asserts that `commerce-server verify` finds counters and ledgers in agreement.
+    /// What `commerce-server verify` says, if counters and ledgers, or payments and gateways, don't agree.
+    ///
+    /// # Errors
+    /// Where they don't.
+    pub fn verify(&self) -> Result<(), String> {
+        let mut command = self.home.command();
+        command.arg("verify").envs(self.settings.iter().map(|(name, value)| (name, value)));
+        let output = command.output().expect("verify runs");
+        let said = [output.stdout, output.stderr].concat();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).into_owned()) }
+    }
+
+    /// Asserts that [`Self::verify`] has nothing to say.
     #[track_caller]
     pub fn assert_verified(&self) {
-        let output = server_command(self.dir.path()).arg("verify").output().expect("verify runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(self.verify(), Ok(()));
+    }
+
+    /// Waits until it has logged these words.
+    pub async fn logged(&self, words: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < end, "never logged {words:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The newest mail to an address with these words in it. Waits for it, as the worker sends it.
@@ -165,7 +237,7 @@ impl Server {
     /// All mails, oldest first, their quoted-printable lines joined.
     #[must_use]
     pub fn mails(&self) -> Vec<String> {
-        let Ok(folder) = std::fs::read_dir(self.dir.path().join("mail")) else { return Vec::new() };
+        let Ok(folder) = std::fs::read_dir(self.home.path().join("mail")) else { return Vec::new() };
         let mut mails: Vec<_> = folder
             .filter_map(Result::ok)
             .filter(|file| file.path().extension().is_some_and(|extension| extension == "eml"))

@@ -306,10 +306,20 @@ impl OrderStore for MemoryStore {
     }
     async fn list_payments(
         &self,
-        _status: Option<PaymentStatus>,
-        _slice: &Slice,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
     ) -> Result<Listed<OrderPayment>, StoreError> {
-        not_simulated("list of payments")
+        let orders = self.read("list_payments").await.orders();
+        let payments = orders.into_iter().rev().flat_map(|order| {
+            let (order_id, order_number) = (order.id, order.number);
+            order.payments.into_iter().map(move |payment| OrderPayment {
+                order_id,
+                order_number: order_number.clone(),
+                payment,
+            })
+        });
+        let payments = payments.filter(|row| status.is_none_or(|status| row.payment.status == status));
+        Ok(listed(payments.collect(), slice))
     }
     async fn list_returns(
         &self,

@@ -3,13 +3,15 @@
 use commerce_tests::http::{Client, Server, at, card, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 async fn body_of(client: &Client, media: &str, bytes: &[u8]) -> commerce_tests::http::Answer {
     client.send("POST", "/v1/auth/login", Some((media, bytes.to_vec()))).await
 }
 
 #[tokio::test]
 async fn every_refusal_is_a_problem_document() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
     anyone.get("/v1/none-such").await.refused(404, "not_found");
     let wrong = anyone.send("PATCH", "/v1/products", None).await;
@@ -35,7 +37,7 @@ async fn every_refusal_is_a_problem_document() {
 
 #[tokio::test]
 async fn checks_run_in_their_order() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 1).await;
     let path = format!("/v1/admin/products/{}", id(&product));
@@ -61,7 +63,7 @@ async fn checks_run_in_their_order() {
 
 #[tokio::test]
 async fn a_key_makes_a_repeated_call_have_its_effect_once() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 9).await;
     let variant = at(&product, "/variants/0/id");
@@ -93,7 +95,7 @@ async fn a_key_makes_a_repeated_call_have_its_effect_once() {
 
 #[tokio::test]
 async fn one_of_many_parallel_calls_with_a_key_has_the_effect() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 9).await;
     let item = json!({ "variant_id": at(&product, "/variants/0/id"), "quantity": 1 });
@@ -136,7 +138,7 @@ async fn one_of_many_parallel_calls_with_a_key_has_the_effect() {
 
 #[tokio::test]
 async fn entity_tags_save_transfers_and_guard_writes() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 9).await;
     let variant = at(&product, "/variants/0/id");
@@ -172,7 +174,7 @@ async fn entity_tags_save_transfers_and_guard_writes() {
 
 #[tokio::test]
 async fn answers_carry_their_headers() {
-    let server = Server::start_with(&[("COMMERCE_CORS_ORIGINS", "https://shop.example")], &["--demo"]);
+    let server = Server::start_with(BACKEND, &[("COMMERCE_CORS_ORIGINS", "https://shop.example")], &["--demo"]).await;
     let anyone = server.anyone();
     let answer = anyone.with("x-request-id", "mine-1").get("/v1/products").await;
     assert_eq!(answer.header("x-request-id"), "mine-1");
@@ -217,7 +219,7 @@ async fn answers_carry_their_headers() {
 
 #[tokio::test]
 async fn the_server_tells_how_it_is() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
     anyone.get("/v1/products").await.done(200);
     for path in ["/health/live", "/health/ready"] {
@@ -233,7 +235,7 @@ async fn the_server_tells_how_it_is() {
 /// The document that clients are generated from: a change must be meant. `UPDATE_OPENAPI=1` accepts it.
 #[tokio::test]
 async fn the_specification_is_the_one_checked_in() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let document = server.anyone().get("/openapi.json").await.expect(200);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
     let pretty = format!("{document:#}\n");

@@ -3,6 +3,8 @@
 use commerce_tests::http::{Client, Server, address, at, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 fn eur(amount: &str) -> Value {
     json!({ "amount": amount, "currency": "EUR" })
 }
@@ -16,7 +18,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let server = Server::start();
+        let server = Server::start(BACKEND).await;
         let (admin, mia) = (server.admin().await, server.customer("mia").await);
         let product = server.product(&admin, "MUG", "10.00", 10).await;
         let variant = at(&product, "/variants/0/id").to_owned();

@@ -12,6 +12,8 @@ use commerce_tests::http::{Client, Server, at, card, id};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::BACKEND;
+
 fn guest_card() -> Value {
     let mut body = card("pm_card_visa");
     body["email"] = json!("guest@example.com");
@@ -48,7 +50,7 @@ fn sold(orders: &[Value]) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_buyers_of_fifty_units() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "RARE", "19.90", 50).await;
     let variant = at(&product, "/variants/0/id");
@@ -81,7 +83,7 @@ async fn two_hundred_buyers_of_fifty_units() {
 /// Whatever the moment: an order, confirmed and paid, or none; never half.
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_an_order_or_none() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "MUG", "19.90", 100).await;
     let variant = at(&product, "/variants/0/id");
@@ -148,7 +150,7 @@ fn shoppers(server: &Server, variant: &str, many: usize) -> JoinSet<Vec<(String,
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigkill_loses_nothing_that_was_acknowledged() {
-    let mut server = Server::start();
+    let mut server = Server::start(BACKEND).await;
     let product = server.product(&server.admin().await, "MUG", "19.90", 1_000_000).await;
     let variant = at(&product, "/variants/0/id").to_owned();
     let mut told = Vec::new();
@@ -158,7 +160,7 @@ async fn sigkill_loses_nothing_that_was_acknowledged() {
         server.kill();
         told.extend(shoppers.join_all().await.into_iter().flatten());
         server.assert_verified();
-        server = Server::start_in(Arc::clone(&server.dir), &[], &[]);
+        server = Server::start_in(Arc::clone(&server.home), &[], &[]);
     }
     assert!(told.len() >= 10, "only {} orders before the ends", told.len());
     for (order, token) in &told {
@@ -174,7 +176,7 @@ async fn sigkill_loses_nothing_that_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_finishes_what_was_begun() {
-    let mut server = Server::start();
+    let mut server = Server::start(BACKEND).await;
     let product = server.product(&server.admin().await, "MUG", "19.90", 1_000_000).await;
     let variant = at(&product, "/variants/0/id").to_owned();
     let shoppers = shoppers(&server, &variant, 8);
@@ -184,7 +186,7 @@ async fn sigterm_finishes_what_was_begun() {
     let told: Vec<_> = shoppers.join_all().await.into_iter().flatten().collect();
     assert!(!told.is_empty());
     server.assert_verified();
-    let server = Server::start_in(Arc::clone(&server.dir), &[], &[]);
+    let server = Server::start_in(Arc::clone(&server.home), &[], &[]);
     let admin = server.admin().await;
     let all = orders(&admin).await;
     assert!(told.iter().all(|(order, _)| all.iter().any(|found| id(found) == order)));

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use commerce_tests::http::{Client, PASSWORD, Server, at, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 #[tokio::test]
 async fn stock_is_kept_with_a_ledger() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 10).await;
     let variant = at(&product, "/variants/0/id");
@@ -55,7 +57,7 @@ async fn alerts(admin: &Client, many: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn low_stock_alerts_once_a_crossing() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 6).await;
     let variant = at(&product, "/variants/0/id");
@@ -81,7 +83,7 @@ async fn low_stock_alerts_once_a_crossing() {
 
 #[tokio::test]
 async fn admins_give_roles_and_lock_people_out() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let support = server.staff(&admin, "support").await;
     let found = admin.get("/v1/admin/users?q=mia").await.expect(200);

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use commerce_tests::http::{Client, Server, at, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 /// An id that nothing has.
 const NOBODY: &str = "01890000-0000-7000-8000-000000000000";
 
@@ -32,7 +34,7 @@ async fn walk(client: &Client, path: &str, limit: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn products_are_listed_filtered_and_sorted() {
-    let server = Server::start_with(&[], &["--demo"]);
+    let server = Server::start_with(BACKEND, &[], &["--demo"]).await;
     let anyone = server.anyone();
     let all = walk(&anyone, "/v1/products?", 7).await;
     assert!(all.len() >= 50, "{}", all.len());
@@ -83,7 +85,7 @@ async fn products_are_listed_filtered_and_sorted() {
 
 #[tokio::test]
 async fn a_cursor_is_bound_to_its_list() {
-    let server = Server::start_with(&[], &["--demo"]);
+    let server = Server::start_with(BACKEND, &[], &["--demo"]).await;
     let anyone = server.anyone();
     let page = anyone.get("/v1/products?limit=2&sort=price").await.expect(200);
     let cursor = at(&page, "/next_cursor");
@@ -102,7 +104,7 @@ async fn a_cursor_is_bound_to_its_list() {
 
 #[tokio::test]
 async fn staff_keep_products_and_variants() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, anyone) = (server.admin().await, server.anyone());
     let money = |amount: &str| json!({ "amount": amount, "currency": "EUR" });
     let draft = json!({
@@ -170,7 +172,7 @@ async fn staff_keep_products_and_variants() {
 
 #[tokio::test]
 async fn deleting_what_was_sold_archives_it() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let order = server.order(&mia, at(&product, "/variants/0/id"), 1).await;
@@ -184,7 +186,7 @@ async fn deleting_what_was_sold_archives_it() {
 
 #[tokio::test]
 async fn staff_keep_the_category_tree() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, anyone) = (server.admin().await, server.anyone());
     let answer = admin.post("/v1/admin/categories", json!({ "name": "Kitchen" })).await;
     let kitchen = answer.expect(201);
@@ -209,7 +211,7 @@ async fn staff_keep_the_category_tree() {
 
 #[tokio::test]
 async fn customers_review_what_they_bought() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia, noah) = (server.admin().await, server.customer("mia").await, server.customer("noah").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     server.order(&mia, at(&product, "/variants/0/id"), 1).await;

@@ -3,6 +3,8 @@
 use commerce_tests::http::{Client, PASSWORD, Server, address, at, card, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 fn eur(amount: &str) -> Value {
     json!({ "amount": amount, "currency": "EUR" })
 }
@@ -26,7 +28,7 @@ async fn stock(admin: &Client, variant: &str) -> (i64, i64, i64) {
 
 #[tokio::test]
 async fn a_guest_fills_and_empties_a_cart() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -75,7 +77,7 @@ async fn a_guest_fills_and_empties_a_cart() {
 
 #[tokio::test]
 async fn a_guest_cart_merges_at_sign_in_and_on_demand() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -104,7 +106,7 @@ async fn a_customer_quotes_and_pays_by_card() {
         ("COMMERCE_SHIPPING_METHODS", "standard:4.90:free_above=50,express:9.90"),
         ("COMMERCE_TAX_RATES", "DE=19,FR=20"),
     ];
-    let server = Server::start_with(&settings, &[]);
+    let server = Server::start_with(BACKEND, &settings, &[]).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -158,7 +160,7 @@ async fn a_customer_quotes_and_pays_by_card() {
 
 #[tokio::test]
 async fn a_checkout_body_is_checked_to_the_field() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -196,7 +198,7 @@ async fn a_checkout_body_is_checked_to_the_field() {
 
 #[tokio::test]
 async fn a_declined_card_changes_nothing() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -212,7 +214,7 @@ async fn a_declined_card_changes_nothing() {
 
 #[tokio::test]
 async fn three_d_secure_is_finished_or_fails() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");
@@ -249,7 +251,7 @@ async fn three_d_secure_is_finished_or_fails() {
 
 #[tokio::test]
 async fn a_guest_buys_and_follows_the_order() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "MUG", "19.90", 5).await;
     let variant = at(&product, "/variants/0/id");

@@ -1,7 +1,9 @@
 //! Tokens that aren't, and callers who try too often.
 
-use commerce_tests::http::{PASSWORD, Server};
+use commerce_tests::http::{Home, PASSWORD, Server};
 use serde_json::json;
+
+use crate::BACKEND;
 
 /// Base64url without padding.
 fn encode(bytes: &[u8]) -> String {
@@ -25,7 +27,7 @@ async fn token(server: &Server) -> String {
 
 #[tokio::test]
 async fn forged_tokens_open_nothing() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let good = token(&server).await;
     let anyone = server.anyone();
     anyone.bearer(&good).get("/v1/me").await.done(200);
@@ -57,7 +59,7 @@ async fn forged_tokens_open_nothing() {
 
 #[tokio::test]
 async fn tokens_expire() {
-    let server = Server::start_with(&[("COMMERCE_ACCESS_TTL", "1s")], &[]);
+    let server = Server::start_with(BACKEND, &[("COMMERCE_ACCESS_TTL", "1s")], &[]).await;
     let token = token(&server).await;
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
     let refused = server.anyone().bearer(&token).get("/v1/me").await;
@@ -66,7 +68,7 @@ async fn tokens_expire() {
 
 #[tokio::test]
 async fn who_tries_too_often_waits() {
-    let server = Server::start_with(&[("COMMERCE_RATE_LIMIT", "on")], &[]);
+    let server = Server::start_with(BACKEND, &[("COMMERCE_RATE_LIMIT", "on")], &[]).await;
     let guess = json!({ "email": "mia@example.com", "password": "wrong" });
     for _ in 0..60 {
         let answer = server.anyone().post("/v1/auth/login", guess.clone()).await;
@@ -82,8 +84,9 @@ async fn who_tries_too_often_waits() {
     panic!("sixty guesses in a row");
 }
 
-#[test]
-fn wrong_settings_are_named() {
+#[tokio::test]
+async fn wrong_settings_are_named() {
+    let home = Home::new(BACKEND).await;
     for (name, value) in [
         ("COMMERCE_CURRENCY", "EURO"),
         ("COMMERCE_LISTEN", "here"),
@@ -95,9 +98,7 @@ fn wrong_settings_are_named() {
         ("COMMERCE_PRICES_INCLUDE_TAX", "perhaps"),
         ("COMMERCE_DATABASE_URL", "mysql://x"),
     ] {
-        let dir = tempfile::TempDir::new().expect("a folder");
-        let mut command = commerce_tests::http::server_command(dir.path());
-        let output = command.arg("migrate").env(name, value).output().expect("it runs");
+        let output = home.command().arg("migrate").env(name, value).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(name), "{name}={value}: {said}");
         assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");

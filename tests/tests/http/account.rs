@@ -3,6 +3,8 @@
 use commerce_tests::http::{PASSWORD, Server, address, at, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 fn registration(email: &str) -> Value {
     json!({ "email": email, "password": PASSWORD, "first_name": "Mia", "last_name": "Muster" })
 }
@@ -13,7 +15,7 @@ fn credentials(email: &str, password: &str) -> Value {
 
 #[tokio::test]
 async fn a_customer_registers_and_confirms_through_the_mailed_link() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
 
     let answer = anyone.post("/v1/auth/register", registration("Mia@Example.com")).await;
@@ -49,7 +51,7 @@ async fn a_customer_registers_and_confirms_through_the_mailed_link() {
 
 #[tokio::test]
 async fn a_session_lives_by_rotation_and_dies_by_reuse() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
     server.customer("mia").await;
 
@@ -81,7 +83,7 @@ async fn a_session_lives_by_rotation_and_dies_by_reuse() {
 
 #[tokio::test]
 async fn signing_out_ends_one_session_or_all() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
     let (here, there) = (server.customer("mia").await, server.login("mia@example.com").await);
     let sessions = here.get("/v1/me/sessions").await.expect(200);
@@ -111,7 +113,7 @@ async fn signing_out_ends_one_session_or_all() {
 
 #[tokio::test]
 async fn a_forgotten_password_is_reset_through_the_mailed_link() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let anyone = server.anyone();
     let before = server.customer("mia").await;
     for email in ["mia@example.com", "nobody@example.com"] {
@@ -133,7 +135,7 @@ async fn a_forgotten_password_is_reset_through_the_mailed_link() {
 
 #[tokio::test]
 async fn a_profile_is_changed_exported_and_erased() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let mia = server.customer("mia").await;
     let changed = mia.patch("/v1/me", json!({ "first_name": "Maria", "phone": "+49 30 1234567" })).await.expect(200);
     assert_eq!((at(&changed, "/first_name"), at(&changed, "/phone")), ("Maria", "+49 30 1234567"));
@@ -166,7 +168,7 @@ async fn a_profile_is_changed_exported_and_erased() {
 
 #[tokio::test]
 async fn addresses_are_kept() {
-    let server = Server::start();
+    let server = Server::start(BACKEND).await;
     let mia = server.customer("mia").await;
     let answer = mia.post("/v1/me/addresses", address()).await;
     let added = answer.expect(201);

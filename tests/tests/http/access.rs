@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use commerce_tests::http::{Answer, Client, Server, address, at, id};
 use serde_json::{Value, json};
 
+use crate::BACKEND;
+
 /// Who a route is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum For {
@@ -104,6 +106,7 @@ const ROUTES: &str = "
     Managers PATCH /v1/admin/returns/{return}
     Staff GET /v1/admin/payments
     Managers POST /v1/admin/payments/{payment}/receive
+    Managers POST /v1/admin/payments/{payment}/resolve
     Staff GET /v1/admin/reviews
     Staff PATCH /v1/admin/reviews/{review}
     Staff GET /v1/admin/users
@@ -177,7 +180,7 @@ struct World {
 impl World {
     /// A shop in which the owner has one of everything.
     async fn new() -> Self {
-        let server = Server::start();
+        let server = Server::start(BACKEND).await;
         let (admin, owner) = (server.admin().await, server.customer("owner").await);
         let product = server.product(&admin, "MUG", "19.90", 20).await;
         let variant = at(&product, "/variants/0/id").to_owned();

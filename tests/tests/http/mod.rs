@@ -1,0 +1,14 @@
+//! Journeys over HTTP: every row of the contract with its error answers, against the real server. Each storage backend's test
+//! target runs them all, and says by `crate::BACKEND` which it is.
+
+mod access;
+mod account;
+mod buying;
+mod catalog;
+mod conventions;
+mod crash;
+mod guards;
+mod load;
+mod orders;
+mod staff;
+mod stripe;
