@@ -18,10 +18,10 @@ use crate::{
     id::{AddressId, AlertId, CartId, IdGenerator, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId},
 };
 
-/// Rows copied between two notes of how far the copy has come.
-const ROWS: u32 = 1_000;
-/// Aggregates, which may have many rows each.
-const AGGREGATES: u32 = 100;
+/// A good number of rows between two notes of how far a copy has come.
+pub const BATCH: u32 = 1_000;
+/// Aggregates have about as many rows each.
+const ROWS_OF_AN_AGGREGATE: u32 = 10;
 
 /// What a column holds, and how it is written in a [row](Portable::rows).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ struct Note {
     done: u64,
 }
 
-/// Copies a whole shop. No server may run on either side meanwhile. If it is interrupted, calling it again goes on; if it is
+/// Copies a whole shop, [`BATCH`] or some other number of rows at a time. No server may run on either side meanwhile. If it is interrupted, calling it again goes on; if it is
 /// complete, calling it again changes nothing.
 ///
 /// # Errors
@@ -224,6 +224,7 @@ pub async fn copy(
     to: &dyn Portable,
     clock: &dyn Clock,
     ids: &dyn IdGenerator,
+    batch: u32,
     mut progress: impl FnMut(CopyProgress),
 ) -> Result<u64, CopyError> {
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain(HEADS.iter().map(|(name, _)| *name)).collect();
@@ -231,7 +232,7 @@ pub async fn copy(
     for name in &names {
         total += from.count(name).await.map_err(CopyError::Source)?;
     }
-    let mut copy = Copy { from, to, clock, ids, mark: mark(from).await? };
+    let copy = Copy { from, to, clock, ids, batch: batch.max(1), mark: mark(from).await? };
     let mut note = copy.begin().await?;
     while let Some(name) = names.get(note.step).copied() {
         progress(CopyProgress { table: name, done: note.done, total });
@@ -248,6 +249,7 @@ struct Copy<'a> {
     to: &'a dyn Portable,
     clock: &'a dyn Clock,
     ids: &'a dyn IdGenerator,
+    batch: u32,
     mark: Idempotency,
 }
 
@@ -263,7 +265,7 @@ async fn mark(from: &dyn Portable) -> Result<Idempotency, CopyError> {
 
 impl Copy<'_> {
     /// Where an earlier copy of this shop stopped, or the beginning, if the target is empty.
-    async fn begin(&mut self) -> Result<Note, CopyError> {
+    async fn begin(&self) -> Result<Note, CopyError> {
         let known = self.to.reads().load_key(&self.mark.key).await.map_err(CopyError::Target)?;
         if let Some(record) = known {
             let note = record.output.and_then(|note| serde_json::from_value(note).ok());
@@ -302,11 +304,11 @@ impl Copy<'_> {
     }
 
     async fn rows(&self, table: &Table, note: Note) -> Result<Note, CopyError> {
-        let rows = self.from.rows(table, note.after.as_ref(), ROWS).await.map_err(CopyError::Source)?;
+        let rows = self.from.rows(table, note.after.as_ref(), self.batch).await.map_err(CopyError::Source)?;
         // Adding rows that are there already changes nothing: the note may follow in a commit of its own.
         self.to.add_rows(table, &rows).await.map_err(CopyError::Target)?;
         let mut set = self.set();
-        self.note(&mut set, note, rows.len(), rows.last().cloned(), ROWS).await
+        self.note(&mut set, note, rows.len(), rows.last().cloned(), self.batch).await
     }
 
     async fn aggregates(&self, (table, kind): (&str, Kind), note: Note) -> Result<Note, CopyError> {
@@ -317,14 +319,15 @@ impl Copy<'_> {
             if tree.version > 0 {
                 set.import(Some(&absent), &tree);
             }
-            return self.note(&mut set, note, 1, None, AGGREGATES).await;
+            return self.note(&mut set, note, 1, None, u32::MAX).await;
         }
+        let limit = (self.batch / ROWS_OF_AN_AGGREGATE).max(1);
         let after = note.after.clone().and_then(|after| serde_json::from_value(after).ok());
-        let ids = self.from.ids(table, after, AGGREGATES).await.map_err(CopyError::Source)?;
+        let ids = self.from.ids(table, after, limit).await.map_err(CopyError::Source)?;
         for id in &ids {
             self.load(kind, *id, &mut set).await.map_err(CopyError::Source)?.ok_or(CopyError::Changed)?;
         }
-        self.note(&mut set, note, ids.len(), ids.last().map(text), AGGREGATES).await
+        self.note(&mut set, note, ids.len(), ids.last().map(text), limit).await
     }
 
     /// Puts an aggregate into the set; `None` if it has gone.

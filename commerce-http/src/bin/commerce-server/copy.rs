@@ -5,7 +5,7 @@ use std::sync::Arc;
 use commerce_core::{
     clock::SystemClock,
     id::UuidV7,
-    store::copy::{CopyProgress, Portable, copy},
+    store::copy::{BATCH, CopyProgress, Portable, copy},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -25,7 +25,7 @@ pub async fn run(from: &str, to: &str) -> Result<(), Failure> {
         bar.set_position(at.done);
         bar.set_message(at.table.trim_start_matches("commerce_"));
     };
-    let done = copy(&*source, &*target, &SystemClock, &UuidV7, show).await?;
+    let done = copy(&*source, &*target, &SystemClock, &UuidV7, BATCH, show).await?;
     bar.finish_and_clear();
     println!("The whole shop is there, {done} rows and aggregates; commerce-server verify checks both sides");
     Ok(())
