@@ -13,11 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, token::Signer},
+    call::Actor,
     cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
-    engine::{Engine, Queues},
+    engine::{Engine, Queues, recent_writers},
     event::EventSink,
     id::{IdGenerator, UuidV7},
     inventory::Inventory,
@@ -183,6 +184,13 @@ impl Commerce {
     #[must_use]
     pub fn catalog_revision(&self) -> u64 {
         self.engine.catalog_revision.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody may have written what public pages made up to a second ago don't show: staff, and customers who wrote
+    /// just now.
+    #[must_use]
+    pub fn may_have_written(&self, viewer: &Actor) -> bool {
+        self.engine.may_have_written(viewer)
     }
 
     /// Waits until every write that was begun has ended. Begin no more before.
@@ -362,6 +370,7 @@ impl CommerceBuilder {
             writes: TaskTracker::new(),
             queues: Queues::default(),
             catalog_revision: AtomicU64::new(0),
+            writers: recent_writers(),
         };
         Ok(Commerce { engine: Arc::new(engine) })
     }

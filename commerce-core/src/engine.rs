@@ -10,18 +10,19 @@ use std::{
     time::Duration,
 };
 
+use moka::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
     account::token::Signer,
-    call::{Actor, Call, Done, IdempotencyError},
+    call::{Actor, ActorRef, Call, Done, IdempotencyError, Role},
     clock::{Clock, Timestamp},
     commerce::Settings,
     error::CommonError,
     event::{EventSink, Task},
-    id::{IdGenerator, VariantId},
+    id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
     pricing::{ShippingRates, TaxCalculator},
@@ -85,6 +86,8 @@ pub(crate) struct Engine {
     pub writes: TaskTracker,
     pub queues: Queues,
     pub catalog_revision: AtomicU64,
+    /// Who wrote within the last second, which is how far replicas may be behind.
+    pub writers: Cache<UserId, ()>,
 }
 
 impl Engine {
@@ -94,6 +97,21 @@ impl Engine {
 
     pub fn reads(&self) -> &dyn Reads {
         self.store.reads()
+    }
+
+    /// Whether somebody may have written what a replica doesn't know yet. Staff write the catalogue, through whichever server
+    /// they happen to reach; what customers and guests write is read from the primary anyway, but for a customer's review.
+    pub fn may_have_written(&self, viewer: &Actor) -> bool {
+        match viewer {
+            Actor::Guest { .. } => false,
+            Actor::User(identity) => identity.role != Role::Customer || self.writers.contains_key(&identity.user),
+            Actor::System => true,
+        }
+    }
+
+    /// Reads for showing something to somebody, who must find what they wrote themselves. Nothing that decides a write.
+    pub fn shown_to(&self, viewer: &Actor) -> &dyn Reads {
+        if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
     }
 
     pub fn uuid(&self) -> Uuid {
@@ -141,6 +159,9 @@ impl Engine {
             match self.store.commit(set).await {
                 Ok(applied) => {
                     self.note_catalog_change(set);
+                    if let ActorRef::User(user) = set.by() {
+                        self.writers.insert(user, ());
+                    }
                     return Ok(Ok(applied));
                 }
                 // The set itself may hold the key or claim if an earlier try in doubt was applied: but then the store
@@ -261,6 +282,11 @@ impl Engine {
             self.catalog_revision.fetch_add(1, Ordering::Release);
         }
     }
+}
+
+/// Remembers for as long as replicas may be behind, a second, and a little longer.
+pub fn recent_writers() -> Cache<UserId, ()> {
+    Cache::builder().max_capacity(100_000).time_to_live(Duration::from_millis(1_500)).build()
 }
 
 /// Lets calls on one root take turns within this process, so that they don't lose to each other's version guards.

@@ -13,9 +13,9 @@ use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::{Name, table},
     connect::{Direction, List, Sorted, Sql, at},
+    reads::PgReads,
 };
 
 table! {
@@ -228,17 +228,17 @@ impl<'r> FromRow<'r, PgRow> for SessionAndUser {
 }
 
 #[async_trait]
-impl AccountStore for PgStore {
+impl AccountStore for PgReads {
     async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_user WHERE id = ");
-        Ok(self.primary.optional::<UserRow>(sql.bind(id.0)).await?.map(Into::into))
+        Ok(self.reader.optional::<UserRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
     async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
         let mut sql = Sql::new(
             "SELECT u.* FROM commerce_claim c JOIN commerce_user u ON u.id = c.owner WHERE c.kind = 'email' AND c.key = ",
         );
-        Ok(self.primary.optional::<UserRow>(sql.bind(email)).await?.map(Into::into))
+        Ok(self.reader.optional::<UserRow>(sql.bind(email)).await?.map(Into::into))
     }
 
     async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError> {
@@ -248,36 +248,36 @@ impl AccountStore for PgStore {
         }
         from.and("role =", query.role.map(Role::as_str));
         let list = List { select: "SELECT *", key: "created_at", id: "id", direction: Direction::Falling };
-        self.replica.list::<UserRow, User>(list, &from, slice).await
+        self.reader.list::<UserRow, User>(list, &from, slice).await
     }
 
     async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
         let mut sql = Sql::new(
             "SELECT s.*, to_jsonb(u) AS owner FROM commerce_session s JOIN commerce_user u ON u.id = s.user_id WHERE s.id = ",
         );
-        let found = self.primary.optional::<SessionAndUser>(sql.bind(id.0)).await?;
+        let found = self.reader.optional::<SessionAndUser>(sql.bind(id.0)).await?;
         Ok(found.map(|SessionAndUser(session, user)| (session.into(), user.into())))
     }
 
     async fn list_sessions(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_session WHERE ended_at IS NULL AND user_id = ");
         sql.bind(user.0).push(" ORDER BY created_at DESC, id DESC");
-        Ok(self.primary.all::<SessionRow>(&sql).await?.into_iter().map(Into::into).collect())
+        Ok(self.reader.all::<SessionRow>(&sql).await?.into_iter().map(Into::into).collect())
     }
 
     async fn load_mail_token(&self, id: MailTokenId) -> Result<Option<MailToken>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_mail_token WHERE id = ");
-        Ok(self.primary.optional::<MailTokenRow>(sql.bind(id.0)).await?.map(Into::into))
+        Ok(self.reader.optional::<MailTokenRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
     async fn load_address(&self, id: AddressId) -> Result<Option<Address>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_address WHERE id = ");
-        Ok(self.primary.optional::<AddressRow>(sql.bind(id.0)).await?.map(Into::into))
+        Ok(self.reader.optional::<AddressRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
     async fn list_addresses(&self, user: UserId) -> Result<Vec<Address>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_address WHERE user_id = ");
         sql.bind(user.0).push(" ORDER BY created_at, id");
-        Ok(self.primary.all::<AddressRow>(&sql).await?.into_iter().map(Into::into).collect())
+        Ok(self.reader.all::<AddressRow>(&sql).await?.into_iter().map(Into::into).collect())
     }
 }

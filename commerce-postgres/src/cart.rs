@@ -11,10 +11,10 @@ use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::{Count, Name, table},
     compose::Batch,
     connect::Sql,
+    reads::PgReads,
 };
 
 table! {
@@ -101,11 +101,11 @@ const CART: &str = "SELECT c.*, coalesce((SELECT json_agg(l ORDER BY l.position,
                     FROM commerce_cart_line l WHERE l.cart_id = c.id), '[]') AS lines ";
 
 #[async_trait]
-impl CartStore for PgStore {
+impl CartStore for PgReads {
     async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
         let mut sql = Sql::new(CART);
         sql.push("FROM commerce_cart c WHERE c.id = ").bind(id.0);
-        self.primary.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
+        self.reader.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
     }
 
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
@@ -114,6 +114,6 @@ impl CartStore for PgStore {
         sql.push("FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner WHERE k.kind = ")
             .bind(claim.kind.as_str());
         sql.push(" AND k.key = ").bind(claim.key);
-        self.primary.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
+        self.reader.optional::<CartWithLines>(&sql).await?.map(Cart::try_from).transpose()
     }
 }

@@ -18,11 +18,11 @@ use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::{Document, Name, table},
     compose::Batch,
     connect::Sql,
     listing,
+    reads::PgReads,
 };
 
 table! {
@@ -300,25 +300,25 @@ impl From<OfferRow> for Offer {
 }
 
 #[async_trait]
-impl CatalogStore for PgStore {
+impl CatalogStore for PgReads {
     async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
         let mut sql = load();
         sql.bind(id.0);
-        Ok(self.primary.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
+        Ok(self.reader.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
     }
 
     async fn load_product_of(&self, variant: VariantId) -> Result<Option<Product>, StoreError> {
         let mut sql = load();
         sql.push("(SELECT product_id FROM commerce_variant WHERE id = ").bind(variant.0).push(")");
-        Ok(self.primary.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
+        Ok(self.reader.optional::<ProductWithVariants>(&sql).await?.map(Into::into))
     }
 
     async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
-        listing::view(&self.replica, key).await
+        listing::view(&self.reader, key).await
     }
 
     async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
-        listing::list(&self.replica, filter, slice).await
+        listing::list(&self.reader, filter, slice).await
     }
 
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
@@ -329,11 +329,11 @@ impl CatalogStore for PgStore {
              FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.id = ANY(",
         );
         sql.bind(ids).push(")");
-        Ok(self.primary.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect())
+        Ok(self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect())
     }
 
     async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
-        listing::similar_words(&self.replica, words).await
+        listing::similar_words(&self.reader, words).await
     }
 
     async fn load_categories(&self) -> Result<CategoryTree, StoreError> {
@@ -341,7 +341,7 @@ impl CatalogStore for PgStore {
             "SELECT t.version, coalesce((SELECT json_agg(c ORDER BY c.position, c.id) FROM commerce_category c), '[]') \
              FROM commerce_category_tree t",
         );
-        let (version, Json(nodes)): (i64, Json<Vec<CategoryRow>>) = self.primary.one(&sql).await?;
+        let (version, Json(nodes)): (i64, Json<Vec<CategoryRow>>) = self.reader.one(&sql).await?;
         Ok(CategoryTree { nodes: nodes.into_iter().map(Into::into).collect(), version })
     }
 
@@ -355,7 +355,7 @@ impl CatalogStore for PgStore {
              JOIN commerce_product_category m ON m.category_id = up.id JOIN commerce_product p ON p.id = m.product_id \
              WHERE p.status = 'active' GROUP BY up.above",
         );
-        let rows: Vec<(Uuid, i64)> = self.replica.all(&sql).await?;
+        let rows: Vec<(Uuid, i64)> = self.reader.all(&sql).await?;
         Ok(rows.into_iter().map(|(id, count)| (CategoryId(id), u64::try_from(count).unwrap_or(0))).collect())
     }
 }

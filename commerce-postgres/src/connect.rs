@@ -1,6 +1,6 @@
 //! Connections: pools, statements with their parameters, what an error means, and reads that survive a lost connection.
 
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
 
 use commerce_core::{
     page::{Listed, Position, Slice, SortKey},
@@ -14,10 +14,12 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use crate::replica::Watch;
+
 /// How long a client waits for a connection, and for the database to answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 const ACQUIRE: Duration = Duration::from_secs(5);
-const CONNECTIONS: u32 = 20;
+pub(crate) const CONNECTIONS: u32 = 20;
 const STATEMENTS: usize = 256;
 
 /// The options of a pool's connections, from a URL.
@@ -41,6 +43,18 @@ pub(crate) async fn pool(options: PgConnectOptions) -> Result<PgPool, StoreError
         .connect_with(options)
         .await
         .map_err(store_error)
+}
+
+/// How long a replica has to answer before the primary is asked.
+const REPLICA_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The pool of a replica, which doesn't have to be there yet.
+pub(crate) fn replica_pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(REPLICA_PATIENCE)
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
 }
 
 /// What an error means for what was being done.
@@ -225,27 +239,34 @@ impl Direction {
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     pool: PgPool,
+    // Of a replica: whom to tell that it doesn't answer, and the primary, which answers in its place.
+    instead: Option<(Arc<Watch>, PgPool)>,
 }
 
 impl Reader {
     pub(crate) const fn new(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, instead: None }
+    }
+
+    pub(crate) const fn replica(pool: PgPool, primary: PgPool, watch: Arc<Watch>) -> Self {
+        Self { pool, instead: Some((watch, primary)) }
     }
 
     pub(crate) async fn all<T>(&self, sql: &Sql) -> Result<Vec<T>, StoreError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let first = match Held::from(&self.pool).await {
-            Ok(held) => fetch(held, sql).await,
-            Err(error) => Err(error),
-        };
-        match first {
-            Err(error) if fault(&error) == Fault::Lost => {
-                let held = Held::fresh(&self.pool).await.map_err(store_error)?;
-                fetch(held, sql).await.map_err(store_error)
+        let Some((watch, primary)) = &self.instead else { return read(&self.pool, sql).await };
+        let from_replica = async { fetch(Held::from(&self.pool).await?, sql).await };
+        match tokio::time::timeout(REPLICA_PATIENCE, from_replica).await {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(error)) if fault(&error) == Fault::Bug => Err(store_error(error)),
+            // What it replays removes rows that this statement needs: it is well, and busy.
+            Ok(Err(error)) if fault(&error) == Fault::Clash => read(primary, sql).await,
+            Ok(Err(_)) | Err(_) => {
+                watch.failed();
+                read(primary, sql).await
             }
-            answer => answer.map_err(store_error),
         }
     }
 
@@ -310,6 +331,23 @@ pub(crate) trait Sorted {
 /// The place of a row in a list that is sorted by a time or another number.
 pub(crate) const fn at(key: i64, id: Uuid) -> Position {
     Position { key: SortKey::Int(key), id }
+}
+
+async fn read<T>(pool: &PgPool, sql: &Sql) -> Result<Vec<T>, StoreError>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let first = match Held::from(pool).await {
+        Ok(held) => fetch(held, sql).await,
+        Err(error) => Err(error),
+    };
+    match first {
+        Err(error) if fault(&error) == Fault::Lost => {
+            let held = Held::fresh(pool).await.map_err(store_error)?;
+            fetch(held, sql).await.map_err(store_error)
+        }
+        answer => answer.map_err(store_error),
+    }
 }
 
 async fn fetch<T>(mut held: Held, sql: &Sql) -> Result<Vec<T>, sqlx::Error>

@@ -15,10 +15,10 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::{Column, Name, table, to_json},
     connect::{Direction, List, Sorted, Sql, at},
     plan::{Miss, Plan, Section},
+    reads::PgReads,
 };
 
 /// All that a set does to one stock row, as one write.
@@ -288,11 +288,11 @@ impl Sorted for LedgerRow {
 }
 
 #[async_trait]
-impl InventoryStore for PgStore {
+impl InventoryStore for PgReads {
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError> {
         let mut sql = Sql::new(NAMED).prefixed(ITEM);
         sql.push("s.variant_id = ").bind(variant.0);
-        Ok(self.primary.optional::<ItemRow>(&sql).await?.map(Into::into))
+        Ok(self.reader.optional::<ItemRow>(&sql).await?.map(Into::into))
     }
 
     async fn list_stock(&self, query: &StockQuery, slice: &Slice) -> Result<Listed<StockItem>, StoreError> {
@@ -308,25 +308,25 @@ impl InventoryStore for PgStore {
             from.push(") OR strpos(p.title_key, ").bind(q).push(") > 0)");
         }
         let list = List { select: ITEM, key: "v.sku", id: "v.id", direction: Direction::Rising };
-        self.replica.list::<ItemRow, StockItem>(list, &from, slice).await
+        self.reader.list::<ItemRow, StockItem>(list, &from, slice).await
     }
 
     async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError> {
         let mut from = Sql::new(" FROM commerce_movement WHERE variant_id = ");
         from.bind(variant.0);
         let list = List { select: "SELECT *", key: "at", id: "set_id", direction: Direction::Falling };
-        self.replica.list::<LedgerRow, MovementRecord>(list, &from, slice).await
+        self.reader.list::<LedgerRow, MovementRecord>(list, &from, slice).await
     }
 
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError> {
         let mut sql = Sql::new(NAMED).prefixed(ITEM);
         sql.push("s.crossings > s.alerted ORDER BY s.variant_id LIMIT ").bind(i64::from(limit));
-        Ok(self.primary.all::<ItemRow>(&sql).await?.into_iter().map(Into::into).collect())
+        Ok(self.reader.all::<ItemRow>(&sql).await?.into_iter().map(Into::into).collect())
     }
 
     async fn load_alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_alert WHERE id = ");
-        Ok(self.primary.optional::<AlertRow>(sql.bind(id.0)).await?.map(Into::into))
+        Ok(self.reader.optional::<AlertRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
     async fn list_alerts(&self, query: &AlertQuery, slice: &Slice) -> Result<Listed<Alert>, StoreError> {
@@ -337,6 +337,6 @@ impl InventoryStore for PgStore {
             None => &mut from,
         };
         let list = List { select: "SELECT *", key: "raised_at", id: "id", direction: Direction::Falling };
-        self.replica.list::<AlertRow, Alert>(list, &from, slice).await
+        self.reader.list::<AlertRow, Alert>(list, &from, slice).await
     }
 }

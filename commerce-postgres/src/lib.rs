@@ -3,7 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `connect` | pools, reads, what an error means |
+//! | `replica` | which replicas may be read from |
+//! | `portable` | the door through which whole shops come and go |
 //! | `migrate` | the schema, applied once however many servers start |
+//! | `distribute` | its tables, spread over the nodes of Citus |
 //! | `compose` | a change-set as rows, by table |
 //! | `plan` | rows as one statement, with the locks before it |
 //! | `commit` | the write path: lock, write and judge, commit |
@@ -28,6 +31,7 @@ mod codec;
 mod commit;
 mod compose;
 mod connect;
+mod distribute;
 mod inventory;
 mod listing;
 mod migrate;
@@ -35,9 +39,14 @@ mod order;
 mod order_child;
 mod outbox;
 mod plan;
+mod portable;
+mod reads;
+mod replica;
 mod review;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use commerce_core::{
@@ -47,14 +56,15 @@ use commerce_core::{
 };
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::connect::Reader;
+pub use self::distribute::DistributeError;
+use crate::{connect::Reader, reads::PgReads, replica::Replicas};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
 pub struct PgStore {
     pool: PgPool,
-    primary: Reader,
-    replica: Reader,
+    primary: PgReads,
+    replicas: Option<Arc<Replicas>>,
 }
 
 impl PgStore {
@@ -70,9 +80,21 @@ impl PgStore {
     /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        let primary = Reader::new(pool.clone());
-        let replica = primary.clone();
-        Self { pool, primary, replica }
+        let primary = PgReads::new(Reader::new(pool.clone()));
+        Self { pool, primary, replicas: None }
+    }
+
+    /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
+    /// ([`Store::replica_reads`]). One that is more than a second behind, or doesn't answer, is left out until it is well
+    /// again; without any, the primary serves.
+    ///
+    /// Call it inside a tokio runtime: each replica is watched by a task.
+    ///
+    /// # Errors
+    /// If one of the URLs isn't one.
+    pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
+        self.replicas = Some(Replicas::watch(&self.pool, urls)?);
+        Ok(self)
     }
 
     /// Creates the tables, or brings them up to date. Safe when many servers start at once: one does the work, the others wait.
@@ -82,6 +104,16 @@ impl PgStore {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool.clone();
         task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+    }
+
+    /// Spreads the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter above; those that are placed
+    /// already stay. How many were placed.
+    ///
+    /// # Errors
+    /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
+    pub async fn distribute(&self) -> Result<u64, DistributeError> {
+        let pool = self.pool.clone();
+        task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
     /// Applies a change-set within the host's own transaction, in a savepoint: a conflict leaves the transaction as it was
@@ -123,11 +155,15 @@ impl Store for PgStore {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<LeasedTask>, StoreError> {
-        let (primary, worker) = (self.primary.clone(), worker.to_owned());
+        let (primary, worker) = (self.primary.reader.clone(), worker.to_owned());
         task(async move { outbox::lease(&primary, worker, now, until, limit).await }).await.map_err(StoreError::bug)?
     }
 
     fn reads(&self) -> &dyn Reads {
-        self
+        &self.primary
+    }
+
+    fn replica_reads(&self) -> &dyn Reads {
+        self.replicas.as_ref().and_then(|replicas| replicas.pick()).unwrap_or(&self.primary)
     }
 }

@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 pub(crate) use crate::order_child::{FulfilmentRow, OrderLineRow, PaymentRow, RefundRow, ReturnRow};
 use crate::{
-    PgStore,
     codec::{Name, table},
     compose::Batch,
     connect::{Direction, List, Sorted, Sql, at},
+    reads::PgReads,
 };
 
 table! {
@@ -211,11 +211,11 @@ impl Sorted for OfOrder<ReturnRow> {
 }
 
 #[async_trait]
-impl OrderStore for PgStore {
+impl OrderStore for PgReads {
     async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
         let mut sql = Sql::new(ORDER);
         sql.push(" FROM commerce_order o WHERE o.id = ").bind(id.0);
-        Ok(self.primary.optional::<WholeOrder>(&sql).await?.map(Into::into))
+        Ok(self.reader.optional::<WholeOrder>(&sql).await?.map(Into::into))
     }
 
     async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError> {
@@ -226,7 +226,7 @@ impl OrderStore for PgStore {
             OrderChild::Return(id) => ("commerce_return", id.0),
         };
         let mut sql = Sql::new(format!("SELECT order_id FROM {table} WHERE id = "));
-        Ok(self.primary.optional::<(Uuid,)>(sql.bind(id)).await?.map(|(order,)| OrderId(order)))
+        Ok(self.reader.optional::<(Uuid,)>(sql.bind(id)).await?.map(|(order,)| OrderId(order)))
     }
 
     async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
@@ -247,7 +247,7 @@ impl OrderStore for PgStore {
         page.page("o.placed_at", "o.id", Direction::Falling, slice);
         let mut sql = page.prefixed(&format!("{ORDER} FROM ("));
         sql.push(") o ORDER BY o.placed_at DESC, o.id DESC");
-        self.primary.page::<WholeOrder, Order>(&sql, &from, slice).await
+        self.reader.page::<WholeOrder, Order>(&sql, &from, slice).await
     }
 
     async fn list_payments(
@@ -259,7 +259,7 @@ impl OrderStore for PgStore {
         from.and("c.status =", status.map(PaymentStatus::as_str));
         let list =
             List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
-        self.primary.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, slice).await
+        self.reader.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, slice).await
     }
 
     async fn list_returns(
@@ -271,13 +271,13 @@ impl OrderStore for PgStore {
         from.and("c.status =", status.map(ReturnStatus::as_str));
         let list =
             List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
-        self.primary.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, slice).await
+        self.reader.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, slice).await
     }
 
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {
         let mut sql = Sql::new("SELECT EXISTS (SELECT 1 FROM commerce_order_line WHERE product_id = ");
         sql.bind(product.0).push(")");
-        let (found,): (bool,) = self.primary.one(&sql).await?;
+        let (found,): (bool,) = self.reader.one(&sql).await?;
         Ok(found)
     }
 
@@ -287,7 +287,7 @@ impl OrderStore for PgStore {
              WHERE o.status IN ('confirmed', 'completed') AND o.customer_id = ",
         );
         sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(")");
-        let (found,): (bool,) = self.primary.one(&sql).await?;
+        let (found,): (bool,) = self.reader.one(&sql).await?;
         Ok(found)
     }
 }

@@ -13,9 +13,9 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::table,
     connect::{Direction, List, Reader, Sorted, Sql, at},
+    reads::PgReads,
 };
 
 table! {
@@ -184,22 +184,22 @@ const VERIFY: &str = "\
     SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
 
 #[async_trait]
-impl EventStore for PgStore {
+impl EventStore for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());
-        Ok(self.primary.optional::<(Uuid,)>(&sql).await?.map(|(owner,)| owner))
+        Ok(self.reader.optional::<(Uuid,)>(&sql).await?.map(|(owner,)| owner))
     }
 
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_key WHERE key = ");
-        Ok(self.primary.optional::<IdempotencyRow>(sql.bind(key.as_slice())).await?.map(Into::into))
+        Ok(self.reader.optional::<IdempotencyRow>(sql.bind(key.as_slice())).await?.map(Into::into))
     }
 
     async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_event WHERE root_id = ");
         sql.bind(root.id()).push(" AND root_kind = ").bind(root.kind()).push(" ORDER BY version, n, id");
-        let rows: Vec<EventRow> = self.primary.all(&sql).await?;
+        let rows: Vec<EventRow> = self.reader.all(&sql).await?;
         let record = |row: EventRow| EventRecord {
             id: EventId(row.id),
             at: Timestamp::from_micros(row.at),
@@ -214,23 +214,23 @@ impl EventStore for PgStore {
 
     async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
         let list = List { select: "SELECT *", key: "due", id: "id", direction: Direction::Falling };
-        self.primary.list::<TaskRow, LeasedTask>(list, &Sql::new(" FROM commerce_task WHERE dead"), slice).await
+        self.reader.list::<TaskRow, LeasedTask>(list, &Sql::new(" FROM commerce_task WHERE dead"), slice).await
     }
 
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
         let sql = Sql::new("SELECT count(*), min(due) FROM commerce_task WHERE NOT dead");
-        let (count, oldest): (i64, Option<i64>) = self.primary.one(&sql).await?;
+        let (count, oldest): (i64, Option<i64>) = self.reader.one(&sql).await?;
         Ok((u64::try_from(count).unwrap_or(0), oldest.map(Timestamp::from_micros)))
     }
 
     async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
-        let rows: Vec<DriftRow> = self.primary.all(&Sql::new(VERIFY)).await?;
+        let rows: Vec<DriftRow> = self.reader.all(&Sql::new(VERIFY)).await?;
         let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
         Ok(rows.into_iter().map(drift).collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        let (_,): (i32,) = self.primary.one(&Sql::new("SELECT 1")).await?;
+        let (_,): (i32,) = self.reader.one(&Sql::new("SELECT 1")).await?;
         Ok(())
     }
 }

@@ -13,10 +13,10 @@ use commerce_core::{
 use uuid::Uuid;
 
 use crate::{
-    PgStore,
     codec::{Column, Name, table},
     connect::{Direction, List, Sorted, Sql, at},
     plan::{Miss, Plan, Section},
+    reads::PgReads,
 };
 
 table! {
@@ -110,10 +110,10 @@ pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Plan) {
 }
 
 #[async_trait]
-impl ReviewStore for PgStore {
+impl ReviewStore for PgReads {
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_review WHERE id = ");
-        Ok(self.primary.optional::<ReviewRow>(sql.bind(id.0)).await?.map(Into::into))
+        Ok(self.reader.optional::<ReviewRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
     async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError> {
@@ -122,6 +122,6 @@ impl ReviewStore for PgStore {
             .and("customer_id =", query.customer.map(|customer| customer.0))
             .and("status =", query.status.map(ReviewStatus::as_str));
         let list = List { select: "SELECT *", key: "created_at", id: "id", direction: Direction::Falling };
-        self.replica.list::<ReviewRow, Review>(list, &from, slice).await
+        self.reader.list::<ReviewRow, Review>(list, &from, slice).await
     }
 }

@@ -79,16 +79,32 @@ impl Cluster {
     /// # Errors
     /// If there are no binaries, or they fail.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self, TestingError> {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
         let binaries = binaries()?;
-        let cached = cached(&binaries)?;
-        let n = STARTED.fetch_add(1, Ordering::Relaxed);
-        let base = if settings.contains(&("fsync", "on")) { env::temp_dir() } else { base() };
-        let folder = base.join(format!("commerce-pg-{}-{n}", process_id()));
-        // A process with the same id may have been here before.
-        let _ = fs::remove_dir_all(&folder);
+        let (cached, folder) = (cached(&binaries)?, new_folder(settings));
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
-        let keeper = keep(&binaries, &folder, settings).map_err(|error| file(&folder, error))?;
+        Self::serve(&binaries, folder, settings).await
+    }
+
+    /// Starts a streaming replica of this server.
+    ///
+    /// # Errors
+    /// If the binaries fail.
+    pub async fn replica(&self) -> Result<Self, TestingError> {
+        let (binaries, folder) = (binaries()?, new_folder(&[]));
+        run(as_owner(binaries.join("pg_basebackup"))
+            .args(["--username=postgres", "--checkpoint=fast", "--no-sync", "--write-recovery-conf"])
+            .arg("--host")
+            .arg(&self.folder)
+            .arg("--pgdata")
+            .arg(&folder))?;
+        // The primary's, which lies among its data and was copied with it.
+        let lock = folder.join(".s.PGSQL.5432.lock");
+        fs::remove_file(&lock).map_err(|error| file(&lock, error))?;
+        Self::serve(&binaries, folder, &[]).await
+    }
+
+    async fn serve(binaries: &Path, folder: PathBuf, settings: &[(&str, &str)]) -> Result<Self, TestingError> {
+        let keeper = keep(binaries, &folder, settings).map_err(|error| file(&folder, error))?;
         let port = settings.iter().find(|(name, _)| *name == "port").map_or("5432", |(_, port)| port);
         let cluster = Self { keeper, folder, port: port.to_owned() };
         cluster.answers().await?;
@@ -232,6 +248,17 @@ fn base() -> PathBuf {
     if free.is_some_and(|free| free >= PLENTY_KIB) { PathBuf::from("/dev/shm") } else { env::temp_dir() }
 }
 
+/// Where the next cluster of this process lives.
+fn new_folder(settings: &[(&str, &str)]) -> PathBuf {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let n = STARTED.fetch_add(1, Ordering::Relaxed);
+    let base = if settings.contains(&("fsync", "on")) { env::temp_dir() } else { base() };
+    let folder = base.join(format!("commerce-pg-{}-{n}", process_id()));
+    // A process with the same id may have been here before.
+    let _ = fs::remove_dir_all(&folder);
+    folder
+}
+
 fn renamed(url: &str, database: &str) -> String {
     let (base, query) = url.split_once('?').map_or((url, String::new()), |(base, query)| (base, format!("?{query}")));
     let after_scheme = base.find("://").map_or(0, |at| at + 3);
@@ -255,9 +282,9 @@ pub fn binaries() -> Result<PathBuf, TestingError> {
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
-    // A link to one of them may stand alone.
-    let folder = |link: PathBuf| Some(fs::canonicalize(link.join("initdb")).ok()?.parent()?.to_owned());
-    found.into_iter().find_map(folder).ok_or(TestingError::NoBinaries)
+    // Where links lead: beside the real program are all the others.
+    let mut real = found.into_iter().filter_map(|folder| fs::canonicalize(folder.join("initdb")).ok());
+    real.find_map(|program| Some(program.parent()?.to_owned())).ok_or(TestingError::NoBinaries)
 }
 
 fn is_root() -> bool {

@@ -101,12 +101,15 @@ fn statements_keep_to_what_shards_understand() {
         "catalog",
         "commit",
         "compose",
+        "distribute",
         "inventory",
         "listing",
         "migrate",
         "order",
         "outbox",
         "plan",
+        "portable",
+        "replica",
         "review",
     ];
     for name in sources {

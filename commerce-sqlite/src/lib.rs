@@ -62,6 +62,7 @@ mod open;
 mod order;
 mod outbox;
 mod payment;
+mod portable;
 mod review;
 mod script;
 mod sql;

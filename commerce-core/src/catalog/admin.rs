@@ -35,8 +35,9 @@ impl Catalog {
         let sort = sort(None, search.is_some());
         let categories = nothing.then(Vec::new);
         let filter = ProductFilter { statuses, search, categories, sort, ..ProductFilter::default() };
-        let tree = self.engine.reads().load_categories().await?;
-        self.list(&filter, &tree, &query, page).await
+        let reads = self.engine.shown_to(actor);
+        let tree = reads.load_categories().await?;
+        self.list(reads, &filter, &tree, &query, page).await
     }
 
     /// A product of any status but deleted.

@@ -25,6 +25,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
+pub(crate) use self::service::active_product;
 pub use self::{
     category::{Category, CategoryNode, CategoryTree, MAX_CATEGORY_DEPTH},
     input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},

@@ -8,6 +8,7 @@ use crate::{
     call::Actor,
     error::{CommonError, Invalid},
     page::{Page, PageRequest},
+    store::Reads,
 };
 
 impl Catalog {
@@ -18,7 +19,7 @@ impl Catalog {
     /// filter isn't between 0 and 5 (`/min_rating`); [`CommonError::Cursor`]; [`CommonError::Store`].
     pub async fn products(
         &self,
-        _actor: &Actor,
+        actor: &Actor,
         query: ProductQuery,
         page: &PageRequest,
     ) -> Result<Page<ProductDetail>, CatalogError> {
@@ -28,7 +29,8 @@ impl Catalog {
         if query.min_rating.is_some_and(|stars| !(0.0..=5.0).contains(&stars)) {
             return Err(Invalid::field("/min_rating", "out_of_range", "must be between 0 and 5").into());
         }
-        let tree = self.engine.reads().load_categories().await?;
+        let reads = self.engine.shown_to(actor);
+        let tree = reads.load_categories().await?;
         let (search, nothing) = search(query.q.as_deref());
         let categories = query.category.as_deref().map(|category| {
             let found = tree.find(category);
@@ -45,16 +47,17 @@ impl Catalog {
             min_rating: query.min_rating,
         };
         // The cursor is bound to what was asked, not to the ids it means: a new subcategory doesn't end anybody's paging.
-        self.list(&filter, &tree, &query, page).await
+        self.list(reads, &filter, &tree, &query, page).await
     }
 
     /// An active product, by id or slug.
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if there is none or it isn't active; [`CommonError::Store`].
-    pub async fn product(&self, _actor: &Actor, id_or_slug: &str) -> Result<ProductDetail, CatalogError> {
-        let view = self.active_product(id_or_slug).await?;
-        let tree = self.engine.reads().load_categories().await?;
+    pub async fn product(&self, actor: &Actor, id_or_slug: &str) -> Result<ProductDetail, CatalogError> {
+        let reads = self.engine.shown_to(actor);
+        let view = active_product(reads, id_or_slug).await?;
+        let tree = reads.load_categories().await?;
         Ok(ProductDetail::new(view, &tree))
     }
 
@@ -62,9 +65,10 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CommonError::Store`].
-    pub async fn categories(&self, _actor: &Actor) -> Result<Vec<CategoryNode>, CatalogError> {
-        let tree = self.engine.reads().load_categories().await?;
-        let counts = self.engine.reads().count_products().await?;
+    pub async fn categories(&self, actor: &Actor) -> Result<Vec<CategoryNode>, CatalogError> {
+        let reads = self.engine.shown_to(actor);
+        let tree = reads.load_categories().await?;
+        let counts = reads.count_products().await?;
         Ok(tree.build(&counts))
     }
 
@@ -72,24 +76,18 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CommonError::NotFound`]; [`CommonError::Store`].
-    pub async fn category(&self, _actor: &Actor, id_or_slug: &str) -> Result<CategoryNode, CatalogError> {
-        let tree = self.engine.reads().load_categories().await?;
+    pub async fn category(&self, actor: &Actor, id_or_slug: &str) -> Result<CategoryNode, CatalogError> {
+        let reads = self.engine.shown_to(actor);
+        let tree = reads.load_categories().await?;
         let id = tree.find(id_or_slug).ok_or(CommonError::NotFound("category"))?.id;
-        let counts = self.engine.reads().count_products().await?;
+        let counts = reads.count_products().await?;
         Ok(tree.node(id, &counts).ok_or(CommonError::NotFound("category"))?)
-    }
-
-    /// An active product as shown, by id or slug.
-    pub(crate) async fn active_product(&self, id_or_slug: &str) -> Result<ProductView, CommonError> {
-        let key = ProductKey::parse(id_or_slug).ok_or(CommonError::NotFound("product"))?;
-        let view = self.engine.reads().view_product(&key).await?;
-        let view = view.filter(|view| view.product.status == ProductStatus::Active);
-        view.ok_or(CommonError::NotFound("product"))
     }
 
     /// A page of products with their categories, its cursor bound to `query`.
     pub(super) async fn list(
         &self,
+        reads: &dyn Reads,
         filter: &ProductFilter,
         tree: &CategoryTree,
         query: &impl serde::Serialize,
@@ -101,7 +99,6 @@ impl Catalog {
         if nothing {
             return Ok(Page { items: Vec::new(), next_cursor: None, total: slice.count.then_some(0) });
         }
-        let reads = self.engine.reads();
         let mut listed = reads.list_products(filter, &slice).await?;
         if let (true, Some(terms)) = (listed.items.is_empty(), &filter.search) {
             let similar = reads.load_similar_words(terms.words()).await?;
@@ -112,6 +109,14 @@ impl Catalog {
         }
         Ok(listed.page(&bound).map(|view| ProductDetail::new(view, tree)))
     }
+}
+
+/// An active product as shown, by id or slug.
+pub(crate) async fn active_product(reads: &dyn Reads, id_or_slug: &str) -> Result<ProductView, CommonError> {
+    let key = ProductKey::parse(id_or_slug).ok_or(CommonError::NotFound("product"))?;
+    let view = reads.view_product(&key).await?;
+    let view = view.filter(|view| view.product.status == ProductStatus::Active);
+    view.ok_or(CommonError::NotFound("product"))
 }
 
 /// The words to look for, and whether a text was given that has none.

@@ -30,7 +30,7 @@ impl Inventory {
         // Databases refuse NUL in texts; no SKU or title has one.
         let sought = StockQuery { q: query.q.as_deref().map(|q| q.trim().replace('\0', "")), ..query.clone() };
         let sought = StockQuery { q: sought.q.filter(|q| !q.is_empty()), ..sought };
-        Ok(self.engine.reads().list_stock(&sought, &slice).await?.page(&query))
+        Ok(self.engine.shown_to(actor).list_stock(&sought, &slice).await?.page(&query))
     }
 
     /// The stock of a variant.
@@ -150,7 +150,7 @@ impl Inventory {
         actor.require(Permission::EditStock)?;
         self.load(variant).await?;
         let slice = page.slice(&variant)?;
-        Ok(self.engine.reads().list_movements(variant, &slice).await?.page(&variant))
+        Ok(self.engine.shown_to(actor).list_movements(variant, &slice).await?.page(&variant))
     }
 
     /// Alerts, newest first.
@@ -165,7 +165,7 @@ impl Inventory {
     ) -> Result<Page<Alert>, InventoryError> {
         actor.require(Permission::ViewAlerts)?;
         let slice = page.slice(&query)?;
-        Ok(self.engine.reads().list_alerts(&query, &slice).await?.page(&query))
+        Ok(self.engine.shown_to(actor).list_alerts(&query, &slice).await?.page(&query))
     }
 
     /// Notes that staff took note of an alert. Once noted, it stays as it is.

@@ -5,6 +5,7 @@
 //! Everything else a backend does is reading: the per-domain read traits, gathered in [`Reads`].
 
 mod change;
+pub mod copy;
 mod error;
 mod set;
 
@@ -58,14 +59,18 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<LeasedTask>, StoreError>;
 
-    /// The reading side.
+    /// The reading side: what was last committed, by whatever process.
     fn reads(&self) -> &dyn Reads;
+
+    /// A reading side for what is only shown. It may be up to a second behind, so that copies of the database can serve it.
+    fn replica_reads(&self) -> &dyn Reads {
+        self.reads()
+    }
 }
 
 /// Everything a backend can be asked.
 ///
-/// `load_*` reads what was last committed, an aggregate and its version from one snapshot; `list_*` and `view_*` may lag
-/// behind on a replica.
+/// `load_*` reads an aggregate and its version from one snapshot.
 pub trait Reads:
     AccountStore + CatalogStore + InventoryStore + CartStore + OrderStore + ReviewStore + EventStore + Send + Sync
 {

@@ -323,6 +323,13 @@ impl ChangeSet {
         self
     }
 
+    /// Saves an aggregate as it is elsewhere, its version too; `before` is what may be there already.
+    pub(super) fn import<T: Aggregate>(&mut self, before: Option<&T>, whole: &T) -> &mut Self {
+        self.touch(whole.root());
+        self.changes.push(T::change(Save { before: before.cloned(), after: whole.clone() }));
+        self
+    }
+
     /// Removes an aggregate, if it is still at this version.
     pub fn remove(&mut self, root: Root, version: Version) -> &mut Self {
         self.touch(root);

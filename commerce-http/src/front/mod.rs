@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{Commerce, clock::Timestamp, payment::TestGateway};
+use commerce_core::{Commerce, call::Actor, clock::Timestamp, payment::TestGateway};
 use poem::{
     Body, Endpoint, Request, Response, Route,
     http::{HeaderValue, Method, StatusCode, header},
@@ -99,10 +99,13 @@ impl Front {
         response
     }
 
-    /// A cached page, if the request is for one and whoever asks may ask.
+    /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
         if let Some(token) = caller::bearer(request)? {
-            self.shared.commerce.accounts().authenticate(token).await?;
+            let identity = self.shared.commerce.accounts().authenticate(token).await?;
+            if self.shared.commerce.may_have_written(&Actor::User(identity)) {
+                return Ok(None);
+            }
         }
         let page = self.cache.find(request, encoding, self.shared.commerce.catalog_revision());
         Ok(page.map(|page| page.response(request.headers())))

@@ -116,6 +116,12 @@ impl Client {
         other
     }
 
+    /// The same, at another server.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// The same, signed in.
     #[must_use]
     pub fn bearer(&self, token: &str) -> Self {

@@ -141,7 +141,7 @@ fn shape(path: &str) -> String {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Who {
+pub enum Who {
     Anonymous,
     Other,
     Support,
@@ -171,15 +171,16 @@ fn refusal(route: For, who: Who) -> Option<u16> {
     }
 }
 
-struct World {
-    server: Server,
-    callers: BTreeMap<Who, Client>,
-    ids: BTreeMap<&'static str, String>,
+/// A shop in which the owner has one of everything.
+pub struct World {
+    pub server: Server,
+    pub callers: BTreeMap<Who, Client>,
+    pub ids: BTreeMap<&'static str, String>,
 }
 
 impl World {
-    /// A shop in which the owner has one of everything.
-    async fn new() -> Self {
+    /// On a new database.
+    pub async fn new() -> Self {
         let server = Server::start(BACKEND).await;
         let (admin, owner) = (server.admin().await, server.customer("owner").await);
         let product = server.product(&admin, "MUG", "19.90", 20).await;
@@ -243,7 +244,7 @@ impl World {
     }
 
     /// All that a refused call could have changed, as its owner and an admin see it.
-    async fn snapshot(&self) -> Vec<String> {
+    pub async fn snapshot(&self) -> Vec<String> {
         let (admin, owner) = (&self.callers[&Who::Admin], &self.callers[&Who::Owner]);
         let mut seen = Vec::new();
         for path in ["/v1/me", "/v1/cart", "/v1/me/addresses", "/v1/me/reviews", "/v1/orders"] {

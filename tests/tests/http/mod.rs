@@ -6,6 +6,7 @@ mod account;
 mod buying;
 mod catalog;
 mod conventions;
+mod copy;
 mod crash;
 mod guards;
 mod load;

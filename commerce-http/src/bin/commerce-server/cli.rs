@@ -22,7 +22,20 @@ pub enum Command {
         demo: bool,
     },
     /// Bring the database up to date
-    Migrate,
+    Migrate {
+        /// Then spread its tables over the nodes of a distributed PostgreSQL: citus
+        #[arg(long, value_name = "EXTENSION")]
+        distributed: Option<Distributed>,
+    },
+    /// Copy a whole shop into an empty database; no server may run on either. Interrupted, the same command goes on
+    Copy {
+        /// Where the shop is: sqlite://<file> or postgres://…
+        #[arg(long)]
+        from: String,
+        /// Where it shall be
+        #[arg(long)]
+        to: String,
+    },
     /// Manage admins
     Admin {
         #[command(subcommand)]
@@ -39,6 +52,13 @@ pub enum Command {
     /// Recompute stock and rating counters from their ledgers, and compare every payment with the books of its gateway; exits
     /// with 1 if any disagree
     Verify,
+}
+
+/// What spreads a PostgreSQL over nodes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Distributed {
+    /// The extension Citus
+    Citus,
 }
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +89,9 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub database_url: String,
+    /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
+    #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
+    pub database_replicas: Option<String>,
     /// The address to listen on
     #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
     pub listen: String,

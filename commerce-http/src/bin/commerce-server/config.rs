@@ -29,8 +29,8 @@ fn wrong(variable: &'static str, why: impl Into<String>) -> ConfigError {
 pub enum Database {
     /// A file, or memory.
     Sqlite { url: String, file: Option<PathBuf> },
-    /// A server.
-    Postgres { url: String },
+    /// A server, and its replicas.
+    Postgres { url: String, replicas: Vec<String> },
 }
 
 /// How lines are logged.
@@ -88,7 +88,8 @@ impl Config {
             .currency
             .parse()
             .map_err(|error: commerce_core::MoneyError| wrong("COMMERCE_CURRENCY", format!("is wrong: {error}")))?;
-        let database = database(&settings.database_url)?;
+        let replicas = settings.database_replicas.as_deref().unwrap_or_default();
+        let database = with_replicas(database(&settings.database_url)?, replicas)?;
         let jwt_secret = non_empty(settings.jwt_secret);
         if jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
             return Err(wrong("COMMERCE_JWT_SECRET", "must have at least 32 bytes"));
@@ -162,7 +163,8 @@ fn boolean(variable: &'static str, value: &str, yes: &str, no: &str) -> Result<b
     }
 }
 
-fn database(url: &str) -> Result<Database, ConfigError> {
+/// Reads where a database is.
+pub fn database(url: &str) -> Result<Database, ConfigError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         if !cfg!(feature = "postgres") {
             return Err(wrong(
@@ -170,7 +172,7 @@ fn database(url: &str) -> Result<Database, ConfigError> {
                 "names PostgreSQL, but this server was built without the feature 'postgres'",
             ));
         }
-        return Ok(Database::Postgres { url: url.to_owned() });
+        return Ok(Database::Postgres { url: url.to_owned(), replicas: Vec::new() });
     }
     let Some(rest) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) else {
         return Err(wrong("COMMERCE_DATABASE_URL", "must begin with sqlite:// or postgres://"));
@@ -181,6 +183,21 @@ fn database(url: &str) -> Result<Database, ConfigError> {
         return Err(wrong("COMMERCE_DATABASE_URL", "names no file: write sqlite://commerce.db"));
     }
     Ok(Database::Sqlite { url: url.to_owned(), file })
+}
+
+fn with_replicas(database: Database, text: &str) -> Result<Database, ConfigError> {
+    let refused = |why: &str| Err(wrong("COMMERCE_DATABASE_REPLICAS", why));
+    let replicas: Vec<String> = items(text).map(str::to_owned).collect();
+    match database {
+        _ if replicas.iter().any(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) => {
+            refused("must list PostgreSQL servers: postgres://replica-1/shop,postgres://replica-2/shop")
+        }
+        Database::Sqlite { .. } if !replicas.is_empty() => {
+            refused("needs PostgreSQL in COMMERCE_DATABASE_URL: a SQLite file has no replicas")
+        }
+        Database::Postgres { url, .. } => Ok(Database::Postgres { url, replicas }),
+        sqlite @ Database::Sqlite { .. } => Ok(sqlite),
+    }
 }
 
 fn mail(folder: Option<String>, server: Option<String>) -> Result<Mail, ConfigError> {
@@ -346,12 +363,29 @@ mod tests {
     }
 
     #[test]
+    fn replicas_are_postgresqls() {
+        let of = |replicas: &str| {
+            read(&[
+                "--database-url=postgres://primary/shop",
+                "--jwt-secret=0123456789abcdef0123456789abcdef",
+                &format!("--database-replicas={replicas}"),
+            ])
+        };
+        let Database::Postgres { replicas, .. } = of("postgres://a/shop, postgresql://b/shop").unwrap().database else {
+            panic!("not PostgreSQL")
+        };
+        assert_eq!(replicas, ["postgres://a/shop", "postgresql://b/shop"]);
+        assert!(of("sqlite://shop.db").unwrap_err().starts_with("COMMERCE_DATABASE_REPLICAS"));
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_the_reason() {
         for (argument, variable) in [
             ("--listen=8080", "COMMERCE_LISTEN"),
             ("--currency=EURO", "COMMERCE_CURRENCY"),
             ("--database-url=mysql://x", "COMMERCE_DATABASE_URL"),
             ("--database-url=sqlite://", "COMMERCE_DATABASE_URL"),
+            ("--database-replicas=postgres://replica/shop", "COMMERCE_DATABASE_REPLICAS"),
             ("--jwt-secret=short", "COMMERCE_JWT_SECRET"),
             ("--access-ttl=1h", "COMMERCE_ACCESS_TTL"),
             ("--access-ttl=0", "COMMERCE_ACCESS_TTL"),

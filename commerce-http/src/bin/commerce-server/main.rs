@@ -5,6 +5,7 @@ mod admin;
 #[allow(clippy::doc_markdown)]
 mod cli;
 mod config;
+mod copy;
 mod listener;
 mod seed;
 mod serve;
@@ -20,7 +21,7 @@ use commerce_core::{Commerce, call::Actor};
 use commerce_http::CommerceApi;
 
 use crate::{
-    cli::{AdminCommand, Cli, Command},
+    cli::{AdminCommand, Cli, Command, Distributed},
     config::Config,
 };
 
@@ -56,10 +57,17 @@ async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
             serve::log(config)?;
             serve::serve(config, demo).await?;
         }
-        Command::Migrate => {
+        Command::Migrate { distributed: None } => {
             shop::open_store(&config.database).await?;
             println!("The database is up to date");
         }
+        Command::Migrate { distributed: Some(Distributed::Citus) } => {
+            let placed = shop::distribute(&config.database).await?;
+            println!(
+                "The database is up to date, and {placed} more tables are placed; read \"Scaling out\" before it sells"
+            );
+        }
+        Command::Copy { from, to } => copy::run(&from, &to).await?,
         Command::Admin { command: AdminCommand::Create { email, password, first_name, last_name } } => {
             let shop = shop::open(config).await?;
             admin::create(&shop.commerce, email, password, first_name, last_name).await?;

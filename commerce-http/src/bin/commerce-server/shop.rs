@@ -6,7 +6,7 @@ use commerce_core::{
     Commerce, CommerceBuilder,
     notification::{FileMailer, SmtpMailer},
     payment::{ManualGateway, TestGateway, stripe::StripeGateway},
-    store::Store,
+    store::copy::Portable,
 };
 use commerce_sqlite::SqliteStore;
 
@@ -22,27 +22,27 @@ pub struct Shop {
 }
 
 /// Opens the database, bringing it up to date.
-pub async fn open_store(database: &Database) -> Result<Arc<dyn Store>, Failure> {
+pub async fn open_store(database: &Database) -> Result<Arc<dyn Portable>, Failure> {
     match database {
         Database::Sqlite { url, .. } => {
             let store =
                 SqliteStore::open(url).await.map_err(|error| format!("the database {url} can't be opened: {error}"))?;
             Ok(Arc::new(store))
         }
-        Database::Postgres { url } => open_postgres(url).await,
+        Database::Postgres { url, replicas } => open_postgres(url, replicas).await,
     }
 }
 
 #[cfg(feature = "postgres")]
-async fn open_postgres(url: &str) -> Result<Arc<dyn Store>, Failure> {
+async fn open_postgres(url: &str, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
     let failed = |error| format!("PostgreSQL can't be used: {error}");
     let store = commerce_postgres::PgStore::connect(url).await.map_err(failed)?;
     store.migrate().await.map_err(failed)?;
-    Ok(Arc::new(store))
+    Ok(Arc::new(if replicas.is_empty() { store } else { store.with_replicas(replicas).map_err(failed)? }))
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn open_postgres(_url: &str) -> Result<Arc<dyn Store>, Failure> {
+async fn open_postgres(_url: &str, _replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
     std::future::ready(Err("this server was built without PostgreSQL".into())).await
 }
 
@@ -61,6 +61,24 @@ pub fn with_gateways(
     }
     Ok((builder, test_gateway))
 }
+
+/// Brings a PostgreSQL up to date and spreads its tables over the nodes of Citus.
+#[cfg(feature = "postgres")]
+pub async fn distribute(database: &Database) -> Result<u64, Failure> {
+    let Database::Postgres { url, .. } = database else { return Err(NOT_DISTRIBUTED.into()) };
+    let store = commerce_postgres::PgStore::connect(url).await?;
+    store.migrate().await?;
+    Ok(store.distribute().await?)
+}
+
+/// Brings a PostgreSQL up to date and spreads its tables over the nodes of Citus.
+#[cfg(not(feature = "postgres"))]
+pub async fn distribute(_database: &Database) -> Result<u64, Failure> {
+    std::future::ready(Err(NOT_DISTRIBUTED.into())).await
+}
+
+const NOT_DISTRIBUTED: &str =
+    "only a shop on PostgreSQL can be distributed: set COMMERCE_DATABASE_URL to its coordinator";
 
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {

@@ -1,0 +1,382 @@
+//! Moving a whole shop from one store into another, of whatever kind, as it is: ids, password hashes, versions, ledgers.
+//!
+//! Aggregates travel as core's own values: read by the read traits, written by [`Store::commit`]. What has no aggregate
+//! (claims, keys, counters, ledgers, outbox) travels as plain [`rows`](Portable::rows). How far a copy has come is kept in the
+//! target, as an idempotency key's answer, together with what was copied: it resumes where it was interrupted.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{ChangeSet, CommitError, RatingDelta, Store, StoreError};
+use crate::{
+    call::{ActorRef, Idempotency},
+    catalog::ProductKey,
+    clock::Clock,
+    id::{AddressId, AlertId, CartId, IdGenerator, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId},
+};
+
+/// A good number of rows between two notes of how far a copy has come.
+pub const BATCH: u32 = 1_000;
+/// Aggregates have about as many rows each.
+const ROWS_OF_AN_AGGREGATE: u32 = 10;
+
+/// What a column holds, and how it is written in a [row](Portable::rows).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// An id: hexadecimal digits, with hyphens or without.
+    Uuid,
+    /// Bytes: hexadecimal digits.
+    Bytes,
+    /// A number.
+    Int,
+    /// A truth: 0 or 1.
+    Bool,
+    /// A text.
+    Text,
+    /// A JSON document: its text.
+    Json,
+}
+
+/// A table that is copied row by row.
+#[derive(Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its columns with their types; those a backend derives from others are left out.
+    pub columns: &'static [(&'static str, ColumnType)],
+    /// How many of the first columns tell its rows apart, in an order that an index serves.
+    pub key: usize,
+}
+
+use ColumnType::{Bool, Bytes, Int, Json, Text, Uuid as Id};
+
+/// The tables that are copied row by row. Stock goes before products, as their listings know what is in stock.
+pub const TABLES: &[Table] = &[
+    Table { name: "commerce_commit", columns: &[("id", Id), ("at", Int)], key: 1 },
+    Table { name: "commerce_claim", columns: &[("kind", Text), ("key", Text), ("owner", Id)], key: 2 },
+    Table {
+        name: "commerce_key",
+        columns: &[("key", Bytes), ("fingerprint", Bytes), ("subject", Id), ("output", Json), ("at", Int)],
+        key: 1,
+    },
+    Table {
+        name: "commerce_stock",
+        columns: &[
+            ("variant_id", Id),
+            ("product_id", Id),
+            ("on_hand", Int),
+            ("reserved", Int),
+            ("low_stock_threshold", Int),
+            ("low", Bool),
+            ("crossings", Int),
+            ("alerted", Int),
+        ],
+        key: 1,
+    },
+    Table {
+        name: "commerce_movement",
+        columns: &[
+            ("variant_id", Id),
+            ("at", Int),
+            ("set_id", Id),
+            ("kind", Text),
+            ("delta", Int),
+            ("on_hand_after", Int),
+            ("order_id", Id),
+            ("actor", Json),
+            ("reason", Text),
+        ],
+        key: 3,
+    },
+    Table {
+        name: "commerce_event",
+        columns: &[
+            ("root_id", Id),
+            ("root_kind", Text),
+            ("version", Int),
+            ("n", Int),
+            ("id", Id),
+            ("at", Int),
+            ("actor", Json),
+            ("event", Json),
+        ],
+        key: 5,
+    },
+    Table {
+        name: "commerce_task",
+        columns: &[
+            ("id", Id),
+            ("due", Int),
+            ("kind", Text),
+            ("body", Json),
+            ("attempts", Int),
+            ("worker", Text),
+            ("lease_until", Int),
+            ("dead", Bool),
+            ("last_error", Text),
+        ],
+        key: 1,
+    },
+];
+
+/// The tables of aggregates' heads.
+const HEADS: &[(&str, Kind)] = &[
+    ("commerce_category_tree", Kind::Categories),
+    ("commerce_product", Kind::Product),
+    ("commerce_user", Kind::User),
+    ("commerce_address", Kind::Address),
+    ("commerce_session", Kind::Session),
+    ("commerce_mail_token", Kind::MailToken),
+    ("commerce_cart", Kind::Cart),
+    ("commerce_order", Kind::Order),
+    ("commerce_review", Kind::Review),
+    ("commerce_alert", Kind::Alert),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Categories,
+    Product,
+    User,
+    Address,
+    Session,
+    MailToken,
+    Cart,
+    Order,
+    Review,
+    Alert,
+}
+
+/// A store that a shop can be copied from and to.
+#[async_trait]
+pub trait Portable: Store {
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn count(&self, table: &str) -> Result<u64, StoreError>;
+
+    /// The ids of a table of aggregates that come after one, in order.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn ids(&self, table: &str, after: Option<Uuid>, limit: u32) -> Result<Vec<Uuid>, StoreError>;
+
+    /// The rows of a table whose keys come after that of another, in order: objects by column.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn rows(&self, table: &Table, after: Option<&Value>, limit: u32) -> Result<Vec<Value>, StoreError>;
+
+    /// Adds those rows that aren't there, all or none.
+    ///
+    /// # Errors
+    /// If the database can't be reached, or a row isn't one of this table.
+    async fn add_rows(&self, table: &Table, rows: &[Value]) -> Result<(), StoreError>;
+}
+
+/// Why a shop wasn't copied, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Something is there already.
+    #[error("the target holds another shop: copy into an empty database")]
+    NotEmpty,
+    /// The shop changed, or the target did.
+    #[error("source or target changed while the shop was copied: stop all servers, empty the target and copy again")]
+    Changed,
+    /// The source can't be read.
+    #[error("the source can't be read: {0}; once that is mended, the same command goes on where it stopped")]
+    Source(#[source] StoreError),
+    /// The target can't be read or written.
+    #[error("the target can't be used: {0}; once that is mended, the same command goes on where it stopped")]
+    Target(#[source] StoreError),
+}
+
+/// How far a copy has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyProgress {
+    /// What is being copied.
+    pub table: &'static str,
+    /// Rows and aggregates that are there.
+    pub done: u64,
+    /// Of how many.
+    pub total: u64,
+}
+
+/// The note kept in the target.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Note {
+    step: usize,
+    after: Option<Value>,
+    done: u64,
+}
+
+/// Copies a whole shop, [`BATCH`] or some other number of rows at a time. No server may run on either side meanwhile. If it is interrupted, calling it again goes on; if it is
+/// complete, calling it again changes nothing.
+///
+/// # Errors
+/// See [`CopyError`].
+pub async fn copy(
+    from: &dyn Portable,
+    to: &dyn Portable,
+    clock: &dyn Clock,
+    ids: &dyn IdGenerator,
+    batch: u32,
+    mut progress: impl FnMut(CopyProgress),
+) -> Result<u64, CopyError> {
+    let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain(HEADS.iter().map(|(name, _)| *name)).collect();
+    let mut total = 0;
+    for name in &names {
+        total += from.count(name).await.map_err(CopyError::Source)?;
+    }
+    let copy = Copy { from, to, clock, ids, batch: batch.max(1), mark: mark(from).await? };
+    let mut note = copy.begin().await?;
+    while let Some(name) = names.get(note.step).copied() {
+        progress(CopyProgress { table: name, done: note.done, total });
+        note = match TABLES.get(note.step) {
+            Some(table) => copy.rows(table, note).await?,
+            None => copy.aggregates(HEADS[note.step - TABLES.len()], note).await?,
+        };
+    }
+    Ok(note.done)
+}
+
+struct Copy<'a> {
+    from: &'a dyn Portable,
+    to: &'a dyn Portable,
+    clock: &'a dyn Clock,
+    ids: &'a dyn IdGenerator,
+    batch: u32,
+    mark: Idempotency,
+}
+
+/// A shop is known by its first user and product, which are never removed.
+async fn mark(from: &dyn Portable) -> Result<Idempotency, CopyError> {
+    let mut known_by = Vec::new();
+    for table in ["commerce_user", "commerce_product"] {
+        known_by.extend(from.ids(table, None, 1).await.map_err(CopyError::Source)?);
+    }
+    let shop: Vec<u8> = known_by.iter().flat_map(|id| id.into_bytes()).collect();
+    Ok(Idempotency { key: Sha256::digest("commerce copy").into(), fingerprint: Sha256::digest(shop).into() })
+}
+
+impl Copy<'_> {
+    /// Where an earlier copy of this shop stopped, or the beginning, if the target is empty.
+    async fn begin(&self) -> Result<Note, CopyError> {
+        let known = self.to.reads().load_key(&self.mark.key).await.map_err(CopyError::Target)?;
+        if let Some(record) = known {
+            let note = record.output.and_then(|note| serde_json::from_value(note).ok());
+            let ours = record.fingerprint == self.mark.fingerprint;
+            return note.filter(|_| ours).ok_or(CopyError::NotEmpty);
+        }
+        for (table, kind) in HEADS {
+            let empty = match kind {
+                Kind::Categories => {
+                    self.to.reads().load_categories().await.map_err(CopyError::Target)?.nodes.is_empty()
+                }
+                _ => self.to.ids(table, None, 1).await.map_err(CopyError::Target)?.is_empty(),
+            };
+            if !empty {
+                return Err(CopyError::NotEmpty);
+            }
+        }
+        let (mut set, note) = (self.set(), Note::default());
+        set.key(self.mark, None, Some(text(&note)));
+        self.commit(&set).await?;
+        Ok(note)
+    }
+
+    fn set(&self) -> ChangeSet {
+        ChangeSet::new(self.ids, self.clock.now(), ActorRef::System)
+    }
+
+    async fn commit(&self, set: &ChangeSet) -> Result<(), CopyError> {
+        match self.to.commit(set).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Conflict(_)) => Err(CopyError::Changed),
+            Err(CommitError::Bug(error)) => Err(CopyError::Target(StoreError::Bug(error))),
+            Err(CommitError::Unavailable(error)) => Err(CopyError::Target(StoreError::Unavailable(error))),
+            Err(CommitError::Unknown(error)) => Err(CopyError::Target(StoreError::Unknown(error))),
+        }
+    }
+
+    async fn rows(&self, table: &Table, note: Note) -> Result<Note, CopyError> {
+        let rows = self.from.rows(table, note.after.as_ref(), self.batch).await.map_err(CopyError::Source)?;
+        // Adding rows that are there already changes nothing: the note may follow in a commit of its own.
+        self.to.add_rows(table, &rows).await.map_err(CopyError::Target)?;
+        let mut set = self.set();
+        self.note(&mut set, note, rows.len(), rows.last().cloned(), self.batch).await
+    }
+
+    async fn aggregates(&self, (table, kind): (&str, Kind), note: Note) -> Result<Note, CopyError> {
+        let mut set = self.set();
+        if kind == Kind::Categories {
+            let tree = self.from.reads().load_categories().await.map_err(CopyError::Source)?;
+            let absent = self.to.reads().load_categories().await.map_err(CopyError::Target)?;
+            if tree.version > 0 {
+                set.import(Some(&absent), &tree);
+            }
+            return self.note(&mut set, note, 1, None, u32::MAX).await;
+        }
+        let limit = (self.batch / ROWS_OF_AN_AGGREGATE).max(1);
+        let after = note.after.clone().and_then(|after| serde_json::from_value(after).ok());
+        let ids = self.from.ids(table, after, limit).await.map_err(CopyError::Source)?;
+        for id in &ids {
+            self.load(kind, *id, &mut set).await.map_err(CopyError::Source)?.ok_or(CopyError::Changed)?;
+        }
+        self.note(&mut set, note, ids.len(), ids.last().map(text), limit).await
+    }
+
+    /// Puts an aggregate into the set; `None` if it has gone.
+    async fn load(&self, kind: Kind, id: Uuid, set: &mut ChangeSet) -> Result<Option<()>, StoreError> {
+        let reads = self.from.reads();
+        Ok(match kind {
+            // It has no id of its own and isn't listed.
+            Kind::Categories => None,
+            Kind::Product => {
+                let id = ProductId(id);
+                if let Some(view) = reads.view_product(&ProductKey::Id(id)).await? {
+                    set.rate(id, RatingDelta { sum: view.rating_sum, count: view.rating_count });
+                }
+                reads.load_product(id).await?.map(|it| set.import(None, &it))
+            }
+            Kind::User => reads.load_user(UserId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Address => reads.load_address(AddressId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Session => reads.load_session(SessionId(id)).await?.map(|(it, _)| set.import(None, &it)),
+            Kind::MailToken => reads.load_mail_token(MailTokenId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Cart => reads.load_cart(CartId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Order => reads.load_order(OrderId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Review => reads.load_review(ReviewId(id)).await?.map(|it| set.import(None, &it)),
+            Kind::Alert => reads.load_alert(AlertId(id)).await?.map(|it| set.import(None, &it)),
+        }
+        .map(|_| ()))
+    }
+
+    /// Commits the set with a note of what has been copied now; the note.
+    async fn note(
+        &self,
+        set: &mut ChangeSet,
+        note: Note,
+        copied: usize,
+        last: Option<Value>,
+        limit: u32,
+    ) -> Result<Note, CopyError> {
+        let done = note.done + copied as u64;
+        let note = if copied < limit as usize {
+            Note { step: note.step + 1, after: None, done }
+        } else {
+            Note { after: last, done, ..note }
+        };
+        set.answer(self.mark.key, text(&note));
+        self.commit(set).await?;
+        Ok(note)
+    }
+}
+
+// Notes, ids and rows have string keys and no fallible serialisers.
+fn text(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
