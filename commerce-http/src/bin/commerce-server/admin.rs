@@ -40,11 +40,17 @@ pub async fn create(
 
 /// Creates the first admin if there is none.
 pub async fn ensure_first(commerce: &Commerce, config: &Config) -> Result<(), Failure> {
-    let admins = UserQuery { q: None, role: Some(Role::Admin) };
-    let found = commerce.accounts().users(&Actor::System, admins, &PageRequest::first(1)).await;
-    if !found.map_err(|error: AccountError| error.to_string())?.items.is_empty() {
+    if has_admin(commerce).await? {
         return Ok(());
     }
     let email = config.admin_email.clone().unwrap_or_else(|| "admin@example.com".to_owned());
-    create(commerce, email, config.admin_password.clone(), "Shop".to_owned(), "Admin".to_owned()).await
+    let created = create(commerce, email, config.admin_password.clone(), "Shop".to_owned(), "Admin".to_owned()).await;
+    // Another server that started at the same time may have been first.
+    if created.is_err() && has_admin(commerce).await? { Ok(()) } else { created }
+}
+
+async fn has_admin(commerce: &Commerce) -> Result<bool, Failure> {
+    let admins = UserQuery { q: None, role: Some(Role::Admin) };
+    let found = commerce.accounts().users(&Actor::System, admins, &PageRequest::first(1)).await;
+    Ok(!found.map_err(|error: AccountError| error.to_string())?.items.is_empty())
 }
