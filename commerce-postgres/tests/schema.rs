@@ -115,6 +115,8 @@ fn statements_keep_to_what_shards_understand() {
     for name in sources {
         let path = format!("{}/src/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(&path).expect("a source file of this crate");
+        // The process's own clock.
+        let source = source.replace("Instant::now()", "");
         for banned in [
             "pg_advisory",
             "pg_try_advisory",
