@@ -229,14 +229,7 @@ pub fn keyed(call: &Call, key: &str) -> Call {
 /// Where everything is sent.
 #[must_use]
 pub fn address() -> PostalAddress {
-    PostalAddress {
-        name: "Ada Lovelace".into(),
-        line1: "12 St James's Square".into(),
-        city: "London".into(),
-        postal_code: "SW1Y 4JH".into(),
-        country: "GB".into(),
-        ..PostalAddress::default()
-    }
+    PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB")
 }
 
 /// A checkout with a token of the test gateway.

@@ -184,6 +184,27 @@ pub struct PostalAddress {
     pub phone: Option<String>,
 }
 
+impl PostalAddress {
+    /// An address with what every address has.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        line1: impl Into<String>,
+        city: impl Into<String>,
+        postal_code: impl Into<String>,
+        country: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            line1: line1.into(),
+            city: city.into(),
+            postal_code: postal_code.into(),
+            country: country.into(),
+            ..Self::default()
+        }
+    }
+}
+
 /// An address a user saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

@@ -118,7 +118,7 @@ common_errors!(CheckoutError);
 /// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
-/// # let address = PostalAddress { name: "Ada Lovelace".into(), line1: "12 St James's Square".into(), city: "London".into(), postal_code: "SW1Y 4JH".into(), country: "GB".into(), ..PostalAddress::default() };
+/// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// shop.carts().add_item(&ada, mug, 2, None).await?;
 /// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
 ///

@@ -392,14 +392,7 @@ pub(super) fn full_address() -> PostalAddress {
 }
 
 pub(super) fn bare_address() -> PostalAddress {
-    PostalAddress {
-        name: "Grace Hopper".to_owned(),
-        line1: "Pier 1".to_owned(),
-        city: "Arlington".to_owned(),
-        postal_code: "22201".to_owned(),
-        country: "US".to_owned(),
-        ..PostalAddress::default()
-    }
+    PostalAddress::new("Grace Hopper", "Pier 1", "Arlington", "22201", "US")
 }
 
 pub(super) fn image(url: &str, alt: Option<&str>) -> Image {

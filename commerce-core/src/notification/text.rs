@@ -162,14 +162,7 @@ mod tests {
     }
 
     fn order() -> Order {
-        let address = PostalAddress {
-            name: "Ada Lovelace".into(),
-            line1: "12 St James's Square".into(),
-            city: "London".into(),
-            postal_code: "SW1Y 4JH".into(),
-            country: "GB".into(),
-            ..PostalAddress::default()
-        };
+        let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         let line = OrderLine {
             position: 0,
             variant_id: VariantId(Uuid::nil()),

@@ -22,6 +22,14 @@ pub struct FulfilmentInput {
     pub tracking_url: Option<String>,
 }
 
+impl FulfilmentInput {
+    /// Everything that is left, without a link.
+    #[must_use]
+    pub fn new(carrier: impl Into<String>, tracking_number: impl Into<String>) -> Self {
+        Self { items: vec![], carrier: carrier.into(), tracking_number: tracking_number.into(), tracking_url: None }
+    }
+}
+
 impl Orders {
     /// Puts items into a parcel.
     ///

@@ -49,7 +49,7 @@ pub struct RefundInput {
 /// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
-/// # let address = PostalAddress { name: "Ada Lovelace".into(), line1: "12 St James's Square".into(), city: "London".into(), postal_code: "SW1Y 4JH".into(), country: "GB".into(), ..PostalAddress::default() };
+/// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// # shop.carts().add_item(&ada, mug, 2, None).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let five = Some(Money::parse("5.00", Currency::EUR)?);

@@ -147,14 +147,7 @@ impl Shop {
             })
             .collect::<Vec<_>>();
         let total = Money::sum(Currency::EUR, lines.iter().map(|line| line.total)).unwrap();
-        let address = PostalAddress {
-            name: "Ada Lovelace".into(),
-            line1: "12 St James's Square".into(),
-            city: "London".into(),
-            postal_code: "SW1Y 4JH".into(),
-            country: "GB".into(),
-            ..PostalAddress::default()
-        };
+        let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         Order {
             id: self.id::<OrderId>(),
             number: number.into(),

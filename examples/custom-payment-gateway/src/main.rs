@@ -110,14 +110,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let cart = shop.carts().add_item(&Call::guest(), mug, quantity, None).await?.value;
         let token = cart.cart_token.map(commerce_core::account::token::CartToken);
         let guest = Call::by(Actor::Guest { cart: token, order: None });
-        let address = PostalAddress {
-            name: "Ada Lovelace".into(),
-            line1: "12 St James's Square".into(),
-            city: "London".into(),
-            postal_code: "SW1Y 4JH".into(),
-            country: "GB".into(),
-            ..PostalAddress::default()
-        };
+        let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         let mut input = CheckoutInput::new(address, "store_credit");
         input.email = Some("ada@example.com".into());
         let placement = shop.checkout().place(&guest, input).await?.value;

@@ -76,14 +76,7 @@ impl Shop {
     /// Buys one of a variant.
     pub async fn buy(&self, call: &Call, variant: VariantId) -> Order {
         self.carts().add_item(call, variant, 1, None).await.unwrap();
-        let address = PostalAddress {
-            name: "Ada Lovelace".into(),
-            line1: "12 St James's Square".into(),
-            city: "London".into(),
-            postal_code: "SW1Y 4JH".into(),
-            country: "GB".into(),
-            ..PostalAddress::default()
-        };
+        let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
     }
 }

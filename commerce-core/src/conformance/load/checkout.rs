@@ -138,14 +138,7 @@ fn checkout(cart: Cart, variants: &[NewStock]) -> Checkout {
 fn order(cart: &Cart, variants: &[NewStock]) -> Order {
     let (ids, now) = (UuidV7, SystemClock.now());
     let euros = |minor| Money::new(minor, Currency::EUR);
-    let address = PostalAddress {
-        name: "Ada Lovelace".into(),
-        line1: "12 St James's Square".into(),
-        city: "London".into(),
-        postal_code: "SW1Y 4JH".into(),
-        country: "GB".into(),
-        ..PostalAddress::default()
-    };
+    let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
     let line = |line: &CartLine| OrderLine {
         position: line.position,
         variant_id: line.variant_id,
