@@ -244,7 +244,11 @@ impl Plan {
         let mut sql = begin.to_owned();
         for (Head { table, id, .. }, ids) in &self.locks {
             let ids: Vec<String> = ids.iter().map(|id| format!("'{id}'::uuid")).collect();
-            let _ = write!(sql, "; SELECT 1 FROM {table} WHERE {id} IN ({}) ORDER BY {id} FOR UPDATE", ids.join(", "));
+            let rows = match &ids[..] {
+                [one] => format!("= {one}"),
+                many => format!("IN ({}) ORDER BY {id}", many.join(", ")),
+            };
+            let _ = write!(sql, "; SELECT 1 FROM {table} WHERE {id} {rows} FOR UPDATE");
         }
         sql
     }
