@@ -51,6 +51,7 @@
 //! # Features
 //!
 //! - `conformance`: the published contract of storage backends and payment gateways, as tests.
+//! - `fail-points`: lets tests have a debug build killed at a named step; nothing to ship.
 
 pub mod account;
 pub mod call;
@@ -64,6 +65,7 @@ pub mod conformance;
 mod engine;
 pub mod error;
 pub mod event;
+pub mod fail_point;
 pub mod id;
 pub mod inventory;
 pub mod money;

@@ -19,11 +19,16 @@ use crate::{
 };
 
 /// How many tasks are leased at once.
-const BATCH: u32 = 64;
+const BATCH: u32 = 32;
 /// How many of them are worked on at once.
 const PARALLEL: usize = 8;
-/// How long a lease lasts: longer than any task takes.
-const LEASE: Duration = Duration::from_mins(2);
+/// How long a lease lasts: longer than tasks take, but those of a process that was killed are another's within a minute. A
+/// task that does take longer is done twice, which does no harm.
+const LEASE: Duration = Duration::from_secs(45);
+/// The longest wait before money that is in doubt is looked at again: once the gateway is back, so is certainty.
+const MONEY_WAITS: Duration = Duration::from_secs(30);
+/// The longest wait before anything else is tried again.
+const OTHERS_WAIT: Duration = Duration::from_mins(10);
 /// How long the worker sleeps when nothing is due.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what is no longer needed is forgotten, and how old it must be.
@@ -134,7 +139,7 @@ impl Worker {
         let outcome = match self.handle(&leased).await {
             Ok(outcome) => outcome,
             Err(CommonError::NotFound(_)) => Outcome::Done,
-            Err(error) => Outcome::Again { after: backoff(leased.attempts), error: error.to_string() },
+            Err(error) => Outcome::Again { after: backoff(leased.attempts, OTHERS_WAIT), error: error.to_string() },
         };
         let mut set = self.engine.set(&Actor::System);
         match outcome {
@@ -154,7 +159,7 @@ impl Worker {
     async fn handle(&self, leased: &LeasedTask) -> Result<Outcome, CommonError> {
         match leased.task.clone() {
             Task::SettlePayment { order, payment } => self.settle_payment(order, payment, leased.attempts).await,
-            Task::ExpireReservation { order, payment } => self.expire(order, payment).await,
+            Task::ExpireReservation { order, payment } => self.expire(order, payment, leased.attempts).await,
             Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
             Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
             Task::MergeCart { from, owner } => {
@@ -187,7 +192,7 @@ impl Worker {
         Ok(if settled { Outcome::Done } else { again(attempts, "the payment isn't settled yet") })
     }
 
-    async fn expire(&self, id: OrderId, payment: PaymentId) -> Result<Outcome, CommonError> {
+    async fn expire(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
         let order = self.process().load(id).await?;
         let now = self.engine.now();
@@ -195,10 +200,10 @@ impl Worker {
             return Ok(Outcome::Again { after: until.since(now), error: "the payment is being made".to_owned() });
         }
         Ok(match self.process().give_up(order, payment, EXPIRED).await? {
-            // Somebody else is giving it up: if they don't get to the end of it, it is up to us.
-            Some(order) if order.status == OrderStatus::Pending => again(1, "the payment is being given up"),
+            // Somebody else is giving it up, or the gateway's word doesn't match: until that is settled it is up to us.
+            Some(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
             Some(_) => Outcome::Done,
-            None => again(1, "the gateway can't be asked"),
+            None => again(attempts, "the gateway can't be asked"),
         })
     }
 
@@ -219,19 +224,20 @@ fn set_due(set: &crate::store::ChangeSet, after: Duration) -> crate::clock::Time
     set.at() + after
 }
 
-/// 2, 4, 8 … seconds, at most ten minutes.
-fn backoff(attempts: u32) -> Duration {
-    Duration::from_secs(2u64.saturating_pow(attempts.clamp(1, 10)).min(600))
+/// 2, 4, 8 … seconds.
+fn backoff(attempts: u32, longest: Duration) -> Duration {
+    Duration::from_secs(2u64.saturating_pow(attempts.clamp(1, 10))).min(longest)
 }
 
+/// Money that isn't settled yet.
 fn again(attempts: u32, error: &str) -> Outcome {
-    Outcome::Again { after: backoff(attempts), error: error.to_owned() }
+    Outcome::Again { after: backoff(attempts, MONEY_WAITS), error: error.to_owned() }
 }
 
 fn delivered(result: Result<(), Box<dyn std::error::Error + Send + Sync>>, attempts: u32) -> Outcome {
     match result {
         Ok(()) => Outcome::Done,
-        Err(error) => again(attempts, &error.to_string()),
+        Err(error) => Outcome::Again { after: backoff(attempts, OTHERS_WAIT), error: error.to_string() },
     }
 }
 

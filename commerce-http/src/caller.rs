@@ -9,11 +9,10 @@ use commerce_core::{
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaParamIn, MetaSchemaRef, MetaSecurityScheme, Registry},
-    types::Type,
+    registry::{MetaSecurityScheme, Registry},
 };
 
-use crate::{conditional::IdempotencyKey, front::Visit, problem::ApiError};
+use crate::{conditional::IdempotencyKey, front::Visit, header::header_parameter, problem::ApiError};
 
 /// Who may call an operation, and how they show who they are.
 pub trait Who: Send + Sync + 'static {
@@ -234,24 +233,6 @@ fn security_scheme(name: &str) -> MetaSecurityScheme {
 /// The cart token of somebody who signs in: their guest cart is merged.
 pub struct CartTokenHeader(pub Option<CartToken>);
 
-impl<'a> ApiExtractor<'a> for CartTokenHeader {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    type ParamType = String;
-    type ParamRawType = String;
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(String::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<String>,
-    ) -> poem::Result<Self> {
-        Ok(Self(request.header("x-cart-token").map(|token| CartToken(token.to_owned()))))
-    }
-}
+header_parameter!(CartTokenHeader, |request| {
+    Ok(Self(request.header("x-cart-token").map(|token| CartToken(token.to_owned()))))
+});

@@ -52,7 +52,7 @@ impl CatalogApi {
     async fn list(
         &self,
         caller: Caller<Public>,
-        /// Words that must all match.
+        /// Words that must all match, each by its beginning; small typos are forgiven where nothing matches.
         q: Query<Option<String>>,
         /// Slug or id; its descendants count too.
         category: Query<Option<String>>,

@@ -6,18 +6,10 @@
 use std::fmt::Write;
 
 use commerce_core::store::Version;
-use poem::{
-    Request, RequestBody,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-};
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaParamIn, MetaSchemaRef},
-    types::Type,
-};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use crate::problem::ApiError;
+use crate::{header::header_parameter, problem::ApiError};
 
 /// The entity tag of a body.
 pub fn etag(version: Option<Version>, body: &[u8]) -> HeaderValue {
@@ -60,61 +52,23 @@ impl IfMatch {
     }
 }
 
-impl<'a> ApiExtractor<'a> for IfMatch {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    type ParamType = String;
-    type ParamRawType = String;
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(String::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<String>,
-    ) -> poem::Result<Self> {
-        Ok(Self(request.header("if-match").and_then(Self::parse)))
-    }
-}
+header_parameter!(IfMatch, |request| Ok(Self(request.header("if-match").and_then(Self::parse))));
 
 /// The client's `Idempotency-Key`, if there is one.
 pub struct IdempotencyKey(pub Option<String>);
 
-impl<'a> ApiExtractor<'a> for IdempotencyKey {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    type ParamType = String;
-    type ParamRawType = String;
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
+header_parameter!(IdempotencyKey, |request| {
+    let Some(key) = request.headers().get("idempotency-key") else { return Ok(Self(None)) };
+    match key.to_str() {
+        Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+        _ => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_idempotency_key",
+            "an Idempotency-Key has 1 to 255 printable ASCII characters",
+        )
+        .into()),
     }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(String::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<String>,
-    ) -> poem::Result<Self> {
-        let Some(key) = request.headers().get("idempotency-key") else { return Ok(Self(None)) };
-        match key.to_str() {
-            Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
-            _ => Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_idempotency_key",
-                "an Idempotency-Key has 1 to 255 printable ASCII characters",
-            )
-            .into()),
-        }
-    }
-}
+});
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | `account`, `auth`, `catalog`, `cart`, `checkout`, `order`, `payment`, `inventory`, `review` | the operations of each domain, what they take and answer, and how their errors are told |
 //! | `payload`, `parse`, `problem`, `errors` | bodies both ways; problem documents |
-//! | `caller`, `conditional`, `types` | who calls; `ETag`s and idempotency keys; money, instants, pages |
+//! | `caller`, `header`, `conditional`, `types` | who calls; `ETag`s and idempotency keys; money, instants, pages |
 //! | `front` | what every request passes: cache, limits, compression, headers, metrics |
 //! | `spec` | the OpenAPI document and Swagger UI |
 //!
@@ -38,6 +38,7 @@ mod checkout;
 mod conditional;
 mod errors;
 mod front;
+mod header;
 mod inventory;
 mod order;
 mod parse;

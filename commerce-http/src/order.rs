@@ -51,6 +51,9 @@ impl From<OrderError> for ApiError {
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
             OrderError::GatewayRefused(_) => Self::conflict("gateway_refused", detail),
+            OrderError::PaymentHeld { held } => {
+                Self::conflict("payment_held", detail).with("held", crate::types::Money::from(held))
+            }
             OrderError::PaymentBusy => Self::conflict("payment_busy", detail).retry_after(1),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use commerce_core::{
     id::PaymentId,
+    order::OrderChild,
     payment::{
         WebhookFailure,
         gateway::{WebhookError, WebhookRequest},
@@ -29,7 +30,7 @@ use crate::{
         order,
         parts::{OrderPayment, PaymentStatus},
     },
-    payload::{Empty, Input, Raw, Reply},
+    payload::{Empty, Input, Optional, Raw, Reply},
     problem::ApiError,
     spec::Tag,
     types::{Page, Paging},
@@ -91,6 +92,22 @@ impl Example for Authentication {
     }
 }
 
+/// What is to become of a payment that is stuck.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct PaymentResolution {
+    /// Whether it is written off if the gateway holds no money for it; false, if absent.
+    #[serde(default)]
+    pub give_up: Option<bool>,
+}
+
+impl Example for PaymentResolution {
+    fn example() -> Self {
+        Self { give_up: Some(true) }
+    }
+}
+
 /// What only the test gateway can do.
 pub struct TestGatewayApi(pub Arc<Shared>);
 
@@ -132,6 +149,30 @@ impl AdminPaymentApi {
     ) -> Result<Reply<Page<OrderPayment>>, ApiError> {
         let payments = self.0.commerce.payments();
         Ok(Reply::new(Page::of(payments.list(&caller.actor, status.0.map(Into::into), &paging.0).await?)))
+    }
+
+    /// Settle a payment that is stuck
+    ///
+    /// Asks the gateway how it stands and settles it by that word, as recovery does by itself in time. With `give_up`, a
+    /// payment that stays open and of which the gateway holds no money is written off: its order is cancelled, the goods are
+    /// free again. Answers the order.
+    ///
+    /// Errors: 409 payment_busy, payment_held, invalid_state, gateway_refused; 503 gateway_unavailable
+    #[oai(path = "/:id/resolve", method = "post", operation_id = "admin_resolve_payment")]
+    async fn resolve(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        body: Optional<PaymentResolution>,
+    ) -> Result<Reply<Order>, ApiError> {
+        let id = PaymentId(id.0);
+        let store = self.0.commerce.store();
+        let known = async {
+            let order = store.reads().load_order_of(OrderChild::Payment(id)).await?;
+            order.ok_or_else(|| ApiError::not_found("payment"))
+        };
+        let give_up = body.parse_for(known).await?.give_up.unwrap_or(false);
+        Ok(order(self.0.commerce.payments().resolve(&caller.call(), id, give_up).await?, None))
     }
 
     /// Note that an offline payment has arrived

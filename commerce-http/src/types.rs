@@ -181,15 +181,16 @@ impl<T: Type> Type for Page<T> {
     }
 }
 
-/// A list that is never cut into pages.
+/// A list that is never cut into pages. It says so as a last page does, so that clients read all lists alike.
 #[derive(Clone, Debug, Serialize)]
 pub struct All<T> {
     pub items: Vec<T>,
+    pub next_cursor: (),
 }
 
 impl<T> All<T> {
     pub fn of<U: Into<T>>(items: Vec<U>) -> Self {
-        Self { items: items.into_iter().map(Into::into).collect() }
+        Self { items: items.into_iter().map(Into::into).collect(), next_cursor: () }
     }
 }
 
@@ -208,11 +209,14 @@ impl<T: Type> Type for All<T> {
 
     fn register(registry: &mut Registry) {
         T::register(registry);
-        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| MetaSchema {
-            description: Some("A whole list."),
-            required: vec!["items"],
-            properties: vec![("items", Vec::<T>::schema_ref())],
-            ..MetaSchema::new("object")
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| {
+            let null = MetaSchema { nullable: true, description: Some("Always null."), ..MetaSchema::ANY };
+            MetaSchema {
+                description: Some("A whole list."),
+                required: vec!["items", "next_cursor"],
+                properties: vec![("items", Vec::<T>::schema_ref()), ("next_cursor", String::schema_ref().merge(null))],
+                ..MetaSchema::new("object")
+            }
         });
     }
 

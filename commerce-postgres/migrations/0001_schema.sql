@@ -114,6 +114,9 @@ CREATE INDEX commerce_product_all_newest ON commerce_product (created_at, id);
 -- Without fastupdate: searches are many and writes few, and each search would read through the list of pending ones.
 CREATE INDEX commerce_product_document ON commerce_product USING gin (document) WITH (fastupdate = off);
 
+-- Every word ever indexed: what a mistyped word may have meant.
+CREATE TABLE commerce_search_word (word TEXT COLLATE "C" PRIMARY KEY);
+
 CREATE TABLE commerce_variant (
     product_id UUID NOT NULL,
     id         UUID NOT NULL,

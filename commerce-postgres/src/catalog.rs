@@ -189,6 +189,10 @@ impl Batch {
     pub(crate) fn product(&mut self, save: &Save<Product>) {
         let product = save.after();
         self.products.save(save, product.into());
+        let words = listing::words(product);
+        if save.before().is_none_or(|before| listing::words(before) != words) {
+            self.words.extend(words);
+        }
         let variants = save.children(|product| &product.variants);
         for variant in variants.put {
             self.variants.put(variant_row(product.id, variant));
@@ -326,6 +330,10 @@ impl CatalogStore for PgReads {
         );
         sql.bind(ids).push(")");
         Ok(self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect())
+    }
+
+    async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+        listing::similar_words(&self.reader, words).await
     }
 
     async fn load_categories(&self) -> Result<CategoryTree, StoreError> {

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{
-    Decode, Encode, Postgres, Type,
+    Arguments as _, Decode, Encode, Postgres, Type,
     encode::IsNull,
     error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo, PgValueRef},
+    postgres::{PgArgumentBuffer, PgArguments, PgHasArrayType, PgTypeInfo, PgValueRef},
     types::Json,
 };
 use uuid::Uuid;
 
-/// One column of the rows that a statement takes, bound as an array.
+/// One column of the rows that a statement takes: bound as an array, or of a single row as a plain value.
 #[derive(Clone, Debug)]
 pub(crate) enum Column {
     Uuid(Vec<Option<Uuid>>),
@@ -35,15 +35,15 @@ impl Column {
         }
     }
 
-    /// The array type, as a cast in SQL.
+    /// The type of a cell, as a cast in SQL.
     pub(crate) const fn sql(&self) -> &'static str {
         match self {
-            Self::Uuid(_) => "uuid[]",
-            Self::Int(_) => "bigint[]",
-            Self::Bool(_) => "boolean[]",
-            Self::Text(_) | Self::Document(_) => "text[]",
-            Self::Bytes(_) => "bytea[]",
-            Self::Json(_) => "jsonb[]",
+            Self::Uuid(_) => "uuid",
+            Self::Int(_) => "bigint",
+            Self::Bool(_) => "boolean",
+            Self::Text(_) | Self::Document(_) => "text",
+            Self::Bytes(_) => "bytea",
+            Self::Json(_) => "jsonb",
         }
     }
 
@@ -56,14 +56,13 @@ impl Column {
     }
 
     pub(crate) fn bind(&self, args: &mut PgArguments) -> Result<(), BoxDynError> {
-        use sqlx::Arguments as _;
         match self {
-            Self::Uuid(cells) => args.add(cells),
-            Self::Int(cells) => args.add(cells),
-            Self::Bool(cells) => args.add(cells),
-            Self::Text(cells) | Self::Document(cells) => args.add(cells),
-            Self::Bytes(cells) => args.add(cells),
-            Self::Json(cells) => args.add(cells),
+            Self::Uuid(cells) => add(args, cells),
+            Self::Int(cells) => add(args, cells),
+            Self::Bool(cells) => add(args, cells),
+            Self::Text(cells) | Self::Document(cells) => add(args, cells),
+            Self::Bytes(cells) => add(args, cells),
+            Self::Json(cells) => add(args, cells),
         }
     }
 
@@ -77,6 +76,16 @@ impl Column {
 
     pub(crate) fn texts(cells: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::Text(cells.into_iter().map(|cell| Some(cell.into())).collect())
+    }
+}
+
+fn add<T>(args: &mut PgArguments, cells: &[Option<T>]) -> Result<(), BoxDynError>
+where
+    T: for<'q> Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+{
+    match cells {
+        [cell] => args.add(cell),
+        cells => args.add(cells),
     }
 }
 

@@ -17,7 +17,10 @@ use crate::{
 };
 
 const ATTEMPTS: u32 = 10;
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// All that follows finds its rows by their keys, so one plan is good for all: making it anew would take as long as running it.
+/// Without sequential scans, because the plan may be made while tables are still empty.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; \
+                     SET LOCAL enable_seqscan = off";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";

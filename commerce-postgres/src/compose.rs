@@ -7,7 +7,10 @@ use commerce_core::{
     id::ProductId,
     store::{Aggregate, Change, ChangeSet, Claim, KeyWrite, Root, Save, Take, TaskWrite, Version},
 };
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -99,6 +102,7 @@ pub(crate) struct Batch {
     pub alerts: Heads<AlertRow>,
     pub variants: Below<VariantRow>,
     pub product_categories: Below<ProductCategoryRow>,
+    pub words: BTreeSet<String>,
     pub opened_ratings: Vec<ProductId>,
     pub categories: Below<CategoryRow>,
     pub cart_lines: Below<CartLineRow>,
@@ -289,6 +293,8 @@ impl Batch {
         crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.compose(plan);
         self.product_categories.compose(plan);
+        let learn = "INSERT INTO commerce_search_word (word) SELECT u.word FROM {u} ON CONFLICT DO NOTHING";
+        plan.add(Section::new(learn, vec![("word", Column::texts(self.words.iter().map(String::as_str)))]));
         self.categories.compose(plan);
         self.cart_lines.compose(plan);
         self.order_lines.compose(plan);

@@ -1,6 +1,6 @@
 //! Products as they are shown: the detail view, lists and search.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
@@ -34,6 +34,30 @@ pub(crate) fn document(product: &Product) -> Document {
     }
     let lexemes = best.iter().flat_map(|(word, best)| (1..=*best).map(move |score| format!("'{score}{word}'")));
     Document(lexemes.collect::<Vec<_>>().join(" "))
+}
+
+/// All words a product is found by.
+pub(crate) fn words(product: &Product) -> BTreeSet<String> {
+    let found_by = product.search_document();
+    let texts = [&found_by.title, &found_by.keywords, &found_by.body];
+    texts.into_iter().flat_map(|text| text.split_whitespace()).map(|word| cut(word).to_owned()).collect()
+}
+
+/// The known words that may be meant by each of these.
+pub(crate) async fn similar_words(reader: &Reader, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+    let mut sql = Sql::new("SELECT coalesce(array_agg(k.word) FILTER (WHERE k.word IS NOT NULL), '{}') FROM unnest(");
+    sql.bind(words.iter().map(|word| cut(word).to_owned()).collect::<Vec<_>>());
+    // '~' comes after all letters and digits.
+    sql.push(&format!(
+        "::text[]) WITH ORDINALITY AS w (word, n) LEFT JOIN commerce_search_word k \
+         ON k.word >= left(w.word, 1) AND k.word < left(w.word, 1) || '~' AND k.word !~ '[0-9]' \
+         AND abs(length(k.word) - length(w.word)) <= {} \
+         AND NOT EXISTS (SELECT 1 FROM commerce_search_word b WHERE b.word >= w.word AND b.word < w.word || '~') \
+         GROUP BY w.n ORDER BY w.n",
+        SearchTerms::TYPOS
+    ));
+    let rows: Vec<(Vec<String>,)> = reader.all(&sql).await?;
+    Ok(rows.into_iter().map(|(words,)| words).collect())
 }
 
 // Words are ASCII letters and digits (see `SearchTerms`), so they need no quoting and can be cut anywhere.
@@ -226,6 +250,10 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &
     sql
 }
 
+/// So many of the newest products are looked through before the index of words is asked, which for a common word gives many
+/// thousand matches where a page needs twenty.
+const NEWEST: u32 = 1_000;
+
 /// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
 fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> Sql {
     let rows = slice.limit + 1;
@@ -242,19 +270,32 @@ fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> S
             [] => "TRUE".to_owned(),
             found => format!("{} < {rows}", found.join(" + ")),
         };
-        matches(&mut sql, terms, score, &gate);
-        sql.push(&format!("t{score} AS MATERIALIZED ("));
-        for few in [true, false] {
-            sql.push("(SELECT p.id");
-            over_matches(&mut sql, filter, terms, score, few);
+        let last = last.filter(|_| score == after);
+        // The page's products of this score, among those that the selection begun gives.
+        let page = |sql: &mut Sql| {
             if let Some(next) = better.last() {
                 sql.push(" AND NOT ts_match_vq(p.document, ").bind(all_words(terms, *next)).push("::tsquery)");
             }
-            sql.and("p.id <", last.filter(|_| score == after));
-            sql.push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
-            sql.push(if few { " UNION ALL " } else { ")" });
+            sql.and("p.id <", last).push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
+        };
+        sql.push(&format!(
+            "w{score} AS MATERIALIZED (SELECT p.id FROM (SELECT {NARROW}, id, document FROM commerce_product"
+        ));
+        sql.push(&format!(" WHERE {gate}")).and("id <", last).push(&format!(" ORDER BY id DESC LIMIT {NEWEST}) p"));
+        conditions(filter, &mut sql);
+        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
+        page(&mut sql);
+        let gate = format!("{gate} AND (SELECT count(*) FROM w{score}) < {rows}");
+        sql.push(", ");
+        matches(&mut sql, terms, score, &gate);
+        sql.push(&format!("t{score} AS MATERIALIZED (SELECT id FROM w{score} WHERE NOT ({gate})"));
+        for few in [true, false] {
+            sql.push(" UNION ALL (SELECT p.id");
+            over_matches(&mut sql, filter, terms, score, few);
+            sql.push(&format!(" AND {gate}"));
+            page(&mut sql);
         }
-        sql.push(if score > 1 { ", " } else { " " });
+        sql.push(if score > 1 { "), " } else { ") " });
     }
     let tiers = SCORES.map(|score| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}"));
     sql.push(&tiers.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));

@@ -85,12 +85,14 @@ impl Section {
         self.columns.first().map_or(0, Column::len)
     }
 
-    /// The section's SQL, with its first placeholder being `$first`.
+    /// The section's SQL, with its first placeholder being `$first`. A single row, which most are, is spared the arrays: they
+    /// cost more than writing it.
     fn render(&self, first: usize, stock: &str) -> String {
-        let mut rows = String::from("unnest(");
+        let (open, array) = if self.len() == 1 { ("(SELECT ", "") } else { ("unnest(", "[]") };
+        let mut rows = String::from(open);
         for (i, column) in self.columns.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
-            let _ = write!(rows, "{comma}${}::{}", first + i, column.sql());
+            let _ = write!(rows, "{comma}${}::{}{array}", first + i, column.sql());
         }
         let _ = write!(rows, ") AS u ({})", self.names.join(", "));
         self.sql.replace("{u}", &rows).replace("{stock}", stock)

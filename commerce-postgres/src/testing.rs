@@ -69,16 +69,18 @@ pub struct Cluster {
     // Holds the keeper's standard input open; the keeper stops the server when it closes.
     keeper: Child,
     folder: PathBuf,
+    port: String,
 }
 
 impl Cluster {
     /// Starts a server on a Unix socket, with these settings on top of those that make tests fast (`fsync=off` among them).
+    /// With `fsync=on` its files are on a disk.
     ///
     /// # Errors
     /// If there are no binaries, or they fail.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self, TestingError> {
         let binaries = binaries()?;
-        let (cached, folder) = (cached(&binaries)?, new_folder());
+        let (cached, folder) = (cached(&binaries)?, new_folder(settings));
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
         Self::serve(&binaries, folder, settings).await
     }
@@ -88,22 +90,25 @@ impl Cluster {
     /// # Errors
     /// If the binaries fail.
     pub async fn replica(&self) -> Result<Self, TestingError> {
-        let (binaries, folder) = (binaries()?, new_folder());
+        let settings = [("port", self.port.as_str())];
+        let (binaries, folder) = (binaries()?, new_folder(&settings));
         run(as_owner(binaries.join("pg_basebackup"))
             .args(["--username=postgres", "--checkpoint=fast", "--no-sync", "--write-recovery-conf"])
+            .args(["--port", &self.port])
             .arg("--host")
             .arg(&self.folder)
             .arg("--pgdata")
             .arg(&folder))?;
         // The primary's, which lies among its data and was copied with it.
-        let lock = folder.join(".s.PGSQL.5432.lock");
+        let lock = folder.join(format!(".s.PGSQL.{}.lock", self.port));
         fs::remove_file(&lock).map_err(|error| file(&lock, error))?;
-        Self::serve(&binaries, folder, &[]).await
+        Self::serve(&binaries, folder, &settings).await
     }
 
     async fn serve(binaries: &Path, folder: PathBuf, settings: &[(&str, &str)]) -> Result<Self, TestingError> {
         let keeper = keep(binaries, &folder, settings).map_err(|error| file(&folder, error))?;
-        let cluster = Self { keeper, folder };
+        let port = settings.iter().find(|(name, _)| *name == "port").map_or("5432", |(_, port)| port);
+        let cluster = Self { keeper, folder, port: port.to_owned() };
         cluster.answers().await?;
         Ok(cluster)
     }
@@ -111,7 +116,7 @@ impl Cluster {
     /// The URL of one of its databases.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
+        format!("postgres://postgres@localhost/{database}?host={}&port={}", self.folder.display(), self.port)
     }
 
     /// Where its data is.
@@ -246,10 +251,11 @@ fn base() -> PathBuf {
 }
 
 /// Where the next cluster of this process lives.
-fn new_folder() -> PathBuf {
+fn new_folder(settings: &[(&str, &str)]) -> PathBuf {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     let n = STARTED.fetch_add(1, Ordering::Relaxed);
-    let folder = base().join(format!("commerce-pg-{}-{n}", process_id()));
+    let base = if settings.contains(&("fsync", "on")) { env::temp_dir() } else { base() };
+    let folder = base.join(format!("commerce-pg-{}-{n}", process_id()));
     // A process with the same id may have been here before.
     let _ = fs::remove_dir_all(&folder);
     folder
@@ -266,7 +272,11 @@ fn file(path: &Path, error: io::Error) -> TestingError {
     TestingError::File { path: path.to_owned(), error }
 }
 
-fn binaries() -> Result<PathBuf, TestingError> {
+/// The folder of PostgreSQL's programs.
+///
+/// # Errors
+/// If there is none.
+pub fn binaries() -> Result<PathBuf, TestingError> {
     let named = env::var_os("COMMERCE_TEST_POSTGRES_BIN").map(PathBuf::from).into_iter();
     let path = env::var_os("PATH").unwrap_or_default();
     let debian =
@@ -274,9 +284,9 @@ fn binaries() -> Result<PathBuf, TestingError> {
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
-    // Where links lead: beside the real program are all the others.
-    let mut real = found.into_iter().filter_map(|folder| fs::canonicalize(folder.join("initdb")).ok());
-    real.find_map(|program| Some(program.parent()?.to_owned())).ok_or(TestingError::NoBinaries)
+    // A link to one of them may stand alone.
+    let folder = |link: PathBuf| Some(fs::canonicalize(link.join("initdb")).ok()?.parent()?.to_owned());
+    found.into_iter().find_map(folder).ok_or(TestingError::NoBinaries)
 }
 
 fn is_root() -> bool {

@@ -8,14 +8,15 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     clock::{Clock, SystemClock},
-    id::PaymentId,
+    id::{PaymentId, RefundId},
     payment::stripe::{HttpRequest, HttpResponse, HttpTransport, Method, TransportError},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 /// What goes wrong with the next request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The connection is refused.
     Refused,
@@ -32,7 +33,7 @@ pub enum Fault {
 }
 
 /// What the ledger says of a payment of ours.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// How many intents there are for it.
     pub intents: usize,
@@ -78,6 +79,7 @@ struct Refund {
     id: String,
     intent: String,
     amount: i64,
+    status: &'static str,
     currency: String,
     metadata: HashMap<String, String>,
 }
@@ -108,7 +110,7 @@ impl Intent {
 
 impl Refund {
     fn json(&self) -> Value {
-        json!({"id": self.id, "object": "refund", "status": "succeeded", "amount": self.amount,
+        json!({"id": self.id, "object": "refund", "status": self.status, "amount": self.amount,
             "currency": self.currency, "payment_intent": self.intent, "metadata": self.metadata})
     }
 }
@@ -124,12 +126,70 @@ impl FakeStripe {
     pub fn account(&self, payment: PaymentId) -> Account {
         let (state, payment) = (self.lock(), payment.to_string());
         let intents: Vec<_> = state.intents.iter().filter(|i| i.metadata.get("payment_id") == Some(&payment)).collect();
-        let refunds = state.refunds.iter().filter(|refund| intents.iter().any(|intent| intent.id == refund.intent));
+        let refunds = state.refunds.iter().filter(|refund| refund.status == "succeeded");
+        let refunds = refunds.filter(|refund| intents.iter().any(|intent| intent.id == refund.intent));
         Account {
             intents: intents.len(),
             captured: intents.iter().map(|intent| intent.captured).sum(),
             refunded: refunds.map(|refund| refund.amount).sum(),
         }
+    }
+
+    /// What the ledger says of all payments of ours, by our ids.
+    #[must_use]
+    pub fn accounts(&self) -> HashMap<PaymentId, Account> {
+        let ids: Vec<PaymentId> = {
+            let state = self.lock();
+            let ids = state.intents.iter().filter_map(|intent| intent.metadata.get("payment_id")?.parse().ok());
+            ids.collect()
+        };
+        ids.into_iter().map(|id| (id, self.account(id))).collect()
+    }
+
+    /// Somebody gives money back past the shop.
+    pub fn refund_past_us(&self, reference: &str, amount: i64) {
+        let given = [("payment_intent", reference.to_owned()), ("amount", amount.to_string())];
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let (Ok((status, body)) | Err((status, body))) = self.lock().refund(&given);
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// What Stripe calls a payment of ours.
+    pub fn reference(&self, payment: PaymentId) -> String {
+        let (state, id) = (self.lock(), payment.to_string());
+        let intent = state.intents.iter().find(|intent| intent.metadata.get("payment_id") == Some(&id));
+        intent.unwrap_or_else(|| panic!("no such payment: {id}")).id.clone()
+    }
+
+    /// The customer's bank sends a refund of ours back. The event that Stripe makes of it.
+    pub fn bounce(&self, refund: RefundId) -> Value {
+        let (mut state, id) = (self.lock(), refund.to_string());
+        let refund = state.refunds.iter_mut().find(|refund| refund.metadata.get("refund_id") == Some(&id));
+        let refund = refund.unwrap_or_else(|| panic!("no such refund: {id}"));
+        refund.status = "failed";
+        json!({"id": "evt_bounced", "type": "refund.failed", "data": {"object": refund.json()}})
+    }
+
+    /// The event that Stripe makes of how a refund of ours stands.
+    pub fn refund_event(&self, kind: &str, refund: RefundId) -> Value {
+        let (state, id) = (self.lock(), refund.to_string());
+        let refund = state.refunds.iter().find(|refund| refund.metadata.get("refund_id") == Some(&id));
+        let refund = refund.unwrap_or_else(|| panic!("no such refund: {id}"));
+        json!({"id": "evt_refund", "type": kind, "data": {"object": refund.json()}})
+    }
+
+    /// The event that Stripe makes of how a payment stands.
+    pub fn event(&self, kind: &str, reference: &str) -> Value {
+        let mut state = self.lock();
+        let intent = state.intent(reference).unwrap_or_else(|_| panic!("no such payment: {reference}"));
+        json!({"id": "evt_1", "type": kind, "data": {"object": intent.json()}})
+    }
+
+    /// Somebody changes a payment's amount past the shop.
+    pub fn reprice(&self, reference: &str, amount: i64) {
+        let mut state = self.lock();
+        let intent = state.intent(reference).unwrap_or_else(|_| panic!("no such payment: {reference}"));
+        intent.amount = amount;
     }
 
     /// How many requests arrived.
@@ -301,12 +361,14 @@ impl State {
         let amount = amount(given, "amount")?;
         let intent = self.intent(given.get("payment_intent").map_or("", String::as_str))?;
         let (id, captured, currency) = (intent.id.clone(), intent.captured, intent.currency.clone());
-        let refunded: i64 = self.refunds.iter().filter(|refund| refund.intent == id).map(|refund| refund.amount).sum();
+        let stands = |refund: &&Refund| refund.intent == id && refund.status == "succeeded";
+        let refunded: i64 = self.refunds.iter().filter(stands).map(|refund| refund.amount).sum();
         if amount > captured - refunded {
             return invalid(if refunded == captured { "charge_already_refunded" } else { "amount_too_large" });
         }
         let id = (format!("re_{}", self.refunds.len() + 1), id);
-        self.refunds.push(Refund { id: id.0, intent: id.1, amount, currency, metadata: metadata(given) });
+        let (metadata, status) = (metadata(given), "succeeded");
+        self.refunds.push(Refund { id: id.0, intent: id.1, amount, status, currency, metadata });
         Ok((200, self.refunds.last().map(Refund::json).unwrap_or_default()))
     }
 }

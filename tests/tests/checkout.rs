@@ -346,6 +346,52 @@ async fn a_decline_after_a_new_cart_was_opened_merges_the_lines() {
     shop.check_books().await;
 }
 
+/// The guest signed in meanwhile, and the token of their cart is dead: what comes back goes to where the rest went.
+#[tokio::test]
+async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_own_cart() {
+    let shop = TestShop::open().await;
+    let (mug, cup) = (shop.sell("MUG", 1990, 3).await, shop.sell("CUP", 500, 10).await);
+    let (guest, ada) = (shop.guest_with(mug, 2).await, customer());
+    let Actor::Guest { cart: Some(token), .. } = guest.actor.clone() else { panic!("a guest with a cart") };
+    let placed = shop.place(&guest, SECURE).await.unwrap();
+    shop.fill(&guest, cup, 1).await;
+    shop.commerce.carts().merge(&ada, &token).await.unwrap();
+    assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
+    shop.commerce.payments().confirm(&Call::system(), placed.order.id, placed.order.payments[0].id).await.unwrap();
+    shop.commerce.worker().tick().await.unwrap();
+    let held = |cart: commerce_core::cart::CartView| -> Vec<_> {
+        cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect()
+    };
+    assert_eq!(held(shop.commerce.carts().view(&ada.actor).await.unwrap()), [(cup, 1), (mug, 2)]);
+    assert_eq!(held(shop.commerce.carts().view(&guest.actor).await.unwrap()), [], "the token is dead");
+    shop.check_books().await;
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_called_placed() {
+    let shop = TestShop::open().await;
+    let (mug, staff) = (shop.sell("MUG", 1990, 3).await, Call::system());
+    for (given_up, code) in [(false, "expired"), (true, "cancelled")] {
+        let ada = customer();
+        shop.fill(&ada, mug, 1).await;
+        let order = shop.place(&ada, SECURE).await.unwrap().order;
+        if given_up {
+            shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
+        } else {
+            shop.wait(Duration::from_mins(16)).await;
+        }
+        let confirmed = shop.commerce.payments().confirm(&staff, order.id, order.payments[0].id).await.unwrap();
+        assert_eq!(confirmed.order.status, OrderStatus::Cancelled);
+        assert_eq!(confirmed.outcome, PlacementOutcome::Declined { code: code.to_owned() });
+    }
+    let ada = customer();
+    let order = shop.buy(&ada, mug, 1).await;
+    shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
+    let confirmed = shop.commerce.payments().confirm(&staff, order.id, order.payments[0].id).await.unwrap();
+    assert_eq!(confirmed.outcome, PlacementOutcome::Placed, "it was paid, whatever became of it later");
+    shop.check_books().await;
+}
+
 #[tokio::test]
 async fn the_same_key_answers_the_same_order() {
     let shop = TestShop::open().await;
@@ -407,6 +453,39 @@ async fn a_checkout_resumes_after_its_process_died() {
         assert_eq!(shop.mailer.sent().len(), 1);
         shop.check_books().await;
     }
+}
+
+/// Staff take goods off the shelf and count what is left while everybody buys.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stock_that_is_edited_while_everybody_buys_is_never_oversold() {
+    let shop = TestShop::open().await;
+    let (mug, staff) = (shop.sell("MUG", 1990, 50).await, Call::system());
+    let buyers: Vec<Call> = (0..100).map(|_| customer()).collect();
+    join_all(buyers.iter().map(|buyer| shop.fill(buyer, mug, 1))).await;
+    let buying = join_all(buyers.iter().map(|buyer| shop.place(buyer, VISA)));
+    let editing = async {
+        let mut taken = 0;
+        for _ in 0..10 {
+            let gone = shop.commerce.inventory().adjust(&staff, mug, -1, "broken".to_owned()).await;
+            taken += i64::from(gone.is_ok());
+            let on_hand = shop.units(mug).await.0;
+            // What was counted is what was there, or the count is refused.
+            let _ = shop.commerce.inventory().set_stock(&staff, mug, Some(on_hand), None).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        taken
+    };
+    let (results, taken) = tokio::join!(buying, editing);
+    let placed = results.iter().filter(|result| result.is_ok()).count();
+    let short = results.iter().filter(|result| matches!(result, Err(CheckoutError::OutOfStock { .. }))).count();
+    assert_eq!(placed + short, 100, "{results:?}");
+    let movements = shop.commerce.inventory().movements(&Actor::System, mug, &PageRequest::first(100)).await.unwrap();
+    let counted: i64 =
+        movements.items.iter().filter(|line| line.reason.as_deref() == Some("count")).map(|line| line.delta).sum();
+    let left = 50 - taken + counted - i64::try_from(placed).unwrap();
+    assert!(left >= 0 && placed > 0 && taken > 0, "{placed} sold, {taken} taken, {counted} counted");
+    assert_eq!(shop.units(mug).await, (left, 0));
+    shop.check_books().await;
 }
 
 trait AwaitFor: Future + Sized {

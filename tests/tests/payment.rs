@@ -13,7 +13,7 @@ use commerce_core::{
     page::PageRequest,
     payment::{
         Fault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
-        gateway::{GatewayPayment, WebhookRequest},
+        gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,
 };
@@ -289,12 +289,12 @@ async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
     let word = shop.gateway.retrieve(payment, None).await.unwrap().unwrap();
 
     let wrong = GatewayPayment { amount: eur(1), captured: eur(1), ..word.clone() };
-    wire.said.lock().unwrap().push((payment, wrong));
+    wire.say(payment, &wrong);
     deliver(&shop, &wire).await;
     assert_eq!(shop.order(&order).await, order, "nothing was changed");
     assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await.len(), 1, "staff hear of it once");
 
-    wire.said.lock().unwrap().push((payment, word));
+    wire.say(payment, &word);
     deliver(&shop, &wire).await;
     let paid = shop.order(&order).await;
     assert_eq!(
@@ -306,5 +306,66 @@ async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
     let refused = shop.commerce.payments().webhook("test", &forged).await.unwrap_err();
     assert!(matches!(refused, WebhookFailure::Rejected(_)), "{refused:?}");
     assert!(shop.commerce.payments().webhook("gold", &forged).await.is_err());
+    shop.check_books().await;
+}
+
+/// The customer acts, the gateway takes its time, then has the money: the checkout was answered before all that.
+#[tokio::test]
+async fn the_first_answer_stays_though_the_gateway_takes_its_time_in_between() {
+    let (shop, wire) = shop_with_webhooks().await;
+    let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
+    shop.fill(&ada, mug, 1).await;
+    let once = keyed(&ada, "buy");
+    let first = shop.place(&once, SECURE).await.unwrap();
+    let payment = &first.order.payments[0];
+    assert!(shop.gateway.authenticate(payment.id, true));
+    let paid = shop.gateway.retrieve(payment.id, None).await.unwrap().unwrap();
+    let processing = GatewayPayment { state: GatewayState::Processing, captured: eur(0), ..paid };
+    wire.say(payment.id, &processing);
+    deliver(&shop, &wire).await;
+    assert_eq!(shop.order(&first.order).await.payment_status, PaymentStatus::Unknown);
+    assert_eq!(shop.place(&once, SECURE).await.unwrap(), first);
+    shop.wait(LEASE).await;
+    let order = shop.order(&first.order).await;
+    assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid), "the worker asked");
+    assert_eq!(shop.place(&once, SECURE).await.unwrap(), first);
+    shop.check_books().await;
+}
+
+/// The customer's bank sends the money back days later: it is ours again, and staff must find another way.
+#[tokio::test]
+async fn a_refund_that_bounces_after_it_was_settled_is_ours_again() {
+    let (shop, wire) = shop_with_webhooks().await;
+    let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
+    let order = shop.buy(&ada, mug, 3).await;
+    give(&shop, &order, refund(Some(500), vec![], false)).await.unwrap();
+    let settled = give(&shop, &order, refund(None, vec![units_of(mug, 2)], false)).await.unwrap();
+    assert_eq!((settled.payments[0].refunded, settled.lines[0].refunded), (2500, 2));
+    let (payment, bounced) = (order.payments[0].id, settled.refunds[1].id);
+    let said = wire.said.lock().unwrap().last().cloned().unwrap();
+
+    let event = shop.gateway.bounce(payment, bounced).unwrap();
+    let GatewayEvent::Refund { event_id, payment_reference, refund_id, refund: word } = event.clone() else {
+        panic!("{event:?}")
+    };
+    let wrong = GatewayRefund { amount: eur(1999), ..word };
+    let wrong = GatewayEvent::Refund { event_id, payment_reference, refund_id, refund: wrong };
+    wire.said.lock().unwrap().push(wrong);
+    deliver(&shop, &wire).await;
+    assert_eq!(shop.order(&order).await, settled, "another amount changes nothing");
+    assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await.len(), 1);
+
+    for word in [event, said] {
+        wire.said.lock().unwrap().push(word);
+        deliver(&shop, &wire).await;
+        let after = shop.order(&order).await;
+        assert_eq!(after.refunds[1].status, RefundStatus::Failed, "and an older word doesn't bring it back");
+        assert_eq!((after.payment_status, after.payments[0].refunded), (PaymentStatus::PartiallyRefunded, 500));
+        assert_eq!((after.lines[0].refunded, after.version), (0, settled.version + 1));
+        assert_eq!(shop.alerts(AlertKind::RefundFailed).await.len(), 1);
+        shop.check_books().await;
+    }
+    let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
+    assert_eq!((after.payment_status, after.payments[0].refunded), (PaymentStatus::Refunded, 3000), "another way");
     shop.check_books().await;
 }

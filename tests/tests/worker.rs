@@ -17,7 +17,7 @@ use commerce_core::{
     notification::{Mailer, Message},
     page::Slice,
 };
-use commerce_tests::shop::{TestShop, customer};
+use commerce_tests::shop::{MortalStore, TestShop, customer};
 use futures_util::future::join_all;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -59,6 +59,25 @@ async fn a_message_is_sent_again_under_the_same_id_until_it_is_taken() {
     assert_eq!(seen.len(), 3);
     let same = |message: &Message| (message.id.clone(), message.to.clone(), message.subject.clone());
     assert!(seen.iter().all(|message| same(message) == same(&seen[0])), "{seen:?}");
+    assert_eq!(shop.store.reads().task_backlog().await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn a_message_whose_worker_died_after_sending_is_sent_again_under_the_same_id() {
+    let (shop, seen) = moody(0).await;
+    let mailer = Moody { refusals: 0.into(), seen: seen.clone() };
+    // Leases the message, sends it, and dies before it has noted that.
+    let dying = TestShop::on(MortalStore::new(shop.store.clone(), 0, false), |builder| {
+        builder.mailer(mailer).shared_clock(shop.clock.clone())
+    });
+    let died = tokio::time::timeout(Duration::from_millis(500), dying.commerce.worker().tick()).await;
+    assert!(died.is_err() && seen.lock().unwrap().len() == 1, "{died:?}");
+    shop.wait(Duration::from_secs(10)).await;
+    assert_eq!(seen.lock().unwrap().len(), 1, "for a while it is still the dead worker's");
+    shop.wait(Duration::from_secs(50)).await;
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen.len(), 2);
+    assert_eq!((&seen[0].id, &seen[0].text), (&seen[1].id, &seen[1].text));
     assert_eq!(shop.store.reads().task_backlog().await.unwrap().0, 0);
 }
 

@@ -221,7 +221,8 @@ impl Carts {
     }
 
     /// Composes the merging of a cart, which must have this status, into its new owner's open one. The merged cart keeps
-    /// its guest's claim, which is how the token is known to be dead.
+    /// its guest's claim, which is how the token is known to be dead, and belongs to the new owner, which is how what comes
+    /// back to the guest later finds its way.
     pub(crate) async fn plan_merge(
         &self,
         call: &Call,
@@ -234,10 +235,16 @@ impl Carts {
         let Some(before) = from.filter(|cart| cart.status == status) else {
             return Ok(Planned { changes, output: () });
         };
-        let mut merged = Cart { status: CartStatus::Merged, updated_at: changes.at(), ..before.clone() };
+        let mut existing = self.engine.reads().load_open_cart(&owner).await?;
+        let mut owner = owner;
+        if let Some(moved) = existing.take_if(|cart| cart.status == CartStatus::Merged) {
+            owner = moved.owner;
+            existing = self.engine.reads().load_open_cart(&owner).await?;
+        }
+        let mut merged =
+            Cart { status: CartStatus::Merged, owner: owner.clone(), updated_at: changes.at(), ..before.clone() };
         changes.update(&before, &mut merged);
         let offers = self.offers(&before, None).await?;
-        let existing = self.engine.reads().load_open_cart(&owner).await?;
         let target = existing.clone().unwrap_or_else(|| self.new_cart(owner, changes.at()));
         let mut after = target.clone();
         for line in &before.lines {

@@ -59,6 +59,11 @@ pub trait CatalogStore: Send + Sync {
     /// Products as shown; their descriptions may be left empty. At most two statements, whatever the page size.
     async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError>;
 
+    /// What may be meant by each of these search words: nothing if it begins a known word, which is one of any product ever
+    /// written; or else all known words without digits that begin with the same letter and are at most
+    /// [`SearchTerms::TYPOS`] letters shorter or longer, in any order. One statement.
+    async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError>;
+
     /// What carts and checkout need of these variants, in any order; unknown ids are left out. One statement.
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError>;
 

@@ -11,6 +11,10 @@ use super::Product;
 /// description. Its score is 3 if every word matches in the title, 2 if every word matches in title, SKUs, options or
 /// attributes, 1 otherwise; ties are broken newest (greatest id) first. The score doesn't depend on other products, so pages
 /// stay stable while the catalogue grows, and all backends agree on it.
+///
+/// Where nothing matches, typos are forgiven: a word that begins no known word is read as the closest one, which may differ
+/// by one letter added, left out, changed or swapped with its neighbour, from eight letters on by two. The first letter
+/// counts, and words of fewer than four letters or with digits, such as SKUs, are taken as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SearchTerms(Vec<String>);
 
@@ -22,10 +26,20 @@ impl SearchTerms {
         (!words.is_empty()).then_some(Self(words))
     }
 
+    /// The most letters by which a word may be mistyped.
+    pub const TYPOS: usize = 2;
+
     /// The words: non-empty, letters and digits only.
     #[must_use]
     pub fn words(&self) -> &[String] {
         &self.0
+    }
+
+    /// The words that were meant, given those that each may mean. `None` if they are what was typed.
+    pub(super) fn corrected(&self, similar: &[Vec<String>]) -> Option<Self> {
+        let meant = |(word, similar): (&String, &Vec<String>)| closest(word, similar).unwrap_or(word).clone();
+        let words: Vec<String> = self.0.iter().zip(similar).map(meant).collect();
+        (words != self.0).then_some(Self(words))
     }
 }
 
@@ -54,6 +68,32 @@ impl Product {
             body: words(&self.description).collect::<Vec<_>>().join(" "),
         }
     }
+}
+
+/// How many typos a word is forgiven.
+fn typos(word: &str) -> usize {
+    match word.len() {
+        _ if word.bytes().any(|letter| letter.is_ascii_digit()) => 0,
+        0..4 => 0,
+        4..8 => 1,
+        _ => SearchTerms::TYPOS,
+    }
+}
+
+/// The candidate with the fewest typos; among equals one with the same letters, then one of the same length, then the first
+/// of the alphabet.
+fn closest<'a>(word: &str, similar: &'a [String]) -> Option<&'a String> {
+    let letters = |word: &str| {
+        let mut letters = word.as_bytes().to_vec();
+        letters.sort_unstable();
+        letters
+    };
+    let rank = |candidate: &'a String| {
+        let distance = strsim::osa_distance(word, candidate);
+        (distance, letters(word) != letters(candidate), candidate.len().abs_diff(word.len()), candidate)
+    };
+    let close = similar.iter().map(rank).filter(|(distance, ..)| (1..=typos(word)).contains(distance));
+    close.min().map(|(.., candidate)| candidate)
 }
 
 fn words(text: &str) -> impl Iterator<Item = String> {
@@ -95,6 +135,28 @@ mod tests {
         assert_eq!(Search::parse(Some("   ")), Search::Everything);
         assert_eq!(Search::parse(Some("?!%_*")), Search::Nothing);
         assert_eq!(Search::parse(Some("mug")), Search::For(SearchTerms(vec!["mug".to_owned()])));
+    }
+
+    #[test]
+    fn typos_are_forgiven_by_length() {
+        let meant = |typed: &str, known: &[&str]| {
+            let similar = vec![known.iter().map(ToString::to_string).collect()];
+            SearchTerms::parse(typed).unwrap().corrected(&similar).map(|terms| terms.0.join(" "))
+        };
+        let cases = [
+            ("enamle", &["enamel", "enable"][..], Some("enamel")),
+            ("enaml", &["enamel"], Some("enamel")),
+            ("mugg", &["mug", "mugs"], Some("mugs")),
+            ("chiar", &["chair", "choir"], Some("chair")),
+            ("stonwear", &["stoneware"], Some("stoneware")),
+            ("stnwar", &["stoneware"], None),
+            ("mag", &["mug"], None),
+            ("sku42", &["sku43"], None),
+            ("enamel", &[], None),
+        ];
+        for (typed, known, expected) in cases {
+            assert_eq!(meant(typed, known).as_deref(), expected, "{typed}");
+        }
     }
 
     proptest! {

@@ -99,7 +99,14 @@ impl Catalog {
         if nothing {
             return Ok(Page { items: Vec::new(), next_cursor: None, total: slice.count.then_some(0) });
         }
-        let listed = reads.list_products(filter, &slice).await?;
+        let mut listed = reads.list_products(filter, &slice).await?;
+        if let (true, Some(terms)) = (listed.items.is_empty(), &filter.search) {
+            let similar = reads.load_similar_words(terms.words()).await?;
+            if let Some(meant) = terms.corrected(&similar) {
+                let filter = ProductFilter { search: Some(meant), ..filter.clone() };
+                listed = reads.list_products(&filter, &slice).await?;
+            }
+        }
         Ok(listed.page(&bound).map(|view| ProductDetail::new(view, tree)))
     }
 }

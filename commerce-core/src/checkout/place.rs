@@ -14,6 +14,7 @@ use crate::{
     engine::Conflicts,
     error::{CommonError, Invalid},
     event::{DomainEvent, Task},
+    fail_point::Step,
     id::{OrderId, PaymentId},
     order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
@@ -78,8 +79,10 @@ impl Checkout {
                     continue;
                 }
             };
+            Step::Reserve.reach().await;
             match self.engine.commit(&mut set).await? {
                 Ok(_) => {
+                    Step::Reserved.reach().await;
                     let order = Box::pin(self.pay(call, order, payment)).await?;
                     let outcome = PlacementOutcome::of(&order);
                     return Ok(Done::fresh(self.placement(call, order, outcome)));

@@ -23,7 +23,7 @@ macro_rules! __store_cases {
             }
             search {
                 words_match_by_their_beginning all_words_must_match the_best_match_comes_first scores_are_plain
-                letters_are_folded words_are_no_syntax search_follows_changes
+                letters_are_folded words_are_no_syntax search_follows_changes typos_are_forgiven
             }
             inventory {
                 stock_opens_with_its_variant stock_deltas_add_up the_ledger_keeps_every_movement a_new_variant_is_not_alerted

@@ -23,6 +23,7 @@ mod gateway;
 mod guards;
 mod inventory;
 mod listing;
+pub mod load;
 mod order;
 mod outbox;
 mod pagination;

@@ -6,7 +6,13 @@ use super::{
     sample::pairs,
     shop::Shop,
 };
-use crate::catalog::{Product, ProductFilter, ProductSort, ProductStatus, SearchTerms};
+use crate::{
+    Commerce,
+    call::Actor,
+    catalog::{Product, ProductFilter, ProductQuery, ProductSort, ProductStatus, SearchTerms},
+    page::PageRequest,
+    payment::TestGateway,
+};
 
 fn query(text: &str) -> ProductFilter {
     let search = SearchTerms::parse(text);
@@ -152,4 +158,45 @@ pub async fn search_follows_changes(fixture: &dyn StoreFixture) {
     let archived = ProductFilter { statuses: vec![ProductStatus::Archived], ..query("mug") };
     assert_eq!(slugs(&shop, &archived).await, ["cheap"]);
     assert_eq!(mug.version, 2);
+}
+
+/// A word that begins no known word is read as the closest one that does; the pages of such a search follow each other.
+pub async fn typos_are_forgiven(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    titled(&shop, "mug", "Enamel mug").await;
+    titled(&shop, "kettle", "Enamel kettle, stoneware lid").await;
+    titled(&shop, "enigma", "Enigma 2000").await;
+    let similar = async |words: &[&str]| {
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let mut similar = shop.reads().load_similar_words(&words).await.expect("words can be looked up");
+        for words in &mut similar {
+            words.sort();
+        }
+        similar
+    };
+    assert_eq!(
+        similar(&["enamle", "mug", "en", "xyz", "e1", "2001"]).await,
+        [vec!["enamel".to_owned(), "enigma".to_owned()], vec![], vec![], vec![], vec![], vec![],]
+    );
+
+    let commerce = Commerce::builder().shared_store(fixture.store()).gateway(TestGateway::new()).build();
+    let commerce = commerce.expect("a shop of a store and a gateway");
+    let found = async |q: &str| {
+        let query = ProductQuery { q: Some(q.to_owned()), ..ProductQuery::default() };
+        let (mut slugs, mut page) = (Vec::new(), PageRequest::first(1));
+        loop {
+            let listed = commerce.catalog().products(&Actor::guest(), query.clone(), &page).await;
+            let listed = listed.expect("products can be searched");
+            slugs.extend(listed.items.into_iter().map(|found| found.view.product.slug));
+            match listed.next_cursor {
+                Some(cursor) => page = PageRequest { cursor: Some(cursor), ..PageRequest::first(1) },
+                None => return slugs,
+            }
+        }
+    };
+    assert_eq!(found("enamle mug").await, ["mug"]);
+    assert_eq!(found("ENMAEL").await, ["kettle", "mug"]);
+    assert_eq!(found("stonwear enam").await, ["kettle"]);
+    assert!(found("xnamel").await.is_empty());
+    assert!(found("enamel mug kettle").await.is_empty());
 }

@@ -85,7 +85,7 @@ pub struct EventRecord {
     pub by: ActorRef,
     /// What it is about.
     pub root: Root,
-    /// The aggregate's version after the event.
+    /// The aggregate's version after the event; of stock, which has none, the time in microseconds. `id` alone is unique.
     pub version: Version,
     /// Counts the events of one aggregate in one commit, from 0.
     pub n: u32,

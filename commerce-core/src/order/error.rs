@@ -45,6 +45,12 @@ pub enum OrderError {
     /// The gateway refused the call.
     #[error("the payment gateway refused: {0}")]
     GatewayRefused(String),
+    /// The gateway holds money for the payment, which doesn't match the order.
+    #[error("the payment gateway holds {held} for this payment: give it back there first")]
+    PaymentHeld {
+        /// How much.
+        held: Money,
+    },
     /// Others kept changing the order.
     #[error("another call on this order's payment is running; try again")]
     PaymentBusy,

@@ -1,6 +1,10 @@
 //! Orders: three orthogonal states, lines, fulfilments and returns; transitions are tables in [`state`].
 
+mod cancel;
+mod edit;
 mod error;
+mod fulfil;
+mod returns;
 mod rules;
 mod service;
 pub mod state;
@@ -25,13 +29,14 @@ use crate::{
     store::{Child, StoreError, Version},
 };
 
+pub(crate) use self::{edit::Effects, rules::NewParcel};
 pub use self::{
     error::OrderError,
+    fulfil::FulfilmentInput,
     rules::OrderAction,
-    service::{FulfilmentInput, Orders},
+    service::Orders,
     tracking::{TimelineEntry, Tracking},
 };
-pub(crate) use self::{rules::NewParcel, service::Effects};
 
 /// Where an order stands as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -56,13 +56,11 @@ impl State for PaymentStatus {
         (Self::Pending, Self::Paid),
         (Self::Pending, Self::Failed),
         (Self::Pending, Self::Voided),
-        (Self::RequiresAction, Self::Pending),
         (Self::RequiresAction, Self::Unknown),
         (Self::RequiresAction, Self::Authorized),
         (Self::RequiresAction, Self::Paid),
         (Self::RequiresAction, Self::Failed),
         (Self::RequiresAction, Self::Voided),
-        (Self::Unknown, Self::Pending),
         (Self::Unknown, Self::RequiresAction),
         (Self::Unknown, Self::Authorized),
         (Self::Unknown, Self::Paid),
@@ -73,6 +71,10 @@ impl State for PaymentStatus {
         (Self::Paid, Self::PartiallyRefunded),
         (Self::Paid, Self::Refunded),
         (Self::PartiallyRefunded, Self::Refunded),
+        // Refunds that failed after they had been settled.
+        (Self::PartiallyRefunded, Self::Paid),
+        (Self::Refunded, Self::PartiallyRefunded),
+        (Self::Refunded, Self::Paid),
         // Late successes of payments we had given up.
         (Self::Failed, Self::Authorized),
         (Self::Failed, Self::Paid),
@@ -109,5 +111,6 @@ impl State for ReturnStatus {
 }
 
 impl State for RefundStatus {
-    const MOVES: &'static [(Self, Self)] = &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed)];
+    const MOVES: &'static [(Self, Self)] =
+        &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed), (Self::Settled, Self::Failed)];
 }

@@ -120,6 +120,15 @@ pub struct GatewayPayment {
     pub captured: Money,
 }
 
+/// All that a gateway's own books say of a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayAccount {
+    /// How it stands; `None` if the gateway has never heard of it.
+    pub payment: Option<GatewayPayment>,
+    /// What went back and stayed there, in minor units.
+    pub refunded: i64,
+}
+
 /// How a refund stands at the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayRefundState {
@@ -173,6 +182,17 @@ pub enum GatewayEvent {
         event_id: String,
         /// What the gateway calls the payment.
         reference: String,
+    },
+    /// Something that happened to another account than the shop's.
+    Foreign {
+        /// The gateway's id of the event.
+        event_id: String,
+        /// Whose account.
+        account: String,
+        /// What the gateway calls the payment.
+        reference: String,
+        /// Our id, from the metadata.
+        payment_id: Option<PaymentId>,
     },
     /// Something else, of no concern.
     Other,
@@ -267,6 +287,19 @@ pub trait PaymentGateway: Send + Sync + 'static {
         payment: PaymentId,
         reference: Option<&str>,
     ) -> Result<Option<GatewayPayment>, GatewayError>;
+
+    /// All that the gateway's own books say of a payment, for reconciliation; `None` if it keeps none.
+    ///
+    /// # Errors
+    /// See [`GatewayError`].
+    async fn account(
+        &self,
+        payment: PaymentId,
+        reference: Option<&str>,
+    ) -> Result<Option<GatewayAccount>, GatewayError> {
+        let _ = (payment, reference);
+        Ok(None)
+    }
 
     /// Checks a webhook's signature and reads it.
     ///

@@ -3,6 +3,7 @@
 pub mod gateway;
 mod manual;
 pub(crate) mod process;
+mod reconcile;
 mod rules;
 mod service;
 #[cfg(feature = "stripe")]
@@ -25,6 +26,7 @@ pub use self::{
     gateway::{NextAction, PaymentGateway, PaymentMethod},
     manual::ManualGateway,
     process::PlacementOutcome,
+    reconcile::{PaymentDrift, ReconcileError, Reconciliation},
     service::{Payments, RefundInput, WebhookFailure},
     test_gateway::{Fault, LedgerLine, TestGateway},
 };
@@ -138,7 +140,7 @@ pub enum RefundStatus {
     Pending,
     /// The gateway has taken it on.
     Settled,
-    /// The gateway refused it; the money is ours again.
+    /// The gateway refused it, or the customer's bank sent it back, even after it was settled; the money is ours again.
     Failed,
 }
 

@@ -20,6 +20,9 @@ pub(crate) const EXPIRED: &str = "expired";
 /// A payment that was given up because the order was cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
 
+/// A payment that staff gave up, because the gateway knows of no money for it.
+pub(crate) const WRITTEN_OFF: &str = "written_off";
+
 /// What a gateway's word did to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Settlement {
@@ -34,6 +37,17 @@ pub(crate) enum Settlement {
     /// The payment succeeded after the order had been given up: the units must be found anew, or the money goes back.
     Late,
     /// The gateway speaks of another amount, or of a move that can't be: nothing was changed.
+    Mismatch(String),
+}
+
+/// What a gateway's word did to a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RefundSettlement {
+    /// Nothing new.
+    Same,
+    /// The refund is settled, or has failed.
+    Moved,
+    /// The gateway speaks of another amount or refund: nothing was changed.
     Mismatch(String),
 }
 
@@ -157,10 +171,18 @@ impl Order {
         Ok(settlement)
     }
 
-    /// Brings an order back whose payment succeeded after it had expired, if that is why it was cancelled. The units must
-    /// be there: the commit's floors see to it.
-    pub(crate) fn reinstate(&mut self) -> Result<bool, CommonError> {
-        if self.cancel_reason.as_deref() != Some(EXPIRED) {
+    /// Whether it was cancelled because its payment was given up, never having been confirmed.
+    pub(crate) fn was_given_up(&self) -> bool {
+        let reason =
+            self.cancel_reason.as_deref().filter(|reason| matches!(*reason, EXPIRED | CANCELLED | WRITTEN_OFF));
+        self.status == OrderStatus::Cancelled && reason.is_some()
+    }
+
+    /// Brings an order back whose payment `was` given up as expired and succeeded after all. The units must be there: the
+    /// commit's floors see to it.
+    pub(crate) fn reinstate(&mut self, was: &Payment) -> Result<bool, CommonError> {
+        let expired = |reason: &Option<String>| reason.as_deref() == Some(EXPIRED);
+        if !expired(&self.cancel_reason) || !expired(&was.failure) {
             return Ok(false);
         }
         self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
@@ -278,50 +300,63 @@ impl Order {
         Ok((Money::new(amount.minor.min(left.minor), left.currency), items))
     }
 
-    /// Takes a gateway's word on a refund. `Ok(false)` if it is nothing new.
+    /// Takes a gateway's word on a refund. A refund that had been settled may still fail, when the customer's bank sends the
+    /// money back; one that has failed has failed for good.
     pub(crate) fn settle_refund(
         &mut self,
         id: RefundId,
         word: &GatewayRefund,
         now: Timestamp,
-    ) -> Result<bool, CommonError> {
-        let refund = self.refund_mut(id)?;
-        let status = match &word.state {
-            GatewayRefundState::Pending => RefundStatus::Pending,
-            GatewayRefundState::Settled => RefundStatus::Settled,
-            GatewayRefundState::Failed(reason) => {
-                refund.failure = Some(reason.clone());
-                RefundStatus::Failed
-            }
-        };
-        if refund.status != RefundStatus::Pending || status == RefundStatus::Pending {
-            return Ok(false);
+    ) -> Result<RefundSettlement, CommonError> {
+        let before = self.refund_mut(id)?.clone();
+        if word.amount != before.amount {
+            let (ours, theirs) = (before.amount, word.amount);
+            return Ok(RefundSettlement::Mismatch(format!(
+                "the gateway speaks of a refund of {theirs:?}, not {ours:?}"
+            )));
         }
-        refund.status.become_(status).map_err(bug)?;
+        let named = !word.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
+            return Ok(RefundSettlement::Mismatch(format!("the gateway calls the refund {} now", word.reference)));
+        }
+        let (status, failure) = match &word.state {
+            GatewayRefundState::Pending => (RefundStatus::Pending, None),
+            GatewayRefundState::Settled => (RefundStatus::Settled, None),
+            GatewayRefundState::Failed(reason) => (RefundStatus::Failed, Some(reason.clone())),
+        };
+        if before.status == status || !before.status.may_become(status) {
+            return Ok(RefundSettlement::Same);
+        }
+        let refund = self.refund_mut(id)?;
+        refund.status = status;
+        refund.failure = failure;
         refund.lease_until = None;
         refund.updated_at = now;
-        if !word.reference.is_empty() {
+        if named {
             refund.reference = Some(word.reference.clone());
         }
-        let refund = refund.clone();
         if status == RefundStatus::Failed {
-            for item in &refund.items {
+            for item in &before.items {
                 self.line_mut(item.variant_id)?.refunded -= item.quantity;
             }
         }
-        let payment = self.payment_mut(refund.payment_id)?;
-        payment.refund_pending -= refund.amount.minor;
-        payment.updated_at = now;
-        if status == RefundStatus::Settled {
-            payment.refunded += refund.amount.minor;
-            let all = payment.refunded == payment.captured;
-            let next = if all { PaymentStatus::Refunded } else { PaymentStatus::PartiallyRefunded };
-            if payment.status != next {
-                payment.status.become_(next).map_err(bug)?;
-            }
-            self.payment_status = payment.status;
+        let payment = self.payment_mut(before.payment_id)?;
+        match before.status {
+            RefundStatus::Pending => payment.refund_pending -= before.amount.minor,
+            RefundStatus::Settled | RefundStatus::Failed => payment.refunded -= before.amount.minor,
         }
-        Ok(true)
+        if status == RefundStatus::Settled {
+            payment.refunded += before.amount.minor;
+        }
+        payment.updated_at = now;
+        let next = match payment.refunded {
+            0 => PaymentStatus::Paid,
+            all if all == payment.captured => PaymentStatus::Refunded,
+            _ => PaymentStatus::PartiallyRefunded,
+        };
+        payment.status.become_(next).map_err(bug)?;
+        self.payment_status = next;
+        Ok(RefundSettlement::Moved)
     }
 }
 

@@ -6,9 +6,10 @@ use super::{
     LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
     gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, WebhookError, WebhookRequest},
     process::Process,
+    rules::WRITTEN_OFF,
 };
 use crate::{
-    call::{Actor, Call, Done, Permission},
+    call::{Actor, Call, Done, Idempotency, Permission},
     checkout::Placement,
     engine::Engine,
     error::{CommonError, Invalid},
@@ -18,7 +19,7 @@ use crate::{
     money::Money,
     order::{Effects, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
-    store::{Claim, MovementKind},
+    store::{Claim, MovementKind, Root},
 };
 
 /// A refund that staff give: by amount, by items, or (neither given) of all that is left.
@@ -60,7 +61,7 @@ pub struct RefundInput {
 /// ```
 #[derive(Clone)]
 pub struct Payments {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Payments {
@@ -72,7 +73,7 @@ impl Payments {
         Orders::new(self.engine.clone())
     }
 
-    fn process(&self) -> Process {
+    pub(super) fn process(&self) -> Process {
         Process { engine: self.engine.clone() }
     }
 
@@ -123,10 +124,7 @@ impl Payments {
                 if !matches!(failed, GatewayError::Unknown(_)) {
                     this.release_lease(&call, id, payment).await?;
                 }
-                Err(match failed {
-                    GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
-                    GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
-                })
+                Err(unreached(failed))
             })
             .await
     }
@@ -230,6 +228,43 @@ impl Payments {
         Ok(self.engine.run(async move { this.process().settle(order, id, &word).await }).await?)
     }
 
+    /// Asks the gateway how a payment stands and settles it by its word: for staff who won't wait for recovery, or whom an
+    /// alert has told that it is stuck. With `give_up`, a payment that stays open, of which the gateway holds no money (any
+    /// more), is written off: its promise is given back, its order cancelled, its stock released.
+    ///
+    /// # Errors
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::PaymentBusy`] while its gateway is being asked,
+    /// [`OrderError::GatewayUnavailable`] if it can't be; [`OrderError::PaymentHeld`] if it holds money of a payment that is
+    /// to be given up; [`OrderError::NotAllowed`] to give up what isn't open.
+    pub async fn resolve(&self, call: &Call, id: PaymentId, give_up: bool) -> Result<Order, OrderError> {
+        call.actor.require(Permission::ManageOrders)?;
+        let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
+        let this = self.clone();
+        self.engine
+            .run(async move {
+                let _turn = this.engine.queues.turn(order).await;
+                let process = this.process();
+                let order = process.load(order).await?;
+                if order.payment(id)?.lease_until.is_some_and(|until| until > this.engine.now()) {
+                    return Err(OrderError::PaymentBusy);
+                }
+                let (order, word) = process.ask(order, id).await?.map_err(unreached)?;
+                if !give_up || order.status == OrderStatus::Cancelled {
+                    return Ok(order);
+                }
+                let status = order.payment(id)?.status;
+                if order.status != OrderStatus::Pending {
+                    let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
+                    return Err(crate::order::state::NoSuchMove { from, to }.into());
+                }
+                match process.held(&order, id, word).await.map_err(unreached)? {
+                    Some(held) => Err(OrderError::PaymentHeld { held }),
+                    None => Ok(process.write_off(order, id, WRITTEN_OFF).await?),
+                }
+            })
+            .await
+    }
+
     /// Takes a gateway's webhook. The signature is checked first; then the payment is settled by the same function that
     /// serves checkout and recovery, which changes nothing if the word is old or doesn't match the order.
     ///
@@ -253,10 +288,12 @@ impl Payments {
                 self.process().settle(order, id, &payment).await.map(drop)
             }
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
-                let Some((order, _)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let _turn = self.engine.queues.turn(order.id).await;
                 let ours = order
                     .refunds
                     .iter()
+                    .filter(|ours| ours.payment_id == payment)
                     .find(|ours| refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference));
                 match ours.map(|ours| ours.id) {
                     Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
@@ -271,18 +308,28 @@ impl Payments {
                 let Some((order, payment)) = self.find(gateway, &reference, None).await? else { return Ok(()) };
                 self.dispute(order, payment).await
             }
+            GatewayEvent::Foreign { account, reference, payment_id, .. } => {
+                let Some((order, _)) = self.find(gateway, &reference, payment_id).await? else { return Ok(()) };
+                let detail = format!("order {}: the gateway speaks of account {account}, not of ours", order.number);
+                self.process().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
+            }
             GatewayEvent::Other => Ok(()),
         }
     }
 
-    /// Marks the order's history and alerts staff.
+    /// Marks the order's history and alerts staff: each once, however often it is told.
     async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
         let id = order.id;
         let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
-        if !self.process().raise(AlertKind::PaymentDisputed, &order, detail).await? {
+        self.process().raise(AlertKind::PaymentDisputed, &order, detail).await?;
+        let marks =
+            |event: &DomainEvent| matches!(event, DomainEvent::PaymentDisputed { payment: p, .. } if *p == payment);
+        if self.engine.reads().list_events(Root::Order(id)).await?.iter().any(|record| marks(&record.event)) {
             return Ok(());
         }
-        let (orders, call) = (self.orders(), Call::system());
+        // Two who look at once both find nothing: the key lets one of them write.
+        let once = Idempotency::new("gateway", &format!("dispute {payment}"), b"");
+        let (orders, call) = (self.orders(), Call::system().once(once));
         let edit = orders.edit(&call, id, |order, effects, now| {
             order.payment_mut(payment)?.updated_at = now;
             effects.events.push(DomainEvent::PaymentDisputed { order: order.id, payment });
@@ -316,6 +363,13 @@ impl Payments {
             ours.gateway == gateway && (payment == Some(ours.id) || ours.reference.as_deref() == Some(reference))
         });
         Ok(ours.map(|ours| ours.id).map(|id| (order, id)))
+    }
+}
+
+fn unreached(error: GatewayError) -> OrderError {
+    match error {
+        GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
+        GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState,
-    NextAction, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
+    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+    GatewayRefundState, GatewayState, NextAction, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
 };
 use crate::{
     id::{PaymentId, RefundId},
@@ -44,7 +44,22 @@ struct Entry {
     amount: Money,
     captured: i64,
     capture: bool,
-    refunds: HashMap<RefundId, (Money, String)>,
+    refunds: HashMap<RefundId, SentBack>,
+}
+
+#[derive(Clone)]
+struct SentBack {
+    amount: Money,
+    reference: String,
+    bounced: bool,
+}
+
+impl SentBack {
+    fn word(&self) -> GatewayRefund {
+        let failed = || GatewayRefundState::Failed("lost_or_stolen_card".to_owned());
+        let state = if self.bounced { failed() } else { GatewayRefundState::Settled };
+        GatewayRefund { reference: self.reference.clone(), state, amount: self.amount }
+    }
 }
 
 impl Entry {
@@ -58,7 +73,7 @@ impl Entry {
     }
 
     fn refunded(&self) -> i64 {
-        self.refunds.values().map(|(amount, _)| amount.minor).sum()
+        self.refunds.values().filter(|refund| !refund.bounced).map(|refund| refund.amount.minor).sum()
     }
 
     fn succeed(&mut self) {
@@ -119,6 +134,29 @@ impl TestGateway {
             entry.state = GatewayState::Declined("authentication_failed".to_owned());
         }
         true
+    }
+
+    /// The customer pays by another card after a decline, as gateways allow for a while. How the payment stands then; `None`
+    /// unless it had been declined.
+    #[must_use]
+    pub fn pay_after_all(&self, payment: PaymentId) -> Option<GatewayPayment> {
+        let mut state = self.lock();
+        let entry = state.payments.get_mut(&payment).filter(|e| matches!(e.state, GatewayState::Declined(_)))?;
+        entry.succeed();
+        Some(entry.word())
+    }
+
+    /// The customer's bank sends a refund back, days after it was made: the money is the shop's again. What the gateway's
+    /// webhook says of it; `None` if there is no such refund.
+    #[must_use]
+    pub fn bounce(&self, payment: PaymentId, refund: RefundId) -> Option<GatewayEvent> {
+        let mut state = self.lock();
+        let entry = state.payments.get_mut(&payment)?;
+        let sent_back = entry.refunds.get_mut(&refund)?;
+        sent_back.bounced = true;
+        let (refund_id, refund) = (Some(refund), sent_back.word());
+        let event_id = format!("bounced {}", refund.reference);
+        Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id, refund })
     }
 
     /// The whole ledger, in no particular order.
@@ -264,10 +302,18 @@ impl PaymentGateway for TestGateway {
                     return Err(GatewayError::Rejected("more than is left of the payment".to_owned()));
                 }
                 let reference = format!("test_re_{}", request.refund_id);
-                entry.refunds.insert(request.refund_id, (request.amount, reference));
+                let refund = SentBack { amount: request.amount, reference, bounced: false };
+                entry.refunds.insert(request.refund_id, refund);
             }
-            let (amount, reference) = entry.refunds[&request.refund_id].clone();
-            Ok(GatewayRefund { reference, state: GatewayRefundState::Settled, amount })
+            Ok(entry.refunds[&request.refund_id].word())
+        })
+    }
+
+    /// Of what it has done itself: its books end with its process.
+    async fn account(&self, payment: PaymentId, _: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
+        self.call(|state| {
+            let account = |entry: &Entry| GatewayAccount { payment: Some(entry.word()), refunded: entry.refunded() };
+            Ok(state.payments.get(&payment).map(account))
         })
     }
 

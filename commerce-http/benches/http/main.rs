@@ -26,7 +26,7 @@ use self::load::{Client, Load};
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 const CONNECTIONS: usize = 32;
-const PRODUCTS: usize = 100_000;
+const PRODUCTS: u32 = 100_000;
 const SPAN: Duration = Duration::from_secs(4);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,7 @@ async fn schemas_and_serde_agree() {
         cart::dto::NewCartItem, cart::dto::CartItemPatch, checkout::dto::QuoteRequest, checkout::dto::PaymentChoice,
         checkout::dto::CheckoutRequest, order::edit::OrderLookup, order::edit::NewReturn, order::edit::NewFulfilment,
         order::edit::FulfilmentPatch, order::edit::ReturnPatch, order::edit::AdminCancel, order::edit::NewRefund,
-        payment::Authentication, types::Money, catalog::dto::Image, order::parts::ItemQuantity,
+        payment::Authentication, payment::PaymentResolution, types::Money, catalog::dto::Image, order::parts::ItemQuantity,
     );
     covered.extend(each!(answer, document:
         account::dto::User, account::dto::AdminUser, account::dto::Login, account::dto::Session,

@@ -140,6 +140,10 @@ impl CatalogStore for SqliteStore {
         list::list_products(self, filter, slice).await
     }
 
+    async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+        search::similar_words(self, words).await
+    }
+
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
         let mut sql = Sql::new("SELECT json_array(");
         sql.push(VARIANT).push(", hex(p.id), p.slug, p.title, p.status, json(p.images -> '$[0]'), ");

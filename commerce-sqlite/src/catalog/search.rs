@@ -130,6 +130,23 @@ impl Matches {
     }
 }
 
+/// The known words that may be meant by each of these.
+pub(super) async fn similar_words(store: &SqliteStore, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+    let mut sql = Sql::new("SELECT json_array(");
+    for (n, word) in words.iter().enumerate() {
+        let (initial, length) = (&word[..1], i64::try_from(word.len()).map_err(StoreError::bug)?);
+        let typos = i64::try_from(SearchTerms::TYPOS).map_err(StoreError::bug)?;
+        sql.push(if n == 0 { "" } else { ", " });
+        sql.push("(SELECT json_group_array(word) FROM commerce_search_word WHERE word >= ? AND word < ? ");
+        sql.push("AND length(word) BETWEEN ? AND ? AND word NOT GLOB '*[0-9]*' ");
+        sql.push("AND NOT EXISTS (SELECT 1 FROM commerce_search_word WHERE word >= ? AND word < ?))");
+        sql.bind(initial.to_owned()).bind(format!("{initial}~")).bind(length - typos).bind(length + typos);
+        sql.bind(word.clone()).bind(format!("{word}~"));
+    }
+    sql.push(")");
+    Ok(store.optional(sql).await?.unwrap_or_default())
+}
+
 fn join_residual(sql: &mut Sql, filter: &ProductFilter) {
     if has_residual(filter) {
         sql.push(" CROSS JOIN commerce_listing ON commerce_listing.product = s.rowid AND category = x''");

@@ -101,6 +101,12 @@ impl Client {
         Self { base: base.to_owned(), http: http.expect("a client"), headers: HeaderMap::new() }
     }
 
+    /// The same, calling another server of the shop.
+    #[must_use]
+    pub fn of(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
     /// The same, with one more header.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {

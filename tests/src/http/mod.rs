@@ -3,9 +3,11 @@
 mod client;
 mod server;
 mod shop;
+mod stripe;
 
 pub use self::{
     client::{Answer, Client},
     server::{Backend, Home, Server},
     shop::{ADDRESS_CITY, PASSWORD, address, at, card, id},
+    stripe::{StripeProcess, WEBHOOK_SECRET, stripe_card, stripe_settings},
 };

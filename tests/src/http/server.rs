@@ -80,6 +80,7 @@ pub struct Server {
     pub base: String,
     /// Its database and mails.
     pub home: Arc<Home>,
+    settings: Vec<(String, String)>,
     log: Arc<Mutex<String>>,
 }
 
@@ -112,7 +113,13 @@ impl Server {
     /// A server on a database that may hold a shop already, and have other servers.
     #[must_use]
     pub fn start_in(home: Arc<Home>, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut command = home.command();
+        let command = home.command();
+        Self::start_by(home, command, settings, arguments)
+    }
+
+    /// A server started by a command that ends in [`Home::command`]'s.
+    #[must_use]
+    pub fn start_by(home: Arc<Home>, mut command: Command, settings: &[(&str, &str)], arguments: &[&str]) -> Self {
         command.arg("serve").args(arguments).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let (log, ready) = (Arc::default(), mpsc::channel());
@@ -131,7 +138,8 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, base: String::new(), home, log };
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut server = Self { child, base: String::new(), home, settings, log };
         let Ok(base) = ready.1.recv_timeout(Duration::from_mins(1)) else {
             panic!("the server isn't ready: {}", server.log())
         };
@@ -155,6 +163,11 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> &str {
         self.base.trim_start_matches("http://")
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -181,11 +194,31 @@ impl Server {
         }
     }
 
-    /// Asserts that `commerce-server verify` finds counters and ledgers in agreement.
+    /// What `commerce-server verify` says, if counters and ledgers, or payments and gateways, don't agree.
+    ///
+    /// # Errors
+    /// Where they don't.
+    pub fn verify(&self) -> Result<(), String> {
+        let mut command = self.home.command();
+        command.arg("verify").envs(self.settings.iter().map(|(name, value)| (name, value)));
+        let output = command.output().expect("verify runs");
+        let said = [output.stdout, output.stderr].concat();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).into_owned()) }
+    }
+
+    /// Asserts that [`Self::verify`] has nothing to say.
     #[track_caller]
     pub fn assert_verified(&self) {
-        let output = self.home.command().arg("verify").output().expect("verify runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(self.verify(), Ok(()));
+    }
+
+    /// Waits until it has logged these words.
+    pub async fn logged(&self, words: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < end, "never logged {words:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The newest mail to an address with these words in it. Waits for it, as the worker sends it.

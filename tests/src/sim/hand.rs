@@ -15,7 +15,10 @@ use commerce_core::{
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
     order::{Order, OrderError},
-    payment::{LineQuantity, PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure, gateway::WebhookRequest},
+    payment::{
+        LineQuantity, PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure,
+        gateway::{GatewayEvent, GatewayPayment, GatewayState, WebhookRequest},
+    },
     store::StoreError,
 };
 
@@ -100,7 +103,7 @@ impl Hand {
                 let payment = order.payments[0].id;
                 let acted = self.wire.gateway.authenticate(payment, *success);
                 if acted && let Ok(Some(word)) = self.wire.gateway.retrieve(payment, None).await {
-                    lock(&self.wire.said).push((payment, word));
+                    self.wire.say(payment, &word);
                 }
                 if !confirm {
                     return Ok(format!("acted {acted}"));
@@ -154,11 +157,56 @@ impl Hand {
                     Err(WebhookFailure::Failed(error)) => common(&error),
                 }
             }
+            Op::Bounce { order, nth } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let refund = &order.refunds[*nth];
+                let Some(event) = self.wire.gateway.bounce(refund.payment_id, refund.id) else {
+                    return Ok("nothing to bounce".to_owned());
+                };
+                lock(&self.wire.bounced).insert(refund.id, event.clone());
+                lock(&self.wire.said).push(event);
+                Ok("ok".to_owned())
+            }
+            Op::Forge { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = &order.payments[0];
+                let amount = eur(payment.amount.minor + 1);
+                let (reference, state) = (payment.reference.clone().unwrap_or_default(), GatewayState::Captured);
+                self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured: amount });
+                Ok("ok".to_owned())
+            }
+            // The gateway takes its time over what the customer has done.
+            Op::Process { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = &order.payments[0];
+                let (reference, state) = (payment.reference.clone().unwrap_or_default(), GatewayState::Processing);
+                let (amount, captured) = (payment.amount, payment.amount.currency.zero());
+                self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured });
+                Ok("ok".to_owned())
+            }
+            Op::PayAfterAll { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let payment = order.payments[0].id;
+                let Some(word) = self.wire.gateway.pay_after_all(payment) else { return Ok("not declined".to_owned()) };
+                let event = self.wire.say(payment, &word);
+                lock(&self.wire.after_all).push(event);
+                Ok("ok".to_owned())
+            }
+            Op::Dispute { order } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let Some(reference) = order.payments[0].reference.clone() else { return Ok("not named".to_owned()) };
+                lock(&self.wire.said).push(GatewayEvent::Disputed { event_id: String::new(), reference });
+                Ok("ok".to_owned())
+            }
+            Op::Resolve { order, give_up } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                told(payments.resolve(&staff, order.payments[0].id, *give_up).await.map(drop), order_error)
+            }
             Op::Arrive => {
                 let late = lock(&self.wire.delayed).pop();
                 let Some(late) = late else { return Ok("nothing".to_owned()) };
                 let word = self.wire.gateway.authorize(&late).await.map_err(|error| error.to_string())?;
-                lock(&self.wire.said).push((late.payment_id, word));
+                self.wire.say(late.payment_id, &word);
                 Ok("ok".to_owned())
             }
             Op::Tick => match self.shop.worker().tick().await {
@@ -305,6 +353,7 @@ fn order_error(error: &OrderError) -> Result<String, String> {
         OrderError::NotAwaited => "not awaited",
         OrderError::GatewayUnavailable => "gateway unavailable",
         OrderError::GatewayRefused(_) => "gateway refused",
+        OrderError::PaymentHeld { .. } => "payment held",
         OrderError::PaymentBusy => "payment busy",
     }
     .to_owned())

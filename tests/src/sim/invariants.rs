@@ -6,13 +6,14 @@ use commerce_core::{
     cart::CartStatus,
     event::DomainEvent,
     id::OrderId,
+    inventory::{Alert, AlertKind, MovementRecord},
     order::{Order, OrderStatus},
     payment::{PaymentStatus, RefundStatus},
 };
 
 use super::{Shared, lock};
 
-use super::{hand::SORRY, world::World};
+use super::{hand::SORRY, op::COUNTS, world::World};
 
 impl World {
     /// What must hold at any time.
@@ -41,6 +42,11 @@ impl World {
                 return Err(format!("{known} units were found, but {found} were added"));
             }
         }
+        let miscounted =
+            |line: &&MovementRecord| line.reason.as_deref() == Some("count") && !COUNTS.contains(&line.on_hand_after);
+        if let Some(line) = shared.movements.iter().find(miscounted) {
+            return Err(format!("nobody counted so many: {line:?}"));
+        }
         let numbers: BTreeSet<_> = orders.iter().map(|order| &order.number).collect();
         if numbers.len() != orders.len() {
             return Err("two orders have the same number".to_owned());
@@ -63,11 +69,21 @@ impl World {
                 return Err(format!("an acknowledged order is gone: {id}"));
             }
         }
-        let mut events = BTreeSet::new();
+        let (mut events, mut disputed) = (BTreeSet::new(), BTreeSet::new());
         for event in &shared.events {
+            if matches!(&event.event, DomainEvent::PaymentDisputed { payment, .. } if !disputed.insert(*payment)) {
+                return Err(format!("a payment was disputed twice: {event:?}"));
+            }
             if !events.insert(event.id) {
                 return Err(format!("an event happened twice: {event:?}"));
             }
+        }
+        // Every payment here has a reference of its own, and only what was forged has another amount.
+        let false_alarm = |alert: &&Alert| {
+            alert.kind == AlertKind::PaymentMismatch && alert.detail.contains("belongs to another payment")
+        };
+        if let Some(alert) = shared.alerts().iter().find(false_alarm) {
+            return Err(format!("a false alarm: {alert:?}"));
         }
         drop(shared);
         orders.iter().try_for_each(|order| self.check_order(order))
@@ -84,7 +100,11 @@ impl World {
                 return broken("the refunds don't add up");
             }
             let ours = payment.gateway == "test";
-            if ours && (payment.captured > captured || payment.refunded > refunded) {
+            // What was sent back to us may not have been told yet.
+            let bounced = lock(&self.wire.bounced);
+            let settled = order.refunds.iter().filter(|refund| refund.status == RefundStatus::Settled);
+            let untold: i64 = settled.filter(|r| bounced.contains_key(&r.id)).map(|r| r.amount.minor).sum();
+            if ours && (payment.captured > captured || payment.refunded > refunded + untold) {
                 return broken("we count money that the gateway didn't move");
             }
             if ours && refunded > payment.refunded + payment.refund_pending {

@@ -212,6 +212,9 @@ impl CatalogStore for MemoryStore {
         let active = shared.products().filter(|product| product.status == ProductStatus::Active);
         Ok(listed(active.map(|product| shared.view(product)).collect(), slice))
     }
+    async fn load_similar_words(&self, _words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+        not_simulated("similar words")
+    }
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
         let shared = self.read("load_offers").await;
         let all = shared.products().flat_map(|product| product.variants.iter().map(move |variant| (product, variant)));
@@ -303,10 +306,20 @@ impl OrderStore for MemoryStore {
     }
     async fn list_payments(
         &self,
-        _status: Option<PaymentStatus>,
-        _slice: &Slice,
+        status: Option<PaymentStatus>,
+        slice: &Slice,
     ) -> Result<Listed<OrderPayment>, StoreError> {
-        not_simulated("list of payments")
+        let orders = self.read("list_payments").await.orders();
+        let payments = orders.into_iter().rev().flat_map(|order| {
+            let (order_id, order_number) = (order.id, order.number);
+            order.payments.into_iter().map(move |payment| OrderPayment {
+                order_id,
+                order_number: order_number.clone(),
+                payment,
+            })
+        });
+        let payments = payments.filter(|row| status.is_none_or(|status| row.payment.status == status));
+        Ok(listed(payments.collect(), slice))
     }
     async fn list_returns(
         &self,

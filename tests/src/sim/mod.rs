@@ -6,6 +6,7 @@ mod invariants;
 mod memory;
 mod network;
 mod op;
+mod run;
 mod state;
 mod world;
 
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub use self::{
     memory::MemoryStore,
     network::{Process, SimGateway, Wire},
+    run::{Run, run},
     state::{Guard, Shared},
     world::{Report, simulate},
 };

@@ -14,8 +14,8 @@ use commerce_core::{
     payment::{
         PaymentGateway, PaymentMethod, TestGateway,
         gateway::{
-            AuthorizeRequest, CaptureRequest, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, RefundRequest,
-            VoidRequest, WebhookError, WebhookRequest,
+            AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment,
+            GatewayRefund, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
         },
     },
 };
@@ -146,7 +146,21 @@ pub struct Wire {
     /// Which refunds the gateway refused.
     pub refused: Arc<Mutex<BTreeMap<RefundId, bool>>>,
     /// All that the gateway ever said, to be said again by webhooks.
-    pub said: Arc<Mutex<Vec<(PaymentId, GatewayPayment)>>>,
+    pub said: Arc<Mutex<Vec<GatewayEvent>>>,
+    /// Refunds that the customers' banks sent back.
+    pub bounced: Arc<Mutex<BTreeMap<RefundId, GatewayEvent>>>,
+    /// Payments that succeeded after a decline.
+    pub after_all: Arc<Mutex<Vec<GatewayEvent>>>,
+}
+
+impl Wire {
+    /// Keeps what the gateway said of a payment.
+    pub fn say(&self, payment_id: PaymentId, payment: &GatewayPayment) -> GatewayEvent {
+        let (event_id, reference, payment) = (String::new(), payment.reference.clone(), payment.clone());
+        let event = GatewayEvent::Payment { event_id, reference, payment_id: Some(payment_id), payment };
+        lock(&self.said).push(event.clone());
+        event
+    }
 }
 
 /// The gateway as a process sees it.
@@ -184,10 +198,6 @@ impl SimGateway {
         self.process.step().await;
         answer
     }
-
-    fn heard(&self, payment: PaymentId, word: &GatewayPayment) {
-        lock(&self.wire.said).push((payment, word.clone()));
-    }
 }
 
 #[async_trait]
@@ -203,7 +213,7 @@ impl PaymentGateway for SimGateway {
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
             let word = self.wire.gateway.authorize(request).await?;
-            self.heard(request.payment_id, &word);
+            self.wire.say(request.payment_id, &word);
             Ok(word)
         };
         self.call(Some(request), effect).await
@@ -212,7 +222,7 @@ impl PaymentGateway for SimGateway {
     async fn capture(&self, request: &CaptureRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
             let word = self.wire.gateway.capture(request).await?;
-            self.heard(request.payment_id, &word);
+            self.wire.say(request.payment_id, &word);
             Ok(word)
         };
         self.call(None, effect).await
@@ -221,7 +231,7 @@ impl PaymentGateway for SimGateway {
     async fn void(&self, request: &VoidRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
             let word = self.wire.gateway.void(request).await?;
-            self.heard(request.payment_id, &word);
+            self.wire.say(request.payment_id, &word);
             Ok(word)
         };
         self.call(None, effect).await
@@ -234,7 +244,14 @@ impl PaymentGateway for SimGateway {
             if refused {
                 return Err(GatewayError::Rejected("the card is closed".to_owned()));
             }
-            self.wire.gateway.refund(request).await
+            let word = self.wire.gateway.refund(request).await?;
+            lock(&self.wire.said).push(GatewayEvent::Refund {
+                event_id: String::new(),
+                payment_reference: request.reference.clone(),
+                refund_id: Some(request.refund_id),
+                refund: word.clone(),
+            });
+            Ok(word)
         };
         self.call(None, effect).await
     }
@@ -247,12 +264,17 @@ impl PaymentGateway for SimGateway {
         self.call(None, self.wire.gateway.retrieve(payment, reference)).await
     }
 
+    async fn account(
+        &self,
+        payment: PaymentId,
+        reference: Option<&str>,
+    ) -> Result<Option<GatewayAccount>, GatewayError> {
+        self.call(None, self.wire.gateway.account(payment, reference)).await
+    }
+
     /// The body is the index of something that was said.
     fn webhook(&self, request: &WebhookRequest<'_>) -> Result<GatewayEvent, WebhookError> {
         let index = std::str::from_utf8(request.body).ok().and_then(|body| body.parse::<usize>().ok());
-        let said = lock(&self.wire.said).get(index.ok_or(WebhookError::Signature)?).cloned();
-        let (id, payment) = said.ok_or(WebhookError::Signature)?;
-        let (event_id, reference) = (String::new(), payment.reference.clone());
-        Ok(GatewayEvent::Payment { event_id, reference, payment_id: Some(id), payment })
+        lock(&self.wire.said).get(index.ok_or(WebhookError::Signature)?).cloned().ok_or(WebhookError::Signature)
     }
 }

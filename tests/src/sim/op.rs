@@ -11,6 +11,8 @@ use super::lock;
 use super::world::World;
 
 const CUSTOMERS: usize = 4;
+/// What staff find when they count a shelf.
+pub(super) const COUNTS: [i64; 4] = [0, 3, 5, 9];
 
 /// One thing that somebody does.
 #[derive(Clone, Debug)]
@@ -31,6 +33,12 @@ pub(super) enum Op {
     Adjust { variant: VariantId, key: Option<u32>, delta: i64 },
     Count { variant: VariantId, on_hand: i64 },
     Webhook { nth: usize },
+    Bounce { order: OrderId, nth: usize },
+    Forge { order: OrderId },
+    Process { order: OrderId },
+    PayAfterAll { order: OrderId },
+    Dispute { order: OrderId },
+    Resolve { order: OrderId, give_up: bool },
     Arrive,
     Tick,
 }
@@ -128,12 +136,35 @@ impl World {
                 Op::Capture { order: order.id }
             }
             84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
-            85..89 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
-            89 => Op::Count { variant, on_hand: chance.pick(&[0, 2, 4, 8])? },
-            90..93 => Op::Webhook { nth: chance.below(lock(&self.wire.said).len().max(1)) },
-            93..95 => Op::Arrive,
+            85..88 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
+            88..90 => Op::Count { variant, on_hand: chance.pick(&COUNTS)? },
+            90..94 => Op::Webhook { nth: self.some_word() },
+            94 => match chance.below(5) {
+                0 => {
+                    let order = with(&|order| !order.refunds.is_empty())?;
+                    Op::Bounce { nth: chance.below(order.refunds.len()), order: order.id }
+                }
+                1 => Op::Forge { order: any?.id },
+                2 => {
+                    let waits = |order: &Order| order.payment_status == PaymentStatus::RequiresAction;
+                    Op::Process { order: with(&waits).or(any)?.id }
+                }
+                3 => Op::PayAfterAll { order: with(&|order| order.declined).or(any)?.id },
+                _ => Op::Dispute { order: any?.id },
+            },
+            95 => Op::Arrive,
+            96 => {
+                let order = with(&|order| order.status == OrderStatus::Pending).or(any)?.id;
+                Op::Resolve { order, give_up: chance.happens(700) }
+            }
             _ => Op::Tick,
         })
+    }
+
+    /// Something that the gateway said: the newest as often as all before it.
+    fn some_word(&self) -> usize {
+        let count = lock(&self.wire.said).len().max(1);
+        if self.chance.happens(500) { count - 1 } else { self.chance.below(count) }
     }
 
     fn some_of(&self, order: &Order) -> Vec<LineQuantity> {

@@ -11,7 +11,7 @@ use commerce_core::{
     clock::Timestamp,
     event::{Drift, EventRecord, Task},
     id::{CommitId, TaskId, VariantId},
-    inventory::{MovementRecord, NewStock, StockItem},
+    inventory::{Alert, MovementRecord, NewStock, StockItem},
     order::{Order, OrderStatus},
     store::{
         Aggregate, Change, ChangeSet, Claim, Conflict, IdempotencyRecord, KeyWrite, MovementKind, Root, Save, Take,
@@ -33,13 +33,15 @@ pub enum Guard {
     Claims,
     /// An aggregate is still as it was read.
     Versions,
+    /// What was counted is still so.
+    Counts,
     /// Nothing is sold that isn't there.
     Floors,
 }
 
 impl Guard {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::SetId, Self::Key, Self::Claims, Self::Versions, Self::Floors];
+    pub const ALL: [Self; 6] = [Self::SetId, Self::Key, Self::Claims, Self::Versions, Self::Counts, Self::Floors];
 }
 
 /// A variant's stock.
@@ -129,6 +131,16 @@ impl Shared {
         orders.collect()
     }
 
+    /// All alerts.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<Alert> {
+        let alerts = self.heads.values().filter_map(|head| match head {
+            Change::Alert(save) => Some(save.after().clone()),
+            _ => None,
+        });
+        alerts.collect()
+    }
+
     /// All carts.
     #[must_use]
     pub fn carts(&self) -> Vec<Cart> {
@@ -182,11 +194,16 @@ impl Shared {
         if self.has(Guard::Versions) && !stale.is_empty() {
             return stale;
         }
+        let moved = set.stock().filter_map(|(variant, delta)| {
+            let on_hand = self.stock.get(&variant)?.on_hand;
+            delta.expect_on_hand.is_some_and(|expected| expected != on_hand).then_some(Conflict::Moved(variant))
+        });
+        let moved: Vec<_> = moved.collect();
+        if self.has(Guard::Counts) && !moved.is_empty() {
+            return moved;
+        }
         let short = set.stock().filter_map(|(variant, delta)| {
             let stock = self.stock.get(&variant)?;
-            if delta.expect_on_hand.is_some_and(|on_hand| on_hand != stock.on_hand) {
-                return Some(Conflict::Moved(variant));
-            }
             let (on_hand, reserved) = (stock.on_hand + delta.on_hand, stock.reserved + delta.reserved);
             let available = stock.on_hand - stock.reserved;
             (on_hand < reserved || reserved < 0).then_some(Conflict::Short { variant, available })

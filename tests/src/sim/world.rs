@@ -8,12 +8,12 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    call::Call,
+    call::{Actor, Call},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     clock::{Clock, ManualClock, Timestamp},
     id::{OrderId, VariantId},
     notification::MemoryMailer,
-    payment::{ManualGateway, PaymentGateway},
+    payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},
     pricing::{FlatMethod, FlatShipping},
 };
 use futures_util::future::join_all;
@@ -163,7 +163,10 @@ impl World {
         }
         self.calm_down().await?;
         self.check()?;
-        self.check_calm()
+        self.check_calm()?;
+        let (shop, _) = self.process(0);
+        let books = shop.payments().reconcile(&Actor::System).await.map_err(|error| error.to_string())?;
+        if books.drifts.is_empty() { Ok(()) } else { Err(format!("the books don't agree: {:?}", books.drifts)) }
     }
 
     async fn perform(&mut self, step: usize, ops: Vec<Op>) -> Result<(), String> {
@@ -243,6 +246,19 @@ impl World {
                 self.coverage.hit("arrived after all");
                 self.wire.gateway.authorize(&request).await.map_err(|error| error.to_string())?;
             }
+        }
+        // The gateway repeats what it has to tell until it is heard.
+        let mut untold: Vec<_> = lock(&self.wire.bounced).values().cloned().collect();
+        untold.extend(lock(&self.wire.after_all).iter().cloned());
+        for event in untold {
+            let nth = {
+                let mut said = lock(&self.wire.said);
+                said.push(event);
+                said.len() - 1
+            };
+            let body = nth.to_string();
+            let request = WebhookRequest { signature: None, body: body.as_bytes(), at: self.clock.now() };
+            shop.payments().webhook("test", &request).await.map_err(|error| format!("a webhook failed: {error}"))?;
         }
         for _ in 0..400 {
             shop.worker().tick().await.map_err(|error| format!("the worker failed: {error}"))?;

@@ -106,6 +106,7 @@ const ROUTES: &str = "
     Managers PATCH /v1/admin/returns/{return}
     Staff GET /v1/admin/payments
     Managers POST /v1/admin/payments/{payment}/receive
+    Managers POST /v1/admin/payments/{payment}/resolve
     Staff GET /v1/admin/reviews
     Staff PATCH /v1/admin/reviews/{review}
     Staff GET /v1/admin/users

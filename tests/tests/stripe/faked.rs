@@ -2,9 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use commerce_core::{
-    Currency, Money,
     conformance::GatewayFixture,
-    id::{IdGenerator, OrderId, PaymentId, RefundId, UuidV7},
+    id::{IdGenerator, PaymentId, RefundId, UuidV7},
     payment::{
         PaymentGateway,
         gateway::{AuthorizeRequest, GatewayError, GatewayRefundState, GatewayState, RefundRequest},
@@ -12,6 +11,8 @@ use commerce_core::{
     },
 };
 use commerce_tests::fake_stripe::{Account, FakeStripe, Fault};
+
+use crate::{eur, request};
 
 struct Fixture {
     fake: FakeStripe,
@@ -63,22 +64,6 @@ async fn fixture() -> Fixture {
 mod conformance {
     use super::fixture;
     commerce_core::gateway_conformance_tests!(fixture);
-}
-
-fn eur(minor: i64) -> Money {
-    Money::new(minor, Currency::EUR)
-}
-
-fn request(token: &str) -> AuthorizeRequest {
-    AuthorizeRequest {
-        payment_id: PaymentId(UuidV7.uuid()),
-        order_id: OrderId(UuidV7.uuid()),
-        order_number: "A-1".to_owned(),
-        method: "stripe".to_owned(),
-        amount: eur(1000),
-        token: Some(token.to_owned()),
-        capture: true,
-    }
 }
 
 async fn paid(stripe: &Fixture) -> (PaymentId, String) {

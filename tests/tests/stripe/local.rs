@@ -2,10 +2,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use commerce_core::{
-    Currency, Money,
     clock::{Clock, SystemClock},
     conformance::{GatewayFixture, cases::gateway as cases},
-    id::{IdGenerator, OrderId, PaymentId, RefundId, UuidV7},
+    id::{IdGenerator, RefundId, UuidV7},
     payment::{
         PaymentGateway,
         gateway::{
@@ -16,6 +15,8 @@ use commerce_core::{
     },
 };
 use commerce_tests::localstripe::{Localstripe, SECRET_KEY};
+
+use crate::{eur, request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -82,28 +83,12 @@ async fn localstripe_keeps_the_contract_as_far_as_it_goes() {
     cases::an_unsigned_webhook_is_not_believed(&stripe).await;
 }
 
-fn eur(minor: i64) -> Money {
-    Money::new(minor, Currency::EUR)
-}
-
-fn request(token: &str, capture: bool) -> AuthorizeRequest {
-    AuthorizeRequest {
-        payment_id: PaymentId(UuidV7.uuid()),
-        order_id: OrderId(UuidV7.uuid()),
-        order_number: "A-1".to_owned(),
-        method: "stripe".to_owned(),
-        amount: eur(1990),
-        token: Some(token.to_owned()),
-        capture,
-    }
-}
-
 #[tokio::test]
 async fn three_d_secure_ends_well_or_badly() {
     let stripe = stripe().await;
     let failed = GatewayState::Declined("payment_intent_authentication_failure".to_owned());
     for (success, end) in [(true, GatewayState::Captured), (false, failed)] {
-        let request = request(&stripe.action_token, true);
+        let request = request(&stripe.action_token);
         let waiting = stripe.gateway.authorize(&request).await.unwrap();
         let GatewayState::RequiresAction(action) = waiting.state else { panic!("{waiting:?}") };
         assert_eq!(action.kind, "use_client_secret");
@@ -116,27 +101,27 @@ async fn three_d_secure_ends_well_or_badly() {
 #[tokio::test]
 async fn money_is_promised_taken_in_part_and_sent_back() {
     let stripe = stripe().await;
-    let request = request("pm_card_visa", false);
+    let request = AuthorizeRequest { capture: false, ..request("pm_card_visa") };
     let promised = stripe.gateway.authorize(&request).await.unwrap();
     assert_eq!((promised.state, promised.captured), (GatewayState::Authorized, eur(0)));
     let (payment_id, reference) = (request.payment_id, promised.reference);
-    let capture = CaptureRequest { payment_id, reference: reference.clone(), amount: eur(1500) };
+    let capture = CaptureRequest { payment_id, reference: reference.clone(), amount: eur(700) };
     let taken = stripe.gateway.capture(&capture).await.unwrap();
-    assert_eq!((taken.state, taken.amount, taken.captured), (GatewayState::Captured, eur(1990), eur(1500)));
+    assert_eq!((taken.state, taken.amount, taken.captured), (GatewayState::Captured, eur(1000), eur(700)));
     let refund_id = RefundId(UuidV7.uuid());
     let refund = RefundRequest { refund_id, payment_id, reference: reference.clone(), amount: eur(400) };
     let made = stripe.gateway.refund(&refund).await.unwrap();
     assert_eq!((&made.state, made.amount), (&GatewayRefundState::Settled, eur(400)));
     assert_eq!(stripe.gateway.refund(&refund).await, Ok(made), "the same refund again is the same refund");
     let void = VoidRequest { payment_id, reference: Some(reference) };
-    assert_eq!(stripe.gateway.void(&void).await.unwrap().captured, eur(1500), "what was taken isn't voided");
+    assert_eq!(stripe.gateway.void(&void).await.unwrap().captured, eur(700), "what was taken isn't voided");
 }
 
 #[tokio::test]
 async fn promises_are_given_back() {
     let stripe = stripe().await;
     for known in [true, false] {
-        let request = request("pm_card_visa", false);
+        let request = AuthorizeRequest { capture: false, ..request("pm_card_visa") };
         let promised = stripe.gateway.authorize(&request).await.unwrap();
         let reference = known.then_some(promised.reference);
         let void = VoidRequest { payment_id: request.payment_id, reference: reference.clone() };
@@ -155,7 +140,7 @@ async fn webhooks_arrive_signed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/webhooks/stripe", listener.local_addr().unwrap());
     stripe.local.send_webhooks_to(&url, WEBHOOK_SECRET).await;
-    let request = request("pm_card_visa", true);
+    let request = request("pm_card_visa");
     let paid = stripe.gateway.authorize(&request).await.unwrap();
 
     let (signature, body) = receive(&listener).await;

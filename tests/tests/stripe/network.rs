@@ -1,13 +1,9 @@
 use std::{future::Future, time::Duration};
 
-use commerce_core::{
-    Currency, Money,
-    id::{IdGenerator, OrderId, PaymentId, UuidV7},
-    payment::{
-        PaymentGateway,
-        gateway::{AuthorizeRequest, GatewayError, GatewayState},
-        stripe::{RetryPolicy, StripeConfig, StripeGateway},
-    },
+use commerce_core::payment::{
+    PaymentGateway,
+    gateway::{GatewayError, GatewayState},
+    stripe::{RetryPolicy, StripeConfig, StripeGateway},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,17 +11,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-fn request() -> AuthorizeRequest {
-    AuthorizeRequest {
-        payment_id: PaymentId(UuidV7.uuid()),
-        order_id: OrderId(UuidV7.uuid()),
-        order_number: "A-1".to_owned(),
-        method: "stripe".to_owned(),
-        amount: Money::new(1990, Currency::EUR),
-        token: Some("pm_card_visa".to_owned()),
-        capture: true,
-    }
-}
+use crate::request;
 
 fn gateway(port: u16) -> StripeGateway {
     let config = StripeConfig::new("sk_test_secret").unwrap().api_base(&format!("http://127.0.0.1:{port}")).unwrap();
@@ -59,7 +45,7 @@ async fn a_refused_connection_is_without_effect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let refused = gateway(port).authorize(&request()).await;
+    let refused = gateway(port).authorize(&request("pm_card_visa")).await;
     assert!(matches!(refused, Err(GatewayError::Unavailable(_))), "{refused:?}");
 }
 
@@ -80,7 +66,7 @@ async fn silence_and_broken_connections_leave_doubt() {
     })
     .await;
     for port in [silent, broken, halting] {
-        let unknown = gateway(port).authorize(&request()).await;
+        let unknown = gateway(port).authorize(&request("pm_card_visa")).await;
         assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
     }
 }
@@ -93,7 +79,7 @@ async fn redirects_are_not_followed_and_the_key_is_sent() {
             && head.contains("content-type: application/x-www-form-urlencoded\r\n")
             && head.contains("idempotency-key: ");
         let answer = if known {
-            r#"{"id":"pi_1","status":"succeeded","amount":1990,"amount_received":1990,"currency":"eur"}"#
+            r#"{"id":"pi_1","status":"succeeded","amount":1000,"amount_received":1000,"currency":"eur"}"#
         } else {
             "{}"
         };
@@ -101,7 +87,7 @@ async fn redirects_are_not_followed_and_the_key_is_sent() {
         socket.write_all(answer.as_bytes()).await.unwrap();
     })
     .await;
-    assert_eq!(gateway(port).authorize(&request()).await.unwrap().state, GatewayState::Captured);
+    assert_eq!(gateway(port).authorize(&request("pm_card_visa")).await.unwrap().state, GatewayState::Captured);
     let (elsewhere, _guard) = server(move |mut socket| async move {
         read(&mut socket).await;
         let answer = format!(
@@ -110,6 +96,6 @@ async fn redirects_are_not_followed_and_the_key_is_sent() {
         socket.write_all(answer.as_bytes()).await.unwrap();
     })
     .await;
-    let redirected = gateway(elsewhere).authorize(&request()).await;
+    let redirected = gateway(elsewhere).authorize(&request("pm_card_visa")).await;
     assert!(matches!(redirected, Err(GatewayError::Unknown(_))), "{redirected:?}");
 }

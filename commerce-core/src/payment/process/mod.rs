@@ -32,9 +32,10 @@ pub enum PlacementOutcome {
     ActionRequired,
     /// The gateway's answer isn't known yet; recovery finds out.
     Pending,
-    /// The gateway declined: the cart is kept, the stock released.
+    /// Nothing came of it: the gateway declined, or the payment was given up. The stock is released, and the cart kept
+    /// unless the customer cancelled.
     Declined {
-        /// The gateway's decline code.
+        /// The gateway's decline code, `expired`, `cancelled` or `written_off`.
         code: String,
     },
 }
@@ -49,6 +50,9 @@ impl PlacementOutcome {
             (OrderStatus::Cancelled, _) if order.declined => {
                 let code = order.payments.last().and_then(|payment| payment.failure.clone());
                 Self::Declined { code: code.unwrap_or_default() }
+            }
+            (OrderStatus::Cancelled, _) if order.was_given_up() => {
+                Self::Declined { code: order.cancel_reason.clone().unwrap_or_default() }
             }
             (OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Cancelled, _) => Self::Placed,
         }

@@ -2,6 +2,7 @@
 
 use super::Process;
 use crate::error::CommonError;
+use crate::fail_point::Step;
 use crate::id::PaymentId;
 use crate::inventory::AlertKind;
 use crate::order::Order;
@@ -36,7 +37,9 @@ impl Process {
             token: payment.token.clone(),
             capture: self.engine.settings.capture_at_checkout,
         };
-        match self.gateway(&payment.gateway)?.authorize(&request).await {
+        let answer = self.gateway(&payment.gateway)?.authorize(&request).await;
+        Step::Paid.reach().await;
+        match answer {
             Ok(word) => self.settle(order, id, &word).await.map(Ok),
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
@@ -98,7 +101,9 @@ impl Process {
             return Ok((order, true));
         }
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
-        match self.gateway(&payment.gateway)?.void(&request).await {
+        let answer = self.gateway(&payment.gateway)?.void(&request).await;
+        Step::Voided.reach().await;
+        match answer {
             Ok(word) if word.state == GatewayState::Captured => {
                 let detail =
                     format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
@@ -129,6 +134,7 @@ impl Process {
                 }
             }
         }
+        Step::Captured.reach().await;
         match answer {
             Ok(word) => self.settle(order, id, &word).await.map(Ok),
             Err(error) => Ok(Err(error)),

@@ -4,6 +4,7 @@ use super::Process;
 use crate::error::CommonError;
 use crate::event::Task;
 use crate::id::{OrderId, PaymentId};
+use crate::money::Money;
 use crate::order::{Order, OrderStatus};
 use crate::payment::gateway::{GatewayError, GatewayPayment, GatewayState, VoidRequest};
 use crate::payment::{Payment, PaymentStatus};
@@ -35,6 +36,42 @@ impl Process {
                 Ok(order)
             }
         }
+    }
+
+    /// Asks the gateway how a payment stands, whatever we think of it, and settles its word, if it has one.
+    pub async fn ask(
+        &self,
+        order: Order,
+        id: PaymentId,
+    ) -> Result<Result<(Order, Option<GatewayPayment>), GatewayError>, CommonError> {
+        let payment = order.payment(id)?;
+        let asked = self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await;
+        Ok(match asked {
+            Ok(Some(word)) => Ok((self.settle(order, id, &word).await?, Some(word))),
+            Ok(None) => Ok((order, None)),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// The money that the gateway holds for an open payment, of which it has said `word`. A promise is given back.
+    pub async fn held(
+        &self,
+        order: &Order,
+        id: PaymentId,
+        word: Option<GatewayPayment>,
+    ) -> Result<Option<Money>, GatewayError> {
+        let Some(mut word) = word else { return Ok(None) };
+        let Ok(gateway) = order.payment(id).and_then(|payment| self.gateway(&payment.gateway)) else { return Ok(None) };
+        if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized) {
+            word = gateway.void(&VoidRequest { payment_id: id, reference: Some(word.reference) }).await?;
+        }
+        let refunded = gateway.account(id, Some(&word.reference)).await?.map_or(0, |account| account.refunded);
+        Ok(match word.state {
+            GatewayState::Voided | GatewayState::Declined(_) => None,
+            GatewayState::Captured if refunded >= word.captured.minor => None,
+            GatewayState::Captured => Some(Money::new(word.captured.minor - refunded, word.captured.currency)),
+            _ => Some(word.amount),
+        })
     }
 
     /// Gives a pending order up: voids its payment at the gateway first, then releases the stock. A payment that turns out
@@ -87,7 +124,7 @@ impl Process {
 
     /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
     /// `settle`. Should it have arrived meanwhile, the gateway's own word stands.
-    pub(super) async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
+    pub async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
         let payment = order.payment(id)?;
         let word = GatewayPayment {
             reference: payment.reference.clone().unwrap_or_default(),
@@ -122,14 +159,13 @@ impl Process {
             return Ok(false);
         }
         if payment.status.is_given_up() || payment.status == PaymentStatus::Authorized {
-            return match self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await {
-                Ok(Some(word)) => self.settle(order, id, &word).await.map(|_| true),
-                Ok(None) => Ok(true),
+            return Ok(match self.ask(order, id).await? {
+                Ok(_) => true,
                 Err(error) => {
                     tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
-                    Ok(false)
+                    false
                 }
-            };
+            });
         }
         let order = self.resolve(order, id).await?;
         Ok(order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction)

@@ -4,11 +4,13 @@ use super::{ATTEMPTS, Process, send};
 use crate::call::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
+use crate::fail_point::Step;
 use crate::id::{OrderId, RefundId};
 use crate::inventory::AlertKind;
 use crate::order::Order;
 use crate::payment::RefundStatus;
 use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
+use crate::payment::rules::RefundSettlement;
 use crate::store::{ChangeSet, Root, StoreError};
 
 impl Process {
@@ -33,7 +35,9 @@ impl Process {
             reference: payment.reference.clone().unwrap_or_default(),
             amount: refund.amount,
         };
-        let word = match self.gateway(&payment.gateway)?.refund(&request).await {
+        let answer = self.gateway(&payment.gateway)?.refund(&request).await;
+        Step::Refunded.reach().await;
+        let word = match answer {
             Ok(word) if word.state == GatewayRefundState::Pending => return Ok((order, false)),
             Ok(word) => word,
             Err(GatewayError::Rejected(reason)) => GatewayRefund {
@@ -56,8 +60,13 @@ impl Process {
         for attempt in 1..=ATTEMPTS {
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
-            if !after.settle_refund(id, word, set.at())? {
-                return Ok(before);
+            match after.settle_refund(id, word, set.at())? {
+                RefundSettlement::Same => return Ok(before),
+                RefundSettlement::Moved => {}
+                RefundSettlement::Mismatch(detail) => {
+                    self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
+                    return Ok(before);
+                }
             }
             after.updated_at = set.at();
             set.update(&before, &mut after);
@@ -70,11 +79,16 @@ impl Process {
                 send(&mut set, ids, Notice::OrderRefunded { order: order_id, refund: id });
             } else {
                 let reason = refund.failure.clone().unwrap_or_default();
-                let detail = format!("a refund of {:?} for order {} failed: {reason}", refund.amount, after.number);
+                let was_settled = before.refund_mut(id)?.status == RefundStatus::Settled;
+                let when = if was_settled { " after it had been settled: the money is back" } else { "" };
+                let (amount, number) = (refund.amount, &after.number);
+                let detail = format!("a refund of {amount:?} for order {number} failed{when}: {reason}");
                 set.event(ids, root, version, DomainEvent::RefundFailed { order: order_id, refund: id, reason });
                 self.alert(&mut set, AlertKind::RefundFailed, &after, detail).await?;
             }
+            Step::SettleRefund.reach().await;
             if self.engine.commit(&mut set).await?.is_ok() {
+                Step::RefundSettled.reach().await;
                 return Ok(after);
             }
             self.engine.pause(attempt).await;

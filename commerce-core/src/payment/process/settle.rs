@@ -5,6 +5,7 @@ use crate::call::Actor;
 use crate::cart::{Cart, CartStatus};
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
+use crate::fail_point::Step;
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
 use crate::money::Money;
@@ -61,14 +62,20 @@ impl Process {
                 }
                 settlement => self.compose(&mut set, &before, &mut after, id, settlement, cart_taken, sold_out).await?,
             };
-            if let (true, Some(key)) = (answers, after.idempotency_key) {
+            if let (true, Some(key)) = (answers, after.idempotency_key)
+                && !self.was_answered(&before, id, &key).await?
+            {
                 let record = PlacementRecord { order: after.clone(), outcome: PlacementOutcome::of(&after) };
                 set.answer(key, serde_json::to_value(record).map_err(StoreError::bug)?);
             }
+            Step::Settle.reach().await;
             match self.engine.commit(&mut set).await? {
-                Ok(_) => return Ok(after),
+                Ok(_) => {
+                    Step::Settled.reach().await;
+                    return Ok(after);
+                }
                 Err(conflicts) => {
-                    if conflicts.taken(ClaimKind::GatewayRef) {
+                    if conflicts.taken(ClaimKind::GatewayRef) && !self.is_ours(&before, id, word).await? {
                         let detail = format!("the gateway's reference {} belongs to another payment", word.reference);
                         self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                         return Ok(before);
@@ -81,6 +88,20 @@ impl Process {
             before = self.load(order_id).await?;
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Whether the checkout of a payment in doubt was answered before: that the customer must act, which they did.
+    async fn was_answered(&self, order: &Order, id: PaymentId, key: &[u8; 32]) -> Result<bool, CommonError> {
+        if order.payment(id)?.status != PaymentStatus::Unknown {
+            return Ok(false);
+        }
+        Ok(self.engine.reads().load_key(key).await?.is_some_and(|record| record.output.is_some()))
+    }
+
+    /// Whether a gateway's reference that is taken was taken for this very order: by a webhook that was faster than the answer.
+    async fn is_ours(&self, order: &Order, id: PaymentId, word: &GatewayPayment) -> Result<bool, CommonError> {
+        let claim = Claim::gateway_ref(&order.payment(id)?.gateway, &word.reference);
+        Ok(self.engine.reads().load_claim(&claim).await? == Some(order.id.0))
     }
 
     /// Writes down all that follows from a settlement. Answers whether the checkout's outcome is known by it.
@@ -98,7 +119,7 @@ impl Process {
         let ids = self.engine.ids();
         let (now, was, is) = (set.at(), before.payment(id)?.clone(), after.payment(id)?.clone());
         after.updated_at = now;
-        let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate()?;
+        let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate(&was)?;
         let given_back = match settlement {
             Settlement::Late if !reinstated => self.give_back_late(set, after, &is)?,
             Settlement::Moved if is.captured > was.captured => self.give_back_excess(set, after, &is)?,
@@ -166,6 +187,9 @@ impl Process {
             set.done(Self::settle_task(id)).done(Self::expire_task(id));
         } else if is.status == PaymentStatus::RequiresAction && was.status != PaymentStatus::RequiresAction {
             set.done(Self::settle_task(id));
+        } else if is.status == PaymentStatus::Unknown && was.status == PaymentStatus::RequiresAction {
+            let due = now + self.engine.settings.gateway_lease;
+            set.task_as(Self::settle_task(id), due, Task::SettlePayment { order: after.id, payment: id });
         }
         if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
             set.event(ids, root, version, DomainEvent::OrderCompleted { order: after.id });

@@ -26,8 +26,8 @@ pub use self::{
     webhook::signature,
 };
 use super::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund, GatewayState,
-    PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
+    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+    GatewayState, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
 };
 use crate::id::{PaymentId, RefundId};
 
@@ -97,14 +97,14 @@ impl StripeGateway {
     async fn find<T: DeserializeOwned>(
         &self,
         path: &str,
-        is_it: impl Fn(&T) -> bool + Send,
+        mut is_it: impl FnMut(&T) -> bool + Send,
         id: impl Fn(&T) -> &String + Send,
     ) -> Result<Option<T>, GatewayError> {
         let mut page = path.to_owned();
         for _ in 0..PAGES {
             let List { data, has_more } = self.client.get(page).await?.read()?;
             let Some(last) = data.last().map(|last| id(last).clone()) else { return Ok(None) };
-            if let Some(found) = data.into_iter().find(&is_it) {
+            if let Some(found) = data.into_iter().find(&mut is_it) {
                 return Ok(Some(found));
             }
             if !has_more {
@@ -238,6 +238,20 @@ impl PaymentGateway for StripeGateway {
             None => self.find_payment(id).await?,
         };
         intent.map(payment).transpose()
+    }
+
+    async fn account(&self, id: PaymentId, reference: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
+        let payment = self.retrieve(id, reference).await?;
+        let mut refunded = 0;
+        if let Some(payment) = payment.as_ref().filter(|payment| !payment.captured.is_zero()) {
+            let path = format!("/v1/refunds?limit=100&payment_intent={}", segment(&payment.reference)?);
+            let add = |refund: &RefundObject| {
+                refunded += refund.settled();
+                false
+            };
+            self.find(&path, add, |refund| &refund.id).await?;
+        }
+        Ok(Some(GatewayAccount { payment, refunded }))
     }
 
     fn webhook(&self, request: &WebhookRequest<'_>) -> Result<GatewayEvent, WebhookError> {

@@ -151,6 +151,12 @@ impl RefundObject {
         self.metadata.as_ref()?.get("refund_id")?.parse().ok()
     }
 
+    /// How much of ours went back by it, in minor units, as far as that is settled.
+    pub fn settled(&self) -> i64 {
+        let amount = from_stripe(self.amount, &self.currency).filter(|_| self.status.as_deref() == Some("succeeded"));
+        amount.map_or(0, |amount| amount.minor)
+    }
+
     /// The refund in our words; `None` if its amount is in none of our currencies.
     pub fn into_refund(self) -> Option<GatewayRefund> {
         let amount: Money = from_stripe(self.amount, &self.currency)?;

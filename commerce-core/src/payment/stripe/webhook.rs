@@ -18,6 +18,8 @@ const WINDOW: u64 = 300;
 #[derive(Deserialize)]
 struct Event {
     id: String,
+    /// Set where the event is another account's: that of a connected one.
+    account: Option<String>,
     #[serde(rename = "type")]
     kind: String,
     data: Data,
@@ -80,7 +82,23 @@ pub fn signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
 
 /// Reads an event.
 pub(super) fn event(body: &[u8]) -> Result<GatewayEvent, WebhookError> {
-    let Event { id: event_id, kind, data } = read(serde_json::from_slice(body))?;
+    let mut event: Event = read(serde_json::from_slice(body))?;
+    let account = event.account.take();
+    let told = tell(event)?;
+    let Some(account) = account else { return Ok(told) };
+    Ok(match told {
+        GatewayEvent::Payment { event_id, reference, payment_id, .. } => {
+            GatewayEvent::Foreign { event_id, account, reference, payment_id }
+        }
+        GatewayEvent::Refund { event_id, payment_reference: reference, .. }
+        | GatewayEvent::Disputed { event_id, reference } => {
+            GatewayEvent::Foreign { event_id, account, reference, payment_id: None }
+        }
+        told @ (GatewayEvent::Foreign { .. } | GatewayEvent::Other) => told,
+    })
+}
+
+fn tell(Event { id: event_id, kind, data, .. }: Event) -> Result<GatewayEvent, WebhookError> {
     match kind.as_str() {
         "payment_intent.succeeded"
         | "payment_intent.amount_capturable_updated"
@@ -105,7 +123,7 @@ pub(super) fn event(body: &[u8]) -> Result<GatewayEvent, WebhookError> {
                 None => Ok(GatewayEvent::Other),
             }
         }
-        "charge.dispute.created" => {
+        "charge.dispute.created" | "charge.dispute.updated" | "charge.dispute.funds_withdrawn" => {
             let dispute: Dispute = object(data)?;
             let disputed = |payment: Reference| GatewayEvent::Disputed { event_id, reference: payment.into_id() };
             Ok(dispute.payment_intent.map_or(GatewayEvent::Other, disputed))
@@ -240,6 +258,22 @@ mod tests {
         let dispute = json!({"id": "dp_1", "payment_intent": "pi_1"});
         let disputed = GatewayEvent::Disputed { event_id: "evt_1".to_owned(), reference: "pi_1".to_owned() };
         assert_eq!(parse("charge.dispute.created", &dispute), Ok(disputed));
+    }
+
+    #[test]
+    fn what_happened_to_another_account_is_foreign() {
+        let ours = "0199b2a1-7c3e-7000-8000-000000000001";
+        let intent = json!({"id": "pi_1", "status": "succeeded", "amount": 5, "currency": "eur",
+            "metadata": {"payment_id": ours}});
+        let refund =
+            json!({"id": "re_1", "status": "failed", "amount": 5, "currency": "eur", "payment_intent": "pi_1"});
+        let cases = [("payment_intent.succeeded", intent, ours.parse().ok()), ("refund.failed", refund, None)];
+        for (kind, object, payment_id) in cases {
+            let body = json!({"id": "evt_1", "account": "acct_2", "type": kind, "data": {"object": object}});
+            let (event_id, account, reference) = ("evt_1".to_owned(), "acct_2".to_owned(), "pi_1".to_owned());
+            let foreign = GatewayEvent::Foreign { event_id, account, reference, payment_id };
+            assert_eq!(event(body.to_string().as_bytes()), Ok(foreign));
+        }
     }
 
     #[test]

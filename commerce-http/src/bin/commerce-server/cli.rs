@@ -49,7 +49,8 @@ pub enum Command {
         #[arg(long)]
         yaml: bool,
     },
-    /// Recompute stock and rating counters from their ledgers; exits with 1 if any disagree
+    /// Recompute stock and rating counters from their ledgers, and compare every payment with the books of its gateway; exits
+    /// with 1 if any disagree
     Verify,
 }
 

@@ -17,6 +17,7 @@ use std::{
 };
 
 use clap::Parser;
+use commerce_core::{Commerce, call::Actor};
 use commerce_http::CommerceApi;
 
 use crate::{
@@ -97,18 +98,25 @@ async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
     }
 }
 
-/// Prints every counter that disagrees with its ledger.
+/// Prints every counter that disagrees with its ledger, and every payment that disagrees with its gateway.
 async fn verify(config: &Config) -> Result<ExitCode, Failure> {
     let store = shop::open_store(&config.database).await?;
     let drifts = store.reads().verify().await?;
+    let builder = Commerce::builder().shared_store(store).currency(config.currency).secret(shop::random(32)?);
+    let (builder, _) = shop::with_gateways(builder, config)?;
+    let payments = builder.build()?.payments().reconcile(&Actor::System).await?;
     for drift in &drifts {
         println!(
             "{} of {}: counted {}, but the ledger adds up to {}",
             drift.counter, drift.id, drift.counted, drift.ledger
         );
     }
-    if drifts.is_empty() {
+    for drift in &payments.drifts {
+        println!("{drift}");
+    }
+    if drifts.is_empty() && payments.drifts.is_empty() {
         println!("All counters agree with their ledgers");
+        println!("{} payments agree with their gateways ({} can't be compared)", payments.compared, payments.skipped);
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::FAILURE)

@@ -2,7 +2,9 @@
 
 use std::{io::IsTerminal, time::Duration};
 
+use commerce_core::{Commerce, call::Actor, page::PageRequest, payment::PaymentStatus};
 use commerce_http::CommerceApi;
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::{Server, listener::TcpAcceptor};
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,6 +20,8 @@ use crate::{
 
 /// How long requests that are under way may take once the server stops: a little longer than any request may.
 const GRACE: Duration = Duration::from_secs(35);
+/// How often what is open is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 /// Latencies are counted in these buckets, in seconds.
 const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
@@ -48,6 +52,7 @@ pub async fn serve(config: &Config, demo: bool) -> Result<(), Failure> {
     let end = CancellationToken::new();
     let worker = tokio::spawn(shop.commerce.worker().run(end.clone().cancelled_owned()));
     let upkeep = tokio::spawn(keep_up(metrics.clone()));
+    let gauges = tokio::spawn(count_what_is_open(shop.commerce.clone()));
     let mut api = CommerceApi::new(shop.commerce.clone())
         .rate_limits(config.rate_limit)
         .cors_origins(config.cors_origins.iter().map(String::as_str))
@@ -66,6 +71,7 @@ pub async fn serve(config: &Config, demo: bool) -> Result<(), Failure> {
     end.cancel();
     worker.await?;
     upkeep.abort();
+    gauges.abort();
     shop.commerce.drain().await;
     tracing::info!("stopped; nothing was left undone");
     Ok(outcome?)
@@ -83,6 +89,34 @@ async fn keep_up(metrics: PrometheusHandle) {
     loop {
         every.tick().await;
         metrics.run_upkeep();
+    }
+}
+
+/// Measures what waits for an end: payments by status, and the worker's queue.
+async fn count_what_is_open(shop: Commerce) {
+    let mut every = tokio::time::interval(COUNT_EVERY);
+    let count = PageRequest { count: true, ..PageRequest::first(1) };
+    loop {
+        every.tick().await;
+        for status in [PaymentStatus::Pending, PaymentStatus::RequiresAction, PaymentStatus::Unknown] {
+            match shop.payments().list(&Actor::System, Some(status), &count).await {
+                #[allow(clippy::cast_precision_loss)] // Nobody has 2^52 open payments.
+                Ok(page) => {
+                    let open = page.total.unwrap_or_default() as f64;
+                    gauge!("commerce_payments_open", "status" => status.as_str()).set(open);
+                }
+                Err(error) => tracing::warn!(%error, "open payments can't be counted"),
+            }
+        }
+        match shop.store().reads().task_backlog().await {
+            #[allow(clippy::cast_precision_loss)] // As above.
+            Ok((waiting, oldest)) => {
+                let late = oldest.map_or(0.0, |due| shop.clock().now().since(due).as_secs_f64());
+                gauge!("commerce_tasks_waiting").set(waiting as f64);
+                gauge!("commerce_tasks_oldest_due_seconds").set(late);
+            }
+            Err(error) => tracing::warn!(%error, "waiting tasks can't be counted"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
 
 use commerce_core::{
-    Commerce,
+    Commerce, CommerceBuilder,
     notification::{FileMailer, SmtpMailer},
     payment::{ManualGateway, TestGateway, stripe::StripeGateway},
     store::copy::Portable,
@@ -64,6 +64,22 @@ pub async fn distribute(_database: &Database) -> Result<u64, Failure> {
 const NOT_DISTRIBUTED: &str =
     "only a shop on PostgreSQL can be distributed: set COMMERCE_DATABASE_URL to its coordinator";
 
+/// Adds the gateways that the configuration names; the test gateway, if it is one of them, is answered too.
+pub fn with_gateways(
+    builder: CommerceBuilder,
+    config: &Config,
+) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
+    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
+    let mut builder = builder.gateway(ManualGateway::new());
+    if let Some(gateway) = &test_gateway {
+        builder = builder.gateway(gateway.clone());
+    }
+    if let Some(stripe) = &config.stripe {
+        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
+    }
+    Ok((builder, test_gateway))
+}
+
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {
     let store = open_store(&config.database).await?;
@@ -72,26 +88,19 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
         (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,
         (None, _) => random(32)?,
     };
-    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
-    let mut builder = Commerce::builder()
+    let (builder, test_gateway) = with_gateways(Commerce::builder(), config)?;
+    let mut builder = builder
         .shared_store(store)
         .secret(secret)
         .currency(config.currency)
         .tax(config.tax.clone())
         .shipping(config.shipping.clone())
-        .gateway(ManualGateway::new())
         .settings(|settings| {
             settings.public_url.clone_from(&config.public_url);
             settings.prices_include_tax = config.prices_include_tax;
             settings.access_ttl = config.access_ttl;
             settings.capture_at_checkout = config.capture_at_checkout;
         });
-    if let Some(gateway) = &test_gateway {
-        builder = builder.gateway(gateway.clone());
-    }
-    if let Some(stripe) = &config.stripe {
-        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
-    }
     builder = match &config.mail {
         Mail::Log => builder,
         Mail::Folder(folder) => {

@@ -1,0 +1,113 @@
+//! One way to change an order: a pure rule, a commit with all that follows, and then the gateway.
+
+use super::{Order, OrderError, OrderStatus, Orders};
+use crate::{
+    call::{Call, Done},
+    clock::Timestamp,
+    engine::{Answer, Planned},
+    error::Invalid,
+    event::{DomainEvent, Notice, Task},
+    fail_point::Step,
+    id::{OrderId, PaymentId, RefundId, VariantId},
+    payment::process::send,
+    store::{MovementKind, Root, StockDelta},
+};
+
+/// What an edit of an order brings with it, in the same commit; refunds and voids are then carried out at the gateway.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub events: Vec<DomainEvent>,
+    pub notices: Vec<Notice>,
+    pub stock: Vec<(VariantId, i64, MovementKind)>,
+    pub refunds: Vec<RefundId>,
+    pub voids: Vec<PaymentId>,
+    pub captures: Vec<PaymentId>,
+}
+
+impl Orders {
+    /// Changes an order by a pure rule and commits what follows; then carries out refunds and voids at the gateway.
+    /// Calls on one order take turns within the process.
+    pub(crate) async fn edit<T>(
+        &self,
+        call: &Call,
+        id: OrderId,
+        rule: impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Send + Sync,
+    ) -> Result<Done<(Order, T)>, OrderError>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + Copy,
+    {
+        let _turn = self.engine.queues.turn(id).await;
+        let rule = &rule;
+        let plan = || async move {
+            let planned = self.plan_edit(call, id, rule).await;
+            Step::Edit.reach().await;
+            planned
+        };
+        let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, |_| None).await?;
+        let process = self.process();
+        let (mut order, effects, value) = match done {
+            Answer::Fresh(output) => output,
+            Answer::Replayed(value) => return Ok(Done::again((process.load(id).await?, value))),
+        };
+        Step::Edited.reach().await;
+        for refund in effects.refunds {
+            order = process.refund(order, refund).await?.0;
+        }
+        for payment in effects.voids {
+            order = process.void(order, payment).await?.0;
+        }
+        Ok(Done::fresh((order, value)))
+    }
+
+    async fn plan_edit<T>(
+        &self,
+        call: &Call,
+        id: OrderId,
+        rule: &(impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Sync),
+    ) -> Result<Planned<(Order, Effects, T)>, OrderError> {
+        let before = self.process().load(id).await?;
+        let mut changes = self.engine.set(&call.actor);
+        let (mut order, mut effects) = (before.clone(), Effects::default());
+        let value = rule(&mut order, &mut effects, changes.at())?;
+        if order == before {
+            return Ok(Planned { changes, output: (order, effects, value) });
+        }
+        order.updated_at = changes.at();
+        changes.update(&before, &mut order);
+        let (ids, root) = (self.engine.ids(), Root::Order(id));
+        for refund in &effects.refunds {
+            self.process().watch_refund(&mut changes, id, *refund);
+            let amount = order.refund_mut(*refund)?.amount;
+            let event = DomainEvent::RefundRequested { order: id, refund: *refund, amount };
+            changes.event(ids, root, order.version, event);
+        }
+        for payment in &effects.voids {
+            let due = changes.at() + self.engine.settings.gateway_lease;
+            changes.task(ids, due, Task::VoidPayment { order: id, payment: *payment });
+        }
+        for payment in &effects.captures {
+            let due = changes.at() + self.engine.settings.gateway_lease + std::time::Duration::from_secs(1);
+            changes.task(ids, due, Task::SettlePayment { order: id, payment: *payment });
+        }
+        if order.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
+            effects.events.push(DomainEvent::OrderCompleted { order: id });
+        }
+        for (variant, units, kind) in effects.stock.drain(..) {
+            let delta = StockDelta { on_hand: units, ..StockDelta::default() };
+            changes.move_stock(variant, delta, Some((kind, Some(id), None)));
+        }
+        for event in effects.events.drain(..) {
+            changes.event(ids, root, order.version, event);
+        }
+        for notice in effects.notices.drain(..) {
+            send(&mut changes, ids, notice);
+        }
+        Ok(Planned { changes, output: (order, effects, value) })
+    }
+}
+
+pub(crate) fn check_text(text: &str, pointer: &str, min: usize, max: usize) -> Result<(), Invalid> {
+    let mut invalid = Invalid::default();
+    invalid.check_text(text, pointer, min, max);
+    invalid.into_result()
+}
