@@ -160,7 +160,7 @@ async fn replicas_serve_what_is_shown_unless_they_are_behind_or_dead() {
     until("replicas that stand still are left out", async || (world.title_for(&guest).await == "Second").then_some(()))
         .await;
     let behind = written.elapsed();
-    assert!(behind < Duration::from_millis(3_000), "it took {behind:?}");
+    assert!(behind < Duration::from_secs(3), "it took {behind:?}");
     for _ in 0..20 {
         assert_eq!(world.title_for(&guest).await, "Second", "none of them is asked");
     }
