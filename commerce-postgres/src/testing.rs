@@ -90,19 +90,17 @@ impl Cluster {
     /// # Errors
     /// If the binaries fail.
     pub async fn replica(&self) -> Result<Self, TestingError> {
-        let settings = [("port", self.port.as_str())];
-        let (binaries, folder) = (binaries()?, new_folder(&settings));
+        let (binaries, folder) = (binaries()?, new_folder(&[]));
         run(as_owner(binaries.join("pg_basebackup"))
             .args(["--username=postgres", "--checkpoint=fast", "--no-sync", "--write-recovery-conf"])
-            .args(["--port", &self.port])
             .arg("--host")
             .arg(&self.folder)
             .arg("--pgdata")
             .arg(&folder))?;
         // The primary's, which lies among its data and was copied with it.
-        let lock = folder.join(format!(".s.PGSQL.{}.lock", self.port));
+        let lock = folder.join(".s.PGSQL.5432.lock");
         fs::remove_file(&lock).map_err(|error| file(&lock, error))?;
-        Self::serve(&binaries, folder, &settings).await
+        Self::serve(&binaries, folder, &[]).await
     }
 
     async fn serve(binaries: &Path, folder: PathBuf, settings: &[(&str, &str)]) -> Result<Self, TestingError> {
@@ -284,9 +282,9 @@ pub fn binaries() -> Result<PathBuf, TestingError> {
     let mut debian: Vec<PathBuf> = debian.collect();
     debian.sort();
     let found = named.chain(env::split_paths(&path)).chain(debian.into_iter().rev());
-    // A link to one of them may stand alone.
-    let folder = |link: PathBuf| Some(fs::canonicalize(link.join("initdb")).ok()?.parent()?.to_owned());
-    found.into_iter().find_map(folder).ok_or(TestingError::NoBinaries)
+    // Where links lead: beside the real program are all the others.
+    let mut real = found.into_iter().filter_map(|folder| fs::canonicalize(folder.join("initdb")).ok());
+    real.find_map(|program| Some(program.parent()?.to_owned())).ok_or(TestingError::NoBinaries)
 }
 
 fn is_root() -> bool {

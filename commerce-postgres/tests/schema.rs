@@ -146,7 +146,7 @@ fn statements_keep_to_what_shards_understand() {
     for name in sources {
         let path = format!("{}/src/{name}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = std::fs::read_to_string(&path).expect("a source file of this crate");
-        // The program's own clock is no business of the server's.
+        // The process's own clock.
         let source = source.replace("Instant::now()", "");
         for banned in [
             "pg_advisory",

@@ -5,19 +5,20 @@
 //! Everything else a backend does is reading: the per-domain read traits, gathered in [`Reads`].
 
 mod change;
+mod claim;
 pub mod copy;
 mod error;
 mod set;
+mod write;
 
 use async_trait::async_trait;
 
 pub use self::{
     change::{Aggregate, Change, Child, Children, Root, Save, Version, Was},
+    claim::{Claim, ClaimKind, Take},
     error::{Applied, CommitError, Conflict, StoreError},
-    set::{
-        ChangeSet, Claim, ClaimKind, IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta,
-        Take, TaskWrite,
-    },
+    set::ChangeSet,
+    write::{IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, TaskWrite},
 };
 use crate::{
     account::AccountStore,

@@ -46,6 +46,22 @@ async fn open_postgres(_url: &str, _replicas: &[String]) -> Result<Arc<dyn Porta
     std::future::ready(Err("this server was built without PostgreSQL".into())).await
 }
 
+/// Adds the gateways that the configuration names; the test gateway, if it is one of them, is answered too.
+pub fn with_gateways(
+    builder: CommerceBuilder,
+    config: &Config,
+) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
+    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
+    let mut builder = builder.gateway(ManualGateway::new());
+    if let Some(gateway) = &test_gateway {
+        builder = builder.gateway(gateway.clone());
+    }
+    if let Some(stripe) = &config.stripe {
+        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
+    }
+    Ok((builder, test_gateway))
+}
+
 /// Brings a PostgreSQL up to date and spreads its tables over the nodes of Citus.
 #[cfg(feature = "postgres")]
 pub async fn distribute(database: &Database) -> Result<u64, Failure> {
@@ -63,22 +79,6 @@ pub async fn distribute(_database: &Database) -> Result<u64, Failure> {
 
 const NOT_DISTRIBUTED: &str =
     "only a shop on PostgreSQL can be distributed: set COMMERCE_DATABASE_URL to its coordinator";
-
-/// Adds the gateways that the configuration names; the test gateway, if it is one of them, is answered too.
-pub fn with_gateways(
-    builder: CommerceBuilder,
-    config: &Config,
-) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
-    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
-    let mut builder = builder.gateway(ManualGateway::new());
-    if let Some(gateway) = &test_gateway {
-        builder = builder.gateway(gateway.clone());
-    }
-    if let Some(stripe) = &config.stripe {
-        builder = builder.gateway(StripeGateway::new(stripe.clone())?);
-    }
-    Ok((builder, test_gateway))
-}
 
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {

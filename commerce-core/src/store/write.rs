@@ -1,0 +1,132 @@
+//! What a set writes beside aggregates: counters, ledgers, keys, tasks.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    clock::Timestamp,
+    event::Task,
+    id::{OrderId, TaskId, VariantId},
+};
+
+/// How a variant's shared numbers move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StockDelta {
+    /// Units in the house.
+    pub on_hand: i64,
+    /// Units promised to pending orders.
+    pub reserved: i64,
+    /// If set, `on_hand` must be this before the move ([`super::Conflict::Moved`] otherwise).
+    pub expect_on_hand: Option<i64>,
+}
+
+/// Why `on_hand` moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementKind {
+    /// The first count of a new variant.
+    Initial,
+    /// Staff counted or corrected.
+    Adjustment,
+    /// An order was confirmed.
+    Sale,
+    /// A confirmed order was cancelled before it left.
+    Cancellation,
+    /// Goods came back.
+    Return,
+}
+
+impl MovementKind {
+    /// The kind's name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Adjustment => "adjustment",
+            Self::Sale => "sale",
+            Self::Cancellation => "cancellation",
+            Self::Return => "return",
+        }
+    }
+}
+
+/// A line of the stock ledger; the store adds `on_hand_after`, which only it knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// The variant; with the set's id, the ledger's key.
+    pub variant: VariantId,
+    /// Why.
+    pub kind: MovementKind,
+    /// How `on_hand` moved; the same as in the set's [`StockDelta`].
+    pub delta: i64,
+    /// For which order.
+    pub order: Option<OrderId>,
+    /// Staff's words.
+    pub reason: Option<String>,
+}
+
+/// How a product's rating moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RatingDelta {
+    /// Stars.
+    pub sum: i64,
+    /// Published reviews.
+    pub count: i64,
+}
+
+/// What is known of an idempotency key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdempotencyRecord {
+    /// SHA-256 of caller, operation and key.
+    pub key: [u8; 32],
+    /// SHA-256 of the request.
+    pub fingerprint: [u8; 32],
+    /// What the call works on, where it can be resumed: an order's id.
+    pub subject: Option<Uuid>,
+    /// Core's answer; `None` while the first call's outcome is open.
+    pub output: Option<Value>,
+    /// When the key came first; kept for 24 hours.
+    pub at: Timestamp,
+}
+
+/// A write to the idempotency keys.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyWrite {
+    /// Take the key; [`super::Conflict::KeyTaken`] if it is there.
+    Claim(IdempotencyRecord),
+    /// Keep the answer of a call whose key was claimed earlier; no effect if the key has been forgotten.
+    Answer {
+        /// The key.
+        key: [u8; 32],
+        /// Core's answer.
+        output: Value,
+    },
+    /// Forget the key: the call had no effect and may be made afresh.
+    Forget([u8; 32]),
+}
+
+/// A write to the task queue.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskWrite {
+    /// New work, due at a time.
+    Add {
+        /// The task's id; also the Message-Id of a mail.
+        id: TaskId,
+        /// Not to be leased before.
+        due: Timestamp,
+        /// What to do.
+        task: Task,
+    },
+    /// The work is done, or no longer needed: remove it.
+    Done(TaskId),
+    /// The work failed: try again at `due`, or, if that is `None`, keep it as dead for staff to look at.
+    Failed {
+        /// The task.
+        id: TaskId,
+        /// When to try again.
+        due: Option<Timestamp>,
+        /// What went wrong.
+        error: String,
+    },
+}
