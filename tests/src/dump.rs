@@ -15,7 +15,8 @@ pub async fn dump(url: &str) -> Dump {
 
 async fn postgres(url: &str) -> Result<Dump, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
-    let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_name LIKE 'commerce\\_%'";
+    let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_name LIKE 'commerce\\_%' \
+                  AND table_name NOT LIKE 'commerce\\_search%'";
     let tables: Vec<String> = query_scalar(tables).fetch_all(&mut connection).await?;
     let mut dump = Dump::new();
     for table in tables {

@@ -108,7 +108,7 @@ async fn a_whole_shop_moves_to_the_other_backend_and_back() {
     for home in [home, there] {
         world.server = Server::start_in(home, &[], &[]);
         world.callers.values_mut().for_each(|caller| *caller = caller.at(&world.server.base));
-        let found = world.server.anyone().get("/v1/products?q=product").await.expect(200);
+        let found = world.server.anyone().get("/v1/products?q=prodcut").await.expect(200);
         seen.push((world.snapshot().await, found));
         world.server.login("owner@example.com").await;
     }

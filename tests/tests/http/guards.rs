@@ -1,6 +1,6 @@
 //! Tokens that aren't, and callers who try too often.
 
-use commerce_tests::http::{Home, PASSWORD, Server};
+use commerce_tests::http::{Backend, Home, PASSWORD, Server};
 use serde_json::json;
 
 use crate::BACKEND;
@@ -97,10 +97,24 @@ async fn wrong_settings_are_named() {
         ("COMMERCE_RATE_LIMIT", "perhaps"),
         ("COMMERCE_PRICES_INCLUDE_TAX", "perhaps"),
         ("COMMERCE_DATABASE_URL", "mysql://x"),
+        ("COMMERCE_DATABASE_REPLICAS", "mysql://x"),
     ] {
         let output = home.command().arg("migrate").env(name, value).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(name), "{name}={value}: {said}");
         assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_distributed_is_said_to_be_one() {
+    let why = match BACKEND {
+        Backend::Sqlite => "only a shop on PostgreSQL can be distributed",
+        Backend::Postgres => "has no Citus",
+    };
+    let home = Home::new(BACKEND).await;
+    let output = home.command().args(["migrate", "--distributed", "citus"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(why), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");
 }

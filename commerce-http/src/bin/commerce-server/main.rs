@@ -64,7 +64,7 @@ async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate { distributed: Some(Distributed::Citus) } => {
             let placed = shop::distribute(&config.database).await?;
             println!(
-                "The database is up to date, and {placed} more tables are placed; read \"Scaling out\" before it sells"
+                "{placed} tables were placed on the nodes; this release sells on one primary: see \"Scaling out\" in commerce-postgres"
             );
         }
         Command::Copy { from, to } => copy::run(&from, &to).await?,
