@@ -186,8 +186,13 @@ impl Plan {
         }
     }
 
+    // Most sets write to few tables: the texts of the others aren't even put together.
+
     /// Inserts rows; the last column of the key names a row.
     pub(crate) fn insert<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
+        if rows.is_empty() {
+            return;
+        }
         self.insert_returning(rows, &format!("{}::text", T::KEY[T::KEY.len() - 1]), guards);
     }
 
@@ -204,6 +209,9 @@ impl Plan {
 
     /// Inserts rows, or overwrites those with the same key.
     pub(crate) fn put<T: Table>(&mut self, rows: Vec<T>) {
+        if rows.is_empty() {
+            return;
+        }
         let set: Vec<String> = T::COLUMNS
             .iter()
             .filter(|name| !T::KEY.contains(name))
@@ -215,6 +223,9 @@ impl Plan {
 
     /// Overwrites heads that are still at the version before.
     pub(crate) fn update<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
+        if rows.is_empty() {
+            return;
+        }
         let columns = T::columns(rows);
         let set: Vec<String> = T::COLUMNS
             .iter()
@@ -232,6 +243,9 @@ impl Plan {
 
     /// Deletes rows by their keys.
     pub(crate) fn delete<T: Table>(&mut self, keys: &[Vec<Uuid>]) {
+        if keys.is_empty() {
+            return;
+        }
         let matches: Vec<String> = T::KEY.iter().map(|name| format!("t.{name} = u.{name}")).collect();
         let columns = (0..T::KEY.len()).map(|i| Column::uuids(keys.iter().map(|key| key[i])));
         let rows = T::KEY.iter().copied().zip(columns).collect();
