@@ -48,6 +48,8 @@ pub struct Settings {
     pub prices_include_tax: bool,
     /// Whether payments are taken at checkout, or only promised and captured by staff later.
     pub capture_at_checkout: bool,
+    /// How many sign-ins to one account may fail in a quarter of an hour, on all servers together; `None` for any number.
+    pub sign_in_attempts: Option<u32>,
     /// How long an access token is good for; at most ten minutes is advisable.
     pub access_ttl: Duration,
     /// How long a refresh token is good for if it isn't used.
@@ -76,6 +78,7 @@ impl Default for Settings {
             currency: Currency::EUR,
             prices_include_tax: true,
             capture_at_checkout: true,
+            sign_in_attempts: Some(20),
             access_ttl: Duration::from_mins(10),
             refresh_idle_ttl: Duration::from_secs(14 * DAY),
             session_ttl: Duration::from_secs(90 * DAY),

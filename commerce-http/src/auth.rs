@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use commerce_core::account::{AccountError, Credentials};
+use poem::http::StatusCode;
 use poem_openapi::OpenApi;
 
 use crate::{
@@ -21,6 +22,9 @@ impl From<AccountError> for ApiError {
             AccountError::Common(error) => error.into(),
             AccountError::EmailTaken => Self::conflict("email_taken", detail),
             AccountError::InvalidCredentials => Self::unauthorized("invalid_credentials", detail),
+            AccountError::TooManyAttempts { retry_after } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(retry_after.as_secs() + 1)
+            }
             AccountError::InvalidToken => Self::unauthorized("invalid_token", detail),
             AccountError::SessionExpired => Self::unauthorized("session_expired", detail),
             AccountError::TokenReused => Self::unauthorized("token_reused", detail),

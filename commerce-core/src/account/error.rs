@@ -14,6 +14,12 @@ pub enum AccountError {
     /// No such account, a wrong password, or an account that is locked: which of them isn't told.
     #[error("e-mail address or password is wrong")]
     InvalidCredentials,
+    /// Too many sign-ins to this account have failed lately.
+    #[error("too many attempts: wait {} s", retry_after.as_secs() + 1)]
+    TooManyAttempts {
+        /// When the next is allowed.
+        retry_after: std::time::Duration,
+    },
     /// Not an access or refresh token that is good now; also the loser of a race between two refreshes.
     #[error("the token isn't valid")]
     InvalidToken,

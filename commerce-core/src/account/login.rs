@@ -76,12 +76,14 @@ impl Accounts {
     /// Signs in. Takes as long whether or not the account exists; an idempotency key has no effect, since tokens aren't kept.
     ///
     /// # Errors
-    /// [`AccountError::InvalidCredentials`], whatever is wrong.
+    /// [`AccountError::InvalidCredentials`], whatever is wrong; [`AccountError::TooManyAttempts`] after
+    /// [`crate::Settings::sign_in_attempts`] that failed.
     pub async fn login(&self, call: &Call, credentials: Credentials) -> Result<Login, AccountError> {
         self.run(call, |this, call| async move {
             let Credentials { email, password, cart_token, .. } = credentials;
             let once = Call { idempotency: None, ..call.clone() };
-            let plan = || this.plan_login(&once, &email, &password);
+            let attempt = this.take_attempt(&email).await?;
+            let plan = || this.plan_login(&once, &email, &password, attempt);
             let answer = this.engine.transact_as(&once, plan, |_| (), |_| None).await?;
             let Answer::Fresh((login, identity)) = answer else {
                 return Err(StoreError::bug("a sign-in was replayed").into());
@@ -99,6 +101,7 @@ impl Accounts {
         call: &Call,
         email: &str,
         password: &str,
+        attempt: Option<[u8; 32]>,
     ) -> Result<Planned<(Login, Identity)>, AccountError> {
         let user = match normalise_email(email) {
             Ok(email) => self.engine.reads().load_user_by_email(&email).await?,
@@ -143,6 +146,9 @@ impl Accounts {
             version: 0,
         };
         changes.insert(&mut session);
+        if let Some(attempt) = attempt {
+            changes.forget(attempt);
+        }
         let tokens = self.tokens(identity, &session, refresh_token, now)?;
         Ok(Planned { changes, output: (Login { tokens, user }, identity) })
     }

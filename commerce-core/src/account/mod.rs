@@ -11,6 +11,7 @@
 
 mod access;
 mod addresses;
+mod attempts;
 mod devices;
 mod error;
 mod export;

@@ -233,3 +233,34 @@ async fn devices_are_listed_and_signed_out_one_by_one() {
     assert!(!shop.is_signed_in(&phone).await && shop.is_signed_in(&laptop).await);
     assert_eq!(shop.accounts().sessions(&call.actor).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn guesses_are_counted_by_all_processes_together() {
+    let one = Shop::open().await;
+    one.register("ada@example.com").await;
+    one.register("eve@example.com").await;
+    let other = one.another_process();
+    for n in 0..20 {
+        let process = if n % 2 == 0 { &one } else { &other };
+        refused!(process.try_login(" ADA@example.com", "guess").await, AccountError::InvalidCredentials);
+    }
+    for process in [&one, &other] {
+        let refused = process.try_login("ada@example.com", PASSWORD).await.unwrap_err();
+        let AccountError::TooManyAttempts { retry_after } = refused else { panic!("{refused}") };
+        assert!(retry_after <= Duration::from_mins(15));
+        process.login("eve@example.com").await;
+    }
+    one.advance(Duration::from_mins(15));
+    // Those that succeed don't count.
+    for _ in 0..25 {
+        other.login("ada@example.com").await;
+    }
+}
+
+#[tokio::test]
+async fn guesses_at_once_are_no_more_than_one_after_the_other() {
+    let shop = Shop::open().await;
+    let answers = join_all((0..60).map(|_| shop.try_login("nobody@example.com", "guess"))).await;
+    let looked_at = answers.iter().filter(|answer| matches!(answer, Err(AccountError::InvalidCredentials))).count();
+    assert_eq!(looked_at, 20);
+}

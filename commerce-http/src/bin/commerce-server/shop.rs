@@ -99,6 +99,9 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
             settings.public_url.clone_from(&config.public_url);
             settings.prices_include_tax = config.prices_include_tax;
             settings.access_ttl = config.access_ttl;
+            if !config.rate_limit {
+                settings.sign_in_attempts = None;
+            }
             settings.capture_at_checkout = config.capture_at_checkout;
         });
     builder = match &config.mail {
