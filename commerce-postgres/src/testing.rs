@@ -114,7 +114,7 @@ impl Cluster {
     /// The URL of one of its databases.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}&port={}", self.folder.display(), self.port)
+        format!("postgres://postgres@localhost:{}/{database}?host={}", self.port, self.folder.display())
     }
 
     /// Where its data is.
