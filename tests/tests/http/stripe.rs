@@ -134,6 +134,18 @@ async fn localstripe_tells_by_webhook_what_became_of_a_payment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promise_is_captured_later_at_localstripe() {
+    let local = tokio::task::spawn_blocking(Localstripe::start).await.expect("localstripe");
+    let mut settings = stripe_settings(local.base());
+    settings.push(("COMMERCE_CAPTURE_AT_CHECKOUT", "false"));
+    let world = World::new(&settings).await;
+    let order = world.buy(2).await;
+    assert_eq!(stands(&order), ("confirmed", "authorized"));
+    let captured = world.admin.post_empty(&format!("/v1/admin/orders/{}/capture", id(&order))).await.expect(200);
+    assert_eq!((stands(&captured), at(&captured, "/payments/0/captured/amount")), (("confirmed", "paid"), "39.80"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promised_money_is_captured_later_or_given_back() {
     let stripe = StripeProcess::start();
     let mut settings = stripe.settings();
