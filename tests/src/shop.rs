@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use commerce_core::{
     Commerce, CommerceBuilder, Currency, Money,
     account::PostalAddress,
-    call::{Actor, Call, Idempotency, Identity, Role},
+    call::{Actor, ActorRef, Call, Idempotency, Identity, Role},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput, Placement},
     clock::{ManualClock, Timestamp},
     event::LeasedTask,
-    id::{IdGenerator, SessionId, UserId, UuidV7, VariantId},
+    id::{IdGenerator, SeededIds, SessionId, UserId, UuidV7, VariantId},
     inventory::{Alert, AlertKind, AlertQuery, StockItem},
     notification::MemoryMailer,
     order::{FulfilmentInput, FulfilmentStatus, Order, OrderQuery},
     page::PageRequest,
     payment::{LineQuantity, ManualGateway, PaymentStatus, RefundStatus, TestGateway},
-    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+    store::{Applied, ChangeSet, Claim, CommitError, Reads, Store, StoreError},
 };
 use commerce_sqlite::SqliteStore;
 
@@ -301,4 +301,13 @@ impl Store for MortalStore {
     fn reads(&self) -> &dyn Reads {
         self.inner.reads()
     }
+}
+
+/// A set that is the same in every process, and takes some room.
+#[must_use]
+pub fn numbered(n: u16) -> ChangeSet {
+    let ids = SeededIds::new(n + 1);
+    let mut set = ChangeSet::new(&ids, Timestamp::from_micros(1_795_000_000_000_000), ActorRef::System);
+    set.hold(Claim::sku(&format!("{n}-{}", "x".repeat(20_000))), ids.uuid());
+    set
 }

@@ -13,9 +13,13 @@ use commerce_core::{
     clock::{Clock, ManualClock, SystemClock},
     order::OrderStatus,
     payment::{PaymentStatus, RefundStatus},
+    store::{Applied, Store as _},
 };
 use commerce_sqlite::SqliteStore;
-use commerce_tests::{ledger::FolderGateway, shop::TestShop};
+use commerce_tests::{
+    ledger::FolderGateway,
+    shop::{TestShop, numbered},
+};
 
 const KILLS: usize = 6;
 const STOCK: i64 = 1_000_000;
@@ -86,4 +90,27 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_left_half_done() {
     let captured = orders.iter().flat_map(|order| &order.payments).filter(|payment| payment.captured > 0).count();
     assert_eq!(captured, charges.len());
     assert_eq!(refunds().map(|refund| refund.amount.minor).sum::<i64>(), gateway.refunded());
+}
+
+/// A file that may grow no further makes `COMMIT` fail with an I/O error, after which nobody can say what is on the disk.
+#[tokio::test]
+async fn an_io_error_at_commit_is_unknown_until_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("shop.db").display());
+    drop(SqliteStore::open(&url).await.unwrap());
+    let limited = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$1\"", env!("CARGO_BIN_EXE_little_room"), &url])
+        .output()
+        .unwrap();
+    assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));
+    let acknowledged = u16::try_from(String::from_utf8(limited.stdout).unwrap().lines().count()).unwrap();
+    assert!(acknowledged > 0);
+
+    let store = SqliteStore::open(&url).await.unwrap();
+    for n in 0..acknowledged {
+        assert_eq!(store.commit(&numbered(n)).await.unwrap(), Applied::Before, "{n} was acknowledged");
+    }
+    // The one in doubt: asking again settles it, whichever way it had gone.
+    store.commit(&numbered(acknowledged)).await.unwrap();
+    assert_eq!(store.commit(&numbered(acknowledged)).await.unwrap(), Applied::Before);
 }
