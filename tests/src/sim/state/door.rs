@@ -1,0 +1,263 @@
+//! The write door: guards, and what they let through.
+
+use commerce_core::{
+    event::EventRecord,
+    inventory::MovementRecord,
+    order::Order,
+    store::{Aggregate, Change, ChangeSet, Conflict, KeyWrite, Root, Save, Take, TaskWrite, Was},
+};
+
+use super::{Guard, Queued, Shared, Stock};
+use crate::sim::Coverage;
+
+macro_rules! saves {
+    ($change:expr, $save:ident => $then:expr, $else:expr) => {
+        match $change {
+            Change::User($save) => $then,
+            Change::Address($save) => $then,
+            Change::Session($save) => $then,
+            Change::MailToken($save) => $then,
+            Change::Product($save) => $then,
+            Change::Categories($save) => $then,
+            Change::Cart($save) => $then,
+            Change::Order($save) => $then,
+            Change::Review($save) => $then,
+            Change::Alert($save) => $then,
+            _ => $else,
+        }
+    };
+}
+
+fn head<T: Aggregate>(save: &Save<T>) -> (Root, Was) {
+    (save.after().root(), save.was())
+}
+
+impl Shared {
+    fn is(&self, root: Root, was: Was) -> bool {
+        match (self.versions.get(&root), was) {
+            (None, Was::Absent) => true,
+            (Some(version), Was::At(at)) => *version == at,
+            _ => false,
+        }
+    }
+
+    pub(in crate::sim) fn judge(&self, set: &ChangeSet) -> Vec<Conflict> {
+        let taken = |write: &&KeyWrite| matches!(write, KeyWrite::Claim(r) if self.keys.contains_key(&r.key));
+        if self.has(Guard::Key) && set.keys().iter().any(|write| taken(&write)) {
+            return vec![Conflict::KeyTaken];
+        }
+        let held =
+            set.claims().filter(|(claim, take)| matches!(take, Take::Hold(_)) && self.claims.contains_key(claim));
+        let held: Vec<_> = held.map(|(claim, _)| Conflict::Taken(claim.clone())).collect();
+        if self.has(Guard::Claims) && !held.is_empty() {
+            return held;
+        }
+        let stale = set.changes().iter().filter_map(|change| {
+            let (root, was) = saves!(change, save => head(save), match change {
+                Change::Remove(root, version) | Change::Assert(root, version) => (*root, Was::At(*version)),
+                Change::StockAlerted { variant, from, .. } => {
+                    let alerted = self.stock.get(variant).map(|stock| stock.alerted);
+                    return (alerted != Some(*from)).then_some(Conflict::Stale(Root::StockAlert(*variant)));
+                }
+                _ => return None,
+            });
+            (!self.is(root, was)).then_some(Conflict::Stale(root))
+        });
+        let stale: Vec<_> = stale.collect();
+        if self.has(Guard::Versions) && !stale.is_empty() {
+            return stale;
+        }
+        let moved = set.stock().filter_map(|(variant, delta)| {
+            let on_hand = self.stock.get(&variant)?.on_hand;
+            delta.expect_on_hand.is_some_and(|expected| expected != on_hand).then_some(Conflict::Moved(variant))
+        });
+        let moved: Vec<_> = moved.collect();
+        if self.has(Guard::Counts) && !moved.is_empty() {
+            return moved;
+        }
+        let short = set.stock().filter_map(|(variant, delta)| {
+            let stock = self.stock.get(&variant)?;
+            let (on_hand, reserved) = (stock.on_hand + delta.on_hand, stock.reserved + delta.reserved);
+            let available = stock.on_hand - stock.reserved;
+            (on_hand < reserved || reserved < 0).then_some(Conflict::Short { variant, available })
+        });
+        if self.has(Guard::Floors) { short.collect() } else { Vec::new() }
+    }
+
+    /// What a database's constraints would refuse.
+    pub(in crate::sim) fn check(&self, set: &ChangeSet) -> Result<(), String> {
+        for change in set.changes() {
+            let Change::Order(save) = change else { continue };
+            for payment in &save.after().payments {
+                let gone = payment.refunded + payment.refund_pending;
+                if !(0 <= gone && gone <= payment.captured && payment.captured <= payment.amount.minor) {
+                    return Err(format!("the money of {payment:?} doesn't add up"));
+                }
+            }
+            for line in &save.after().lines {
+                if line.fulfilled + line.cancelled > line.quantity || line.refunded > line.quantity {
+                    return Err(format!("the units of {line:?} don't add up"));
+                }
+            }
+        }
+        for event in set.events() {
+            let same =
+                |other: &EventRecord| (other.root, other.version, other.n) == (event.root, event.version, event.n);
+            // Stock moves without a version; the time takes its place, and may stand still.
+            let versioned = !matches!(event.root, Root::StockAlert(_));
+            if versioned && self.has(Guard::Versions) && self.has(Guard::SetId) && self.events.iter().any(same) {
+                return Err(format!("two events have the place of {event:?}"));
+            }
+        }
+        for write in set.tasks() {
+            if let TaskWrite::Add { id, task, .. } = write
+                && self.has(Guard::SetId)
+                && self.tasks.contains_key(id)
+            {
+                return Err(format!("two tasks have the id of {task:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::sim) fn apply(&mut self, set: &ChangeSet, coverage: &Coverage) {
+        self.commits.insert(set.id());
+        for write in set.keys() {
+            match write {
+                KeyWrite::Claim(record) => {
+                    self.keys.insert(record.key, record.clone());
+                }
+                KeyWrite::Answer { key, output } => {
+                    if let Some(record) = self.keys.get_mut(key) {
+                        record.output = Some(output.clone());
+                    }
+                }
+                KeyWrite::Forget(key) => {
+                    self.keys.remove(key);
+                }
+            }
+        }
+        for (claim, take) in set.claims() {
+            match take {
+                Take::Hold(owner) => {
+                    self.claims.insert(claim.clone(), owner);
+                }
+                Take::Free(owner) => {
+                    if self.claims.get(claim) == Some(&owner) {
+                        self.claims.remove(claim);
+                    }
+                }
+            }
+        }
+        for change in set.changes() {
+            self.change(change, coverage);
+        }
+        self.move_stock(set);
+        self.events.extend(set.events().iter().cloned());
+        for write in set.tasks() {
+            self.queue(write);
+        }
+    }
+
+    fn change(&mut self, change: &Change, coverage: &Coverage) {
+        if let Change::Order(save) = change {
+            note_moves(save, coverage);
+        }
+        let saved = saves!(change, save => Some((save.after().root(), save.after().version())), None);
+        if let Some((root, version)) = saved {
+            self.versions.insert(root, version);
+            self.heads.insert(root, change.clone());
+            return;
+        }
+        match change {
+            Change::Remove(root, _) => {
+                self.versions.remove(root);
+                self.heads.remove(root);
+            }
+            Change::OpenStock(opened) => {
+                let threshold = opened.low_stock_threshold;
+                let stock = Stock { opened: *opened, threshold, on_hand: 0, reserved: 0, crossings: 0, alerted: 0 };
+                self.stock.insert(opened.variant_id, stock);
+            }
+            Change::StockThreshold(variant, threshold) => {
+                if let Some(stock) = self.stock.get_mut(variant) {
+                    stock.threshold = *threshold;
+                }
+            }
+            Change::StockAlerted { variant, to, .. } => {
+                if let Some(stock) = self.stock.get_mut(variant) {
+                    stock.alerted = *to;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn move_stock(&mut self, set: &ChangeSet) {
+        for (variant, delta) in set.stock() {
+            let Some(stock) = self.stock.get_mut(&variant) else { continue };
+            let was_low = stock.on_hand - stock.reserved <= stock.threshold;
+            stock.on_hand += delta.on_hand;
+            stock.reserved += delta.reserved;
+            let is_low = stock.on_hand - stock.reserved <= stock.threshold;
+            stock.crossings += i64::from(is_low && !was_low);
+        }
+        for movement in set.movements() {
+            let on_hand_after = self.stock.get(&movement.variant).map_or(0, |stock| stock.on_hand);
+            self.movements.push(MovementRecord {
+                variant_id: movement.variant,
+                at: set.at(),
+                kind: movement.kind,
+                delta: movement.delta,
+                on_hand_after,
+                order_id: movement.order,
+                actor: set.by(),
+                reason: movement.reason.clone(),
+            });
+        }
+    }
+
+    fn queue(&mut self, write: &TaskWrite) {
+        match write {
+            TaskWrite::Add { id, due, task } => {
+                let (due, task) = (*due, task.clone());
+                let queued = Queued { due, task, attempts: 0, lease_until: None, last_error: None, dead: false };
+                self.tasks.insert(*id, queued);
+            }
+            TaskWrite::Done(id) => {
+                self.tasks.remove(id);
+            }
+            TaskWrite::Failed { id, due, error } => {
+                if let Some(queued) = self.tasks.get_mut(id) {
+                    queued.dead = due.is_none();
+                    queued.due = due.unwrap_or(queued.due);
+                    queued.lease_until = None;
+                    queued.last_error = Some(error.clone());
+                }
+            }
+        }
+    }
+}
+
+fn note_moves(save: &Save<Order>, coverage: &Coverage) {
+    let (Some(before), after) = (save.before(), save.after()) else { return };
+    let note = |kind: &str, from: &str, to: &str| {
+        if from != to {
+            coverage.hit(format!("{kind}: {from} → {to}"));
+        }
+    };
+    note("order", before.status.as_str(), after.status.as_str());
+    note("goods", before.fulfilment_status.as_str(), after.fulfilment_status.as_str());
+    for (was, is) in before.payments.iter().zip(&after.payments) {
+        note("payment", was.status.as_str(), is.status.as_str());
+    }
+    for (was, is) in before.refunds.iter().zip(&after.refunds) {
+        note("refund", was.status.as_str(), is.status.as_str());
+    }
+    for (was, is) in before.fulfilments.iter().zip(&after.fulfilments) {
+        note("parcel", was.status.as_str(), is.status.as_str());
+    }
+    for (was, is) in before.returns.iter().zip(&after.returns) {
+        note("return", was.status.as_str(), is.status.as_str());
+    }
+}
