@@ -66,6 +66,18 @@ impl Column {
         }
     }
 
+    /// Binds one row's cell.
+    pub(crate) fn bind_cell(&self, row: usize, args: &mut PgArguments) -> Result<(), BoxDynError> {
+        match self {
+            Self::Uuid(cells) => args.add(cells[row]),
+            Self::Int(cells) => args.add(cells[row]),
+            Self::Bool(cells) => args.add(cells[row]),
+            Self::Text(cells) | Self::Document(cells) => args.add(&cells[row]),
+            Self::Bytes(cells) => args.add(&cells[row]),
+            Self::Json(cells) => args.add(&cells[row]),
+        }
+    }
+
     pub(crate) fn uuids(cells: impl IntoIterator<Item = Uuid>) -> Self {
         Self::Uuid(cells.into_iter().map(Some).collect())
     }

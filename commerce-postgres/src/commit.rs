@@ -1,19 +1,17 @@
 //! The write path: locks with BEGIN, guards and writes in one statement, COMMIT. Three round trips.
 
-use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
+use std::{collections::BTreeSet, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use commerce_core::store::{Applied, CommitError, Conflict, Root};
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
-    postgres::{PgArguments, PgRow},
-    query_as, query_with, raw_sql,
+    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
 };
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 use uuid::Uuid;
 
 use crate::{
     connect::{Fault, Held, PATIENCE, fault, is_answer},
-    plan::{Miss, Plan},
+    plan::{Layout, Miss, Plan, Section},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -21,6 +19,8 @@ const ATTEMPTS: u32 = 10;
 /// Without sequential scans, because the plan may be made while tables are still empty.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; \
                      SET LOCAL enable_seqscan = off";
+/// Citus finds a statement's node by its parameters, for which it has to be planned with them.
+const BEGIN_DISTRIBUTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
@@ -42,12 +42,33 @@ enum Trouble {
     Unknown(sqlx::Error),
 }
 
+/// Where sets are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub pool: PgPool,
+    /// Asked with the first set.
+    layout: Arc<OnceCell<Layout>>,
+}
+
+impl Target {
+    pub(crate) fn new(pool: PgPool, layout: Option<Layout>) -> Self {
+        Self { pool, layout: Arc::new(OnceCell::new_with(layout)) }
+    }
+}
+
+/// How rows are laid out on the server of this connection.
+async fn layout(connection: &mut PgConnection) -> Result<Layout, sqlx::Error> {
+    let citus = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
+    let (citus,) = query_as(citus).fetch_one(connection).await?;
+    Ok(if citus { Layout::Distributed } else { Layout::OneServer })
+}
+
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
-pub(crate) async fn commit(pool: &PgPool, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let error = match once(pool, plan, attempt > 0).await {
+        let error = match once(target, plan, attempt > 0).await {
             Ok(answer) => return answer,
             Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
             Err(Trouble::Failed(error)) => error,
@@ -68,7 +89,8 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Bug => CommitError::Bug(error.into()),
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
-    let verdict = match judge(connection, plan, SAVEPOINT).await {
+    let layout = layout(connection).await.map_err(failed)?;
+    let verdict = match judge(connection, plan, SAVEPOINT, layout).await {
         Ok(verdict) => verdict,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
@@ -96,11 +118,13 @@ impl Verdict {
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
-async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied, CommitError>, Trouble> {
-    let held = if again { Held::fresh(pool).await } else { Held::from(pool).await };
+async fn once(target: &Target, plan: &Plan, again: bool) -> Result<Result<Applied, CommitError>, Trouble> {
+    let held = if again { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
     let mut held = held.map_err(Trouble::Failed)?;
     let connection = held.connection().map_err(Trouble::Failed)?;
-    let verdict = match in_time(judge(connection, plan, BEGIN)).await {
+    let layout = *target.layout.get_or_try_init(|| layout(connection)).await.map_err(Trouble::Failed)?;
+    let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
+    let verdict = match in_time(judge(connection, plan, begin, layout)).await {
         Ok(verdict) => verdict,
         Err(error) => {
             if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
@@ -126,14 +150,19 @@ async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str) -> Result<Verdict, sqlx::Error> {
-    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin)))).await?;
-    let row = run(connection, plan).await?;
-    let mut misses = Vec::new();
-    for (i, section) in plan.sections().iter().filter(|section| section.is_guarded()).enumerate() {
-        let touched: Vec<String> = row.try_get(i)?;
-        misses.extend(section.missed(&touched));
-    }
+async fn judge(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    begin: &str,
+    layout: Layout,
+) -> Result<Verdict, sqlx::Error> {
+    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
+    let touched = match layout {
+        Layout::OneServer => write_at_once(connection, plan).await?,
+        Layout::Distributed => write_row_by_row(connection, plan).await?,
+    };
+    let guarded = plan.guarded().zip(&touched);
+    let misses: Vec<&Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).collect();
     if misses.is_empty() {
         return Ok(Verdict::Apply);
     }
@@ -142,12 +171,39 @@ async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str) -> Resul
     Ok(verdict(&misses, &stock))
 }
 
-async fn run(connection: &mut PgConnection, plan: &Plan) -> Result<PgRow, sqlx::Error> {
+/// The keys that each guarded section touched.
+type Touched = Vec<Vec<String>>;
+
+async fn write_at_once(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
-    for column in plan.sections().iter().flat_map(crate::plan::Section::columns) {
+    for column in plan.sections().iter().flat_map(Section::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
-    query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await
+    let row = query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await?;
+    (0..row.len()).map(|i| row.try_get(i)).collect()
+}
+
+async fn write_row_by_row(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+    let mut all = Touched::new();
+    for section in plan.sections() {
+        let sql = section.for_a_row();
+        let mut touched = Vec::new();
+        for row in 0..section.len() {
+            let mut args = PgArguments::default();
+            for column in section.columns() {
+                column.bind_cell(row, &mut args).map_err(sqlx::Error::Encode)?;
+            }
+            for row in query_with(AssertSqlSafe(sql.as_str()), args).fetch_all(&mut *connection).await? {
+                if section.is_guarded() {
+                    touched.push(row.try_get("k")?);
+                }
+            }
+        }
+        if section.is_guarded() {
+            all.push(touched);
+        }
+    }
+    Ok(all)
 }
 
 /// What a stock row says after a guard on it failed.

@@ -57,12 +57,12 @@ use commerce_core::{
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::distribute::DistributeError;
-use crate::{connect::Reader, reads::PgReads, replica::Replicas};
+use crate::{commit::Target, connect::Reader, reads::PgReads, replica::Replicas};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
 pub struct PgStore {
-    pool: PgPool,
+    target: Target,
     primary: PgReads,
     replicas: Option<Arc<Replicas>>,
 }
@@ -81,7 +81,14 @@ impl PgStore {
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         let primary = PgReads::new(Reader::new(pool.clone()));
-        Self { pool, primary, replicas: None }
+        Self { target: Target::new(pool, None), primary, replicas: None }
+    }
+
+    /// Writes as to a distributed database, whatever it is.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn as_if_distributed(self) -> Self {
+        Self { target: Target::new(self.target.pool, Some(plan::Layout::Distributed)), ..self }
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -93,7 +100,7 @@ impl PgStore {
     /// # Errors
     /// If one of the URLs isn't one.
     pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
-        self.replicas = Some(Replicas::watch(&self.pool, urls)?);
+        self.replicas = Some(Replicas::watch(&self.target.pool, urls)?);
         Ok(self)
     }
 
@@ -102,7 +109,7 @@ impl PgStore {
     /// # Errors
     /// If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = self.pool.clone();
+        let pool = self.target.pool.clone();
         task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -112,7 +119,7 @@ impl PgStore {
     /// # Errors
     /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
     pub async fn distribute(&self) -> Result<u64, DistributeError> {
-        let pool = self.pool.clone();
+        let pool = self.target.pool.clone();
         task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -129,7 +136,7 @@ impl PgStore {
     /// The pool of the primary, for what the host wants to ask itself.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
-        &self.pool
+        &self.target.pool
     }
 }
 
@@ -142,9 +149,9 @@ async fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
 #[async_trait]
 impl Store for PgStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        let (pool, plan) = (self.pool.clone(), compose::compose(set));
+        let (target, plan) = (self.target.clone(), compose::compose(set));
         // A task that panicked or was cut off by the end of the runtime may have committed before.
-        let answer = task(async move { commit::commit(&pool, &plan).await }).await;
+        let answer = task(async move { commit::commit(&target, &plan).await }).await;
         answer.unwrap_or_else(|error| Err(CommitError::Unknown(error.into())))
     }
 
