@@ -1,17 +1,18 @@
 //! The write path: locks with BEGIN, guards and writes in one statement, COMMIT. Three round trips.
 
-use std::{collections::BTreeSet, hash::BuildHasher as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
 use commerce_core::store::{Applied, CommitError, Conflict, Root};
 use sqlx::{
     AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
 };
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     connect::{Fault, Held, PATIENCE, fault, is_answer},
-    plan::{Layout, Miss, Plan, Section},
+    layout::{Known, Layout},
+    plan::{Miss, Plan, Section},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -46,21 +47,7 @@ enum Trouble {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub pool: PgPool,
-    /// Asked with the first set.
-    layout: Arc<OnceCell<Layout>>,
-}
-
-impl Target {
-    pub(crate) fn new(pool: PgPool, layout: Option<Layout>) -> Self {
-        Self { pool, layout: Arc::new(OnceCell::new_with(layout)) }
-    }
-}
-
-/// How rows are laid out on the server of this connection.
-async fn layout(connection: &mut PgConnection) -> Result<Layout, sqlx::Error> {
-    let citus = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
-    let (citus,) = query_as(citus).fetch_one(connection).await?;
-    Ok(if citus { Layout::Distributed } else { Layout::OneServer })
+    pub layout: Known,
 }
 
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
@@ -89,7 +76,7 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Bug => CommitError::Bug(error.into()),
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
-    let layout = layout(connection).await.map_err(failed)?;
+    let layout = Layout::of(connection).await.map_err(failed)?;
     let verdict = match judge(connection, plan, SAVEPOINT, layout).await {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -122,7 +109,7 @@ async fn once(target: &Target, plan: &Plan, again: bool) -> Result<Result<Applie
     let held = if again { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
     let mut held = held.map_err(Trouble::Failed)?;
     let connection = held.connection().map_err(Trouble::Failed)?;
-    let layout = *target.layout.get_or_try_init(|| layout(connection)).await.map_err(Trouble::Failed)?;
+    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(Trouble::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
     let verdict = match in_time(judge(connection, plan, begin, layout)).await {
         Ok(verdict) => verdict,

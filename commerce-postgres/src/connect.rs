@@ -14,7 +14,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::replica::Watch;
+use crate::{
+    layout::{Known, Layout},
+    replica::Watch,
+};
 
 /// How long a client waits for a connection, and for the database to answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -197,6 +200,16 @@ impl Sql {
         Self { text: format!("{text}{}", self.text).into(), ..self.clone() }
     }
 
+    /// Computes a subquery, wherever it stands in a statement that begins with `WITH`, once before all others.
+    pub(crate) fn compute_once(&mut self, name: &str, subquery: &str) -> &mut Self {
+        if self.text.contains(subquery) {
+            let (table, _) = name.split_once(' ').unwrap_or((name, ""));
+            let text = self.text.replace(subquery, &format!("TABLE {table}"));
+            self.text = text.replacen("WITH ", &format!("WITH {name} AS MATERIALIZED ({subquery}), "), 1).into();
+        }
+        self
+    }
+
     /// A page of a list: what comes after the position where the page before ended, in order.
     pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
         if let Some(Position { key: at, id: last }) = &slice.after {
@@ -241,15 +254,23 @@ pub(crate) struct Reader {
     pool: PgPool,
     // Of a replica: whom to tell that it doesn't answer, and the primary, which answers in its place.
     instead: Option<(Arc<Watch>, PgPool)>,
+    layout: Known,
 }
 
 impl Reader {
-    pub(crate) const fn new(pool: PgPool) -> Self {
-        Self { pool, instead: None }
+    pub(crate) const fn new(pool: PgPool, layout: Known) -> Self {
+        Self { pool, instead: None, layout }
     }
 
-    pub(crate) const fn replica(pool: PgPool, primary: PgPool, watch: Arc<Watch>) -> Self {
-        Self { pool, instead: Some((watch, primary)) }
+    /// The same of a replica, which this one stands in for.
+    pub(crate) fn replica(&self, pool: PgPool, watch: Arc<Watch>) -> Self {
+        Self { pool, instead: Some((watch, self.pool.clone())), layout: self.layout.clone() }
+    }
+
+    /// Whether rows of different kinds are on different nodes, so that no statement can join them.
+    pub(crate) async fn is_distributed(&self) -> Result<bool, StoreError> {
+        let ask = async || self.one(&Sql::new(Layout::QUERY)).await.map(|(distributed,)| Layout::new(distributed));
+        Ok(*self.layout.get_or_try_init(ask).await? == Layout::Distributed)
     }
 
     pub(crate) async fn all<T>(&self, sql: &Sql) -> Result<Vec<T>, StoreError>

@@ -16,7 +16,10 @@ use commerce_core::{
 };
 use uuid::Uuid;
 
-use crate::codec::{Column, Table};
+use crate::{
+    codec::{Column, Table},
+    layout::Layout,
+};
 
 /// What it means when a section didn't touch a row.
 #[derive(Clone, Debug)]
@@ -157,15 +160,6 @@ impl From<Root> for Head {
             Root::StockAlert(_) => Self::STOCK,
         }
     }
-}
-
-/// Where the rows are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// All on one server: any statement may write any of them.
-    OneServer,
-    /// Spread over the nodes of Citus or its like: a statement locks or writes one row, so that one node runs it.
-    Distributed,
 }
 
 /// All that a change-set does.
