@@ -200,16 +200,6 @@ impl Sql {
         Self { text: format!("{text}{}", self.text).into(), ..self.clone() }
     }
 
-    /// Computes a subquery, wherever it stands in a statement that begins with `WITH`, once before all others.
-    pub(crate) fn compute_once(&mut self, name: &str, subquery: &str) -> &mut Self {
-        if self.text.contains(subquery) {
-            let (table, _) = name.split_once(' ').unwrap_or((name, ""));
-            let text = self.text.replace(subquery, &format!("TABLE {table}"));
-            self.text = text.replacen("WITH ", &format!("WITH {name} AS MATERIALIZED ({subquery}), "), 1).into();
-        }
-        self
-    }
-
     /// A page of a list: what comes after the position where the page before ended, in order.
     pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
         if let Some(Position { key: at, id: last }) = &slice.after {
@@ -312,15 +302,15 @@ impl Reader {
     {
         let mut page = from.prefixed(list.select);
         page.page(list.key, list.id, list.direction, slice);
-        self.page::<R, T>(&page, from, slice).await
+        let rows: Vec<R> = self.all(&page).await?;
+        self.page(rows, from, slice).await
     }
 
-    /// The same, where the page's statement is more than a selection.
-    pub(crate) async fn page<R, T>(&self, page: &Sql, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    /// The same of rows that were read in order: a page of them, if there are so many.
+    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
     where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + Into<T> + Sorted,
+        R: Into<T> + Sorted,
     {
-        let mut rows: Vec<R> = self.all(page).await?;
         let total = if slice.count { Some(self.count(from).await?) } else { None };
         let limit = slice.limit as usize;
         let more = rows.len() > limit;

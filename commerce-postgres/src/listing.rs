@@ -100,6 +100,16 @@ impl<'r> FromRow<'r, PgRow> for ViewRow {
     }
 }
 
+impl ViewRow {
+    fn stock(&mut self) -> impl Iterator<Item = (VariantId, &mut i64)> {
+        self.variants.iter_mut().map(|shown| (VariantId(shown.row.id), &mut shown.available))
+    }
+
+    fn in_stock(&self) -> bool {
+        self.variants.iter().any(|shown| shown.available > 0)
+    }
+}
+
 impl From<ViewRow> for ProductView {
     fn from(row: ViewRow) -> Self {
         let (variants, available): (Vec<Variant>, Vec<i64>) =
@@ -170,10 +180,6 @@ pub(crate) async fn fill(
     Ok(())
 }
 
-fn shown(view: &mut ProductView) -> impl Iterator<Item = (VariantId, &mut i64)> {
-    view.product.variants.iter().map(|variant| variant.id).zip(&mut view.available)
-}
-
 async fn select_shown(reader: &Reader) -> Result<String, StoreError> {
     let (available, join) = stock(reader).await?;
     Ok(format!(
@@ -189,9 +195,9 @@ const AVAILABLE: &str = "SELECT v.product_id FROM commerce_variant v JOIN commer
                          WHERE NOT v.retired AND s.in_stock";
 
 pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
-    let shown_so = select_shown(reader).await?;
+    let shown = select_shown(reader).await?;
     let mut sql = Sql::new(format!(
-        "SELECT {PRODUCT}, p.description, {shown_so} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
+        "SELECT {PRODUCT}, p.description, {shown} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
     ));
     match key {
         ProductKey::Id(id) => sql.bind(id.0),
@@ -201,17 +207,52 @@ pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<Pro
             sql.push(" AND key = ").bind(claim.key).push(")")
         }
     };
-    let mut found: Option<ProductView> = reader.optional::<ViewRow>(&sql).await?.map(Into::into);
-    fill(reader, found.iter_mut().flat_map(shown)).await?;
-    Ok(found)
+    let mut found: Option<ViewRow> = reader.optional(&sql).await?;
+    fill(reader, found.iter_mut().flat_map(ViewRow::stock)).await?;
+    Ok(found.map(Into::into))
 }
 
-/// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it.
 pub(crate) async fn list(
     reader: &Reader,
     filter: &ProductFilter,
     slice: &Slice,
 ) -> Result<Listed<ProductView>, StoreError> {
+    let rows = match filter.in_stock {
+        Some(wanted) if reader.is_distributed().await? => walk(reader, filter, wanted, slice).await?,
+        _ => rows(reader, filter, slice).await?,
+    };
+    reader.page(rows, &matching(filter), slice).await
+}
+
+/// A list is walked in steps that double up to this many products.
+const LONGEST_STEP: u32 = 2_000;
+
+/// Distributed, the order of the catalogue and the stock are on different nodes: to join them, all that is in stock would have
+/// to be gathered for each page. So the list is walked without that filter until enough of what is wanted came by.
+async fn walk(
+    reader: &Reader,
+    filter: &ProductFilter,
+    in_stock: bool,
+    slice: &Slice,
+) -> Result<Vec<PageRow>, StoreError> {
+    let filter = ProductFilter { in_stock: None, ..filter.clone() };
+    let mut step = Slice { limit: slice.limit.saturating_mul(2).min(LONGEST_STEP), count: false, ..slice.clone() };
+    let mut found = Vec::new();
+    loop {
+        let seen = rows(reader, &filter, &step).await?;
+        let more = seen.len() > step.limit as usize;
+        step.after = seen.last().map(Sorted::position);
+        found.extend(seen.into_iter().filter(|row| row.view.in_stock() == in_stock));
+        if !more || found.len() > slice.limit as usize {
+            return Ok(found);
+        }
+        step.limit = step.limit.saturating_mul(2).min(LONGEST_STEP);
+    }
+}
+
+/// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it, and one
+/// more.
+async fn rows(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<Vec<PageRow>, StoreError> {
     let (key, id, direction) = match filter.sort {
         ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
         ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
@@ -233,21 +274,17 @@ pub(crate) async fn list(
         }
     };
     let mut sql = page.prefixed("WITH page AS MATERIALIZED (");
-    if reader.is_distributed().await? {
-        // It would have all nodes give the list anew for each place.
-        sql.compute_once("available (product_id)", AVAILABLE);
-    }
-    let (order, shown_so) = (direction.sql(), select_shown(reader).await?);
+    let (order, shown) = (direction.sql(), select_shown(reader).await?);
     sql.push(&format!(
-        ") SELECT page.sort_key, {PRODUCT}, '' AS description, {shown_so} FROM page JOIN commerce_product p ON p.id = page.id \
+        ") SELECT page.sort_key, {PRODUCT}, '' AS description, {shown} FROM page JOIN commerce_product p ON p.id = page.id \
          LEFT JOIN commerce_rating r ON r.product_id = p.id ORDER BY page.sort_key {order}, p.id {order}"
     ));
     if filter.search.is_some() {
         sql.planned_anew();
     }
-    let mut page = reader.page::<PageRow, ProductView>(&sql, &matching(filter), slice).await?;
-    fill(reader, page.items.iter_mut().flat_map(shown)).await?;
-    Ok(page)
+    let mut rows: Vec<PageRow> = reader.all(&sql).await?;
+    fill(reader, rows.iter_mut().flat_map(|row| row.view.stock())).await?;
+    Ok(rows)
 }
 
 /// What lists are filtered and sorted by.
