@@ -76,6 +76,12 @@ impl TestDatabase {
         &self.url
     }
 
+    /// Whether it is spread over many nodes.
+    #[must_use]
+    pub const fn is_distributed(&self) -> bool {
+        self.admins.len() > 1
+    }
+
     /// A store on it.
     ///
     /// # Errors
