@@ -75,13 +75,6 @@ table! {
 }
 
 table! {
-    TreeRow = "commerce_category_tree" by [id] {
-        id: Uuid,
-        version: i64,
-    }
-}
-
-table! {
     #[derive(serde::Deserialize)]
     CategoryRow = "commerce_category" by [id] {
         id: Uuid,
@@ -216,7 +209,7 @@ impl Batch {
     }
 
     pub(crate) fn categories(&mut self, save: &Save<CategoryTree>) {
-        self.trees.overwrite(save, TreeRow { id: Uuid::nil(), version: save.after().version });
+        self.tree = Some((save.before().map_or(0, |tree| tree.version), save.after().version));
         let nodes = save.children(|tree| &tree.nodes);
         for node in nodes.put {
             self.categories.put(node.into());

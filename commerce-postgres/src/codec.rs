@@ -78,6 +78,21 @@ impl Column {
         }
     }
 
+    /// Adds another's cells. It is of the same type, being the same column of the same statement.
+    pub(crate) fn append(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Uuid(mine), Self::Uuid(others)) => mine.extend(others),
+            (Self::Int(mine), Self::Int(others)) => mine.extend(others),
+            (Self::Bool(mine), Self::Bool(others)) => mine.extend(others),
+            (Self::Text(mine), Self::Text(others)) | (Self::Document(mine), Self::Document(others)) => {
+                mine.extend_from_slice(others);
+            }
+            (Self::Bytes(mine), Self::Bytes(others)) => mine.extend_from_slice(others),
+            (Self::Json(mine), Self::Json(others)) => mine.extend_from_slice(others),
+            _ => {}
+        }
+    }
+
     pub(crate) fn uuids(cells: impl IntoIterator<Item = Uuid>) -> Self {
         Self::Uuid(cells.into_iter().map(Some).collect())
     }

@@ -22,21 +22,21 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_
                      SET LOCAL enable_seqscan = off";
 /// Citus finds a statement's node by its parameters, for which it has to be planned with them.
 const BEGIN_DISTRIBUTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const IMPATIENT: &str = "; SET LOCAL lock_timeout = '200ms'";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
 
-/// What the guards say.
-#[derive(Debug)]
-enum Verdict {
-    Apply,
-    Before,
-    Refuse(CommitError),
+/// The guards that failed. If there are none, the plan was applied.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub misses: Vec<Miss>,
+    stock: Vec<StockRow>,
 }
 
 /// Why an attempt has no answer.
 #[derive(Debug)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// Nothing was applied.
     Failed(sqlx::Error),
     /// The connection was lost while the server was committing.
@@ -55,8 +55,13 @@ pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, Comm
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let error = match once(target, plan, attempt > 0).await {
-            Ok(answer) => return answer,
+        let held = if attempt > 0 { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
+        let tried = match held {
+            Ok(held) => once(target, held, plan, "").await,
+            Err(error) => Err(Trouble::Failed(error)),
+        };
+        let error = match tried {
+            Ok(judged) => return judged.answer(),
             Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
             Err(Trouble::Failed(error)) => error,
         };
@@ -77,42 +82,36 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
     let layout = Layout::of(connection).await.map_err(failed)?;
-    let verdict = match judge(connection, plan, SAVEPOINT, layout).await {
-        Ok(verdict) => verdict,
+    let judged = match judge(connection, plan, SAVEPOINT, layout).await {
+        Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
             let _ = connection.execute(raw_sql(ROLL_BACK_TO)).await;
             return Err(failed(error));
         }
     };
-    let end = if matches!(verdict, Verdict::Apply) { RELEASE } else { ROLL_BACK_TO };
+    let end = if judged.misses.is_empty() { RELEASE } else { ROLL_BACK_TO };
     connection.execute(raw_sql(end)).await.map_err(failed)?;
-    verdict.answer()
+    judged.answer()
 }
 
 fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
     plan.nonsense().map_or(Ok(()), |why| Err(CommitError::Bug(why.into())))
 }
 
-impl Verdict {
-    fn answer(self) -> Result<Applied, CommitError> {
-        match self {
-            Self::Apply => Ok(Applied::Now),
-            Self::Before => Ok(Applied::Before),
-            Self::Refuse(error) => Err(error),
-        }
-    }
+/// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
+pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Trouble> {
+    let held = Held::from(&target.pool).await.map_err(Trouble::Failed)?;
+    once(target, held, plan, IMPATIENT).await
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
-async fn once(target: &Target, plan: &Plan, again: bool) -> Result<Result<Applied, CommitError>, Trouble> {
-    let held = if again { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
-    let mut held = held.map_err(Trouble::Failed)?;
+async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
     let connection = held.connection().map_err(Trouble::Failed)?;
     let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(Trouble::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
-    let verdict = match in_time(judge(connection, plan, begin, layout)).await {
-        Ok(verdict) => verdict,
+    let judged = match in_time(judge(connection, plan, &[begin, settings].concat(), layout)).await {
+        Ok(judged) => judged,
         Err(error) => {
             if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
                 held.give_back();
@@ -120,7 +119,7 @@ async fn once(target: &Target, plan: &Plan, again: bool) -> Result<Result<Applie
             return Err(Trouble::Failed(error));
         }
     };
-    if matches!(verdict, Verdict::Apply) {
+    if judged.misses.is_empty() {
         if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
             return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
@@ -129,7 +128,7 @@ async fn once(target: &Target, plan: &Plan, again: bool) -> Result<Result<Applie
     } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
         held.give_back();
     }
-    Ok(verdict.answer())
+    Ok(judged)
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
@@ -137,25 +136,17 @@ async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(
-    connection: &mut PgConnection,
-    plan: &Plan,
-    begin: &str,
-    layout: Layout,
-) -> Result<Verdict, sqlx::Error> {
+async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str, layout: Layout) -> Result<Judged, sqlx::Error> {
     connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
     let touched = match layout {
         Layout::OneServer => write_at_once(connection, plan).await?,
         Layout::Distributed => write_row_by_row(connection, plan).await?,
     };
     let guarded = plan.guarded().zip(&touched);
-    let misses: Vec<&Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).collect();
-    if misses.is_empty() {
-        return Ok(Verdict::Apply);
-    }
+    let misses: Vec<Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
     let stock = short_rows(connection, &misses).await?;
-    Ok(verdict(&misses, &stock))
+    Ok(Judged { misses, stock })
 }
 
 /// The keys that each guarded section touched.
@@ -202,7 +193,7 @@ struct StockRow {
     alerted: i64,
 }
 
-async fn short_rows(connection: &mut PgConnection, misses: &[&Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
+async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
     let variants: Vec<Uuid> = misses
         .iter()
         .filter_map(|miss| match miss {
@@ -219,37 +210,38 @@ async fn short_rows(connection: &mut PgConnection, misses: &[&Miss]) -> Result<V
         .await
 }
 
-/// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
-fn verdict(misses: &[&Miss], stock: &[StockRow]) -> Verdict {
-    let (mut key, mut taken, mut stale, mut floors, mut bugs) = (false, vec![], vec![], vec![], vec![]);
-    for miss in misses {
-        match miss {
-            Miss::Applied => return Verdict::Before,
-            Miss::Key => key = true,
-            Miss::Claim(claim) => taken.push(Conflict::Taken(claim.clone())),
-            Miss::Stale(root) => stale.push(Conflict::Stale(*root)),
-            Miss::Stock { variant, expect_on_hand, alerted } => {
-                let row = stock.iter().find(|row| row.variant_id == variant.0);
-                if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
-                    stale.push(Conflict::Stale(Root::StockAlert(*variant)));
-                } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
-                    floors.push(Conflict::Moved(*variant));
-                } else {
-                    let available = row.map_or(0, |row| row.on_hand - row.reserved);
-                    floors.push(Conflict::Short { variant: *variant, available });
-                }
-            }
-            Miss::Bug(what) => bugs.push(*what),
+impl Judged {
+    /// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
+    fn answer(self) -> Result<Applied, CommitError> {
+        if self.misses.is_empty() {
+            return Ok(Applied::Now);
         }
+        let (mut key, mut taken, mut stale, mut floors, mut bugs) = (vec![], vec![], vec![], vec![], BTreeSet::new());
+        for miss in self.misses {
+            match miss {
+                Miss::Applied(_) => return Ok(Applied::Before),
+                Miss::Key(_) => key = vec![Conflict::KeyTaken],
+                Miss::Claim(claim) => taken.push(Conflict::Taken(claim)),
+                Miss::Stale(root) => stale.push(Conflict::Stale(root)),
+                Miss::Stock { variant, expect_on_hand, alerted } => {
+                    let row = self.stock.iter().find(|row| row.variant_id == variant.0);
+                    if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
+                        stale.push(Conflict::Stale(Root::StockAlert(variant)));
+                    } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
+                        floors.push(Conflict::Moved(variant));
+                    } else {
+                        let available = row.map_or(0, |row| row.on_hand - row.reserved);
+                        floors.push(Conflict::Short { variant, available });
+                    }
+                }
+                Miss::Bug(what) => drop(bugs.insert(what)),
+            }
+        }
+        Err(match [key, taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
+            Some(conflicts) => CommitError::Conflict(conflicts),
+            None => CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()),
+        })
     }
-    if key {
-        return Verdict::Refuse(CommitError::Conflict(vec![Conflict::KeyTaken]));
-    }
-    if let Some(conflicts) = [taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
-        return Verdict::Refuse(CommitError::Conflict(conflicts));
-    }
-    let bugs: BTreeSet<&str> = bugs.into_iter().collect();
-    Verdict::Refuse(CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()))
 }
 
 /// Longer after each attempt, and never twice the same, so that those who clashed don't meet again.

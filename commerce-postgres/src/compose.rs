@@ -1,6 +1,6 @@
 //! Turns a change-set into a [`Plan`]: rows are gathered by table, so that each table is written once.
 //!
-//! The order is the same in every set: keys, claims, heads, stock and ratings, children, ledger, events, tasks.
+//! The order is the same in every set: keys, claims, heads, ratings, children, events, tasks, stock, ledger.
 
 use commerce_core::{
     clock::Timestamp,
@@ -18,8 +18,9 @@ use uuid::Uuid;
 use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
     cart::{CartLineRow, CartRow},
-    catalog::{CategoryRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
+    catalog::{CategoryRow, ProductCategoryRow, ProductRow, VariantRow},
     codec::{Column, Table, to_json},
+    group::Draft,
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
@@ -57,11 +58,6 @@ impl<T: Table> Heads<T> {
         list.push((save.after().root(), row));
     }
 
-    /// Saves a head that is always there, at version 0 while nothing was written.
-    pub(crate) fn overwrite<A: Aggregate>(&mut self, save: &Save<A>, row: T) {
-        self.changed.push((save.after().root(), row));
-    }
-
     fn compose(self, plan: &mut Plan) {
         let stale = |root: &Root| (root.id().to_string(), Miss::Stale(*root));
         let (roots, rows): (Vec<_>, Vec<_>) = self.new.into_iter().unzip();
@@ -95,7 +91,8 @@ pub(crate) struct Batch {
     pub sessions: Heads<SessionRow>,
     pub mail_tokens: Heads<MailTokenRow>,
     pub products: Heads<ProductRow>,
-    pub trees: Heads<TreeRow>,
+    /// The version of the category tree, before and after.
+    pub tree: Option<(Version, Version)>,
     pub carts: Heads<CartRow>,
     pub orders: Heads<OrderRow>,
     pub reviews: Heads<ReviewRow>,
@@ -118,7 +115,7 @@ pub(crate) struct Batch {
 }
 
 /// Composes what a set does.
-pub(crate) fn compose(set: &ChangeSet) -> Plan {
+pub(crate) fn compose(set: &ChangeSet) -> Draft {
     let mut plan = Plan::default();
     let mut batch = Batch::default();
     for change in set.changes() {
@@ -134,7 +131,7 @@ pub(crate) fn compose(set: &ChangeSet) -> Plan {
         plan.lock(Head::STOCK, variant);
     }
 
-    let applied = (set.id().to_string(), Miss::Applied);
+    let applied = (set.id().to_string(), Miss::Applied(set.id()));
     let id = ("id", Column::uuids([set.id().0]));
     let at = ("at", Column::ints([set.at().as_micros()]));
     let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
@@ -142,12 +139,12 @@ pub(crate) fn compose(set: &ChangeSet) -> Plan {
     keys(set, &mut plan);
     claims(set, &mut plan);
     let purge = batch.purge;
-    batch.compose(set, &mut plan);
+    let stock = batch.compose(set, &mut plan);
     outbox(set, &mut plan);
     if let Some(before) = purge {
         forget(before, &mut plan);
     }
-    plan
+    Draft::new(set, plan, stock)
 }
 
 /// The head that must be as it was read, if the change says so.
@@ -184,7 +181,7 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
         match write {
             KeyWrite::Claim(record) => {
                 let output = answer_of(&record.key).or_else(|| record.output.clone());
-                guards.push((hex(&record.key), Miss::Key));
+                guards.push((hex(&record.key), Miss::Key(record.key)));
                 claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
             }
             KeyWrite::Answer { key, output } => {
@@ -276,20 +273,20 @@ impl Batch {
         }
     }
 
-    fn compose(self, set: &ChangeSet, plan: &mut Plan) {
+    // Stock is left to last, as it may be added up with that of others.
+    fn compose(self, set: &ChangeSet, plan: &mut Plan) -> StockMoves {
         self.users.compose(plan);
         self.addresses.compose(plan);
         self.sessions.compose(plan);
         self.mail_tokens.compose(plan);
         self.products.compose(plan);
-        self.trees.compose(plan);
+        tree(self.tree, plan);
         self.carts.compose(plan);
         self.orders.compose(plan);
         self.reviews.compose(plan);
         self.alerts.compose(plan);
         remove(&self.removed, plan);
         assert_unchanged(&self.asserted, plan);
-        self.stock.compose(plan);
         crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.compose(plan);
         self.product_categories.compose(plan);
@@ -302,8 +299,22 @@ impl Batch {
         self.refunds.compose(plan);
         self.fulfilments.compose(plan);
         self.returns.compose(plan);
-        crate::inventory::movements(set, plan);
+        self.stock
     }
+}
+
+// Its head is always there, at version 0 while nothing was written; a tree that is copied here comes with a version of its own.
+fn tree(versions: Option<(Version, Version)>, plan: &mut Plan) {
+    let Some((before, after)) = versions else { return };
+    let sql = "UPDATE commerce_category_tree t SET version = u.version FROM {u} WHERE t.id = u.id AND t.version = u.before \
+               RETURNING t.id::text AS k";
+    let root = Root::Categories;
+    let rows = vec![
+        ("id", Column::uuids([root.id()])),
+        ("before", Column::ints([before])),
+        ("version", Column::ints([after])),
+    ];
+    plan.add(Section::new(sql, rows).guarded(vec![(root.id().to_string(), Miss::Stale(root))]));
 }
 
 fn by_head(roots: &[(Root, Version)]) -> BTreeMap<Head, Vec<(Root, Version)>> {

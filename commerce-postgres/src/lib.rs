@@ -10,7 +10,9 @@
 //! | `layout` | whether rows are on one server or on many |
 //! | `compose` | a change-set as rows, by table |
 //! | `plan` | rows as one statement, with the locks before it |
-//! | `commit` | the write path: lock, write and judge, commit |
+//! | `group` | which sets may be written together |
+//! | `writer` | what waits at the same time is |
+//! | `commit` | a transaction: lock, write and judge, commit |
 //! | `account` `catalog` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
 //!
@@ -33,6 +35,7 @@ mod commit;
 mod compose;
 mod connect;
 mod distribute;
+mod group;
 mod inventory;
 mod layout;
 mod listing;
@@ -47,6 +50,7 @@ mod replica;
 mod review;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod writer;
 
 use std::sync::Arc;
 
@@ -61,12 +65,12 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::OnceCell;
 
 pub use self::distribute::DistributeError;
-use crate::{commit::Target, connect::Reader, layout::Known, reads::PgReads, replica::Replicas};
+use crate::{commit::Target, connect::Reader, layout::Known, reads::PgReads, replica::Replicas, writer::Writer};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
 pub struct PgStore {
-    target: Target,
+    writer: Writer,
     primary: PgReads,
     replicas: Option<Arc<Replicas>>,
 }
@@ -89,14 +93,14 @@ impl PgStore {
 
     fn laid_out(pool: PgPool, layout: Known) -> Self {
         let primary = PgReads::new(Reader::new(pool.clone(), layout.clone()));
-        Self { target: Target { pool, layout }, primary, replicas: None }
+        Self { writer: Writer::new(Target { pool, layout }), primary, replicas: None }
     }
 
     /// Reads and writes as on a distributed database, whatever it is.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn as_if_distributed(self) -> Self {
-        Self::laid_out(self.target.pool, Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))))
+        Self::laid_out(self.pool().clone(), Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))))
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -108,7 +112,7 @@ impl PgStore {
     /// # Errors
     /// If one of the URLs isn't one.
     pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
-        self.replicas = Some(Replicas::watch(&self.target, urls)?);
+        self.replicas = Some(Replicas::watch(self.writer.target(), urls)?);
         Ok(self)
     }
 
@@ -117,7 +121,7 @@ impl PgStore {
     /// # Errors
     /// If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = self.target.pool.clone();
+        let pool = self.pool().clone();
         task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -127,7 +131,7 @@ impl PgStore {
     /// # Errors
     /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
     pub async fn distribute(&self) -> Result<u64, DistributeError> {
-        let pool = self.target.pool.clone();
+        let pool = self.pool().clone();
         task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -138,13 +142,13 @@ impl PgStore {
     /// As [`Store::commit`], but never [`CommitError::Unknown`]; clashes with other transactions aren't retried but
     /// [`CommitError::Unavailable`], as only the host can start its transaction anew.
     pub async fn apply(transaction: &mut Transaction<'_, Postgres>, set: &ChangeSet) -> Result<Applied, CommitError> {
-        commit::apply(transaction, &compose::compose(set)).await
+        commit::apply(transaction, &compose::compose(set).into_plan()).await
     }
 
     /// The pool of the primary, for what the host wants to ask itself.
     #[must_use]
-    pub const fn pool(&self) -> &PgPool {
-        &self.target.pool
+    pub fn pool(&self) -> &PgPool {
+        &self.writer.target().pool
     }
 }
 
@@ -157,10 +161,7 @@ async fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
 #[async_trait]
 impl Store for PgStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        let (target, plan) = (self.target.clone(), compose::compose(set));
-        // A task that panicked or was cut off by the end of the runtime may have committed before.
-        let answer = task(async move { commit::commit(&target, &plan).await }).await;
-        answer.unwrap_or_else(|error| Err(CommitError::Unknown(error.into())))
+        self.writer.write(compose::compose(set)).await
     }
 
     async fn lease(

@@ -11,7 +11,7 @@ use std::{
 };
 
 use commerce_core::{
-    id::VariantId,
+    id::{CommitId, VariantId},
     store::{Claim, Root},
 };
 use uuid::Uuid;
@@ -25,9 +25,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Miss {
     /// The set was applied before.
-    Applied,
+    Applied(CommitId),
     /// The idempotency key is held.
-    Key,
+    Key([u8; 32]),
     /// The claim is held.
     Claim(Claim),
     /// The head isn't as it was read.
@@ -74,6 +74,16 @@ impl Section {
 
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// Whether the rows of both may be written by one statement.
+    fn is_like(&self, other: &Self) -> bool {
+        self.sql == other.sql && self.is_guarded() == other.is_guarded()
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.columns.iter_mut().zip(&other.columns).for_each(|(mine, others)| mine.append(others));
+        self.guards.extend_from_slice(&other.guards);
     }
 
     pub(crate) const fn is_guarded(&self) -> bool {
@@ -201,6 +211,20 @@ impl Plan {
 
     pub(crate) fn guarded(&self) -> impl Iterator<Item = &Section> {
         self.sections.iter().filter(|section| section.is_guarded())
+    }
+
+    /// Whether both write to the same tables in the same ways.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.sections.len() == other.sections.len()
+            && self.sections.iter().zip(&other.sections).all(|(mine, other)| mine.is_like(other))
+    }
+
+    /// Adds what a plan like this one does.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (head, ids) in &other.locks {
+            self.locks.entry(*head).or_default().extend(ids);
+        }
+        self.sections.iter_mut().zip(&other.sections).for_each(|(mine, others)| mine.join(others));
     }
 
     /// Locks a row before anything is looked at.
