@@ -252,9 +252,18 @@ impl OrderStore for PgReads {
         if query.hide_declined {
             from.push(" AND NOT o.declined");
         }
-        let list =
-            List { select: &select_order("o.id"), key: "o.placed_at", id: "o.id", direction: Direction::Falling };
-        self.reader.list::<WholeOrder, Order>(list, &from, slice).await
+        let select = select_order("o.id");
+        if self.reader.is_distributed().await? {
+            let list = List { select: &select, key: "o.placed_at", id: "o.id", direction: Direction::Falling };
+            return self.reader.list::<WholeOrder, Order>(list, &from, slice).await;
+        }
+        // The page is cut first, so that only its orders are read whole.
+        let mut page = from.prefixed("SELECT o.*");
+        page.page("o.placed_at", "o.id", Direction::Falling, slice);
+        let mut sql = page.prefixed(&format!("{select} FROM ("));
+        sql.push(") o ORDER BY o.placed_at DESC, o.id DESC");
+        let rows: Vec<WholeOrder> = self.reader.all(&sql).await?;
+        self.reader.page(rows, &from, slice).await
     }
 
     async fn list_payments(

@@ -134,6 +134,7 @@ fn statements_keep_to_what_shards_understand() {
         "compose",
         "distribute",
         "inventory",
+        "layout",
         "listing",
         "migrate",
         "order",
