@@ -5,9 +5,10 @@ use commerce_core::{
     account::{AccountStore, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
     call::Role,
     clock::Timestamp,
+    event::EventStore as _,
     id::{AddressId, MailTokenId, SessionId, UserId},
     page::{Listed, Position, Slice},
-    store::StoreError,
+    store::{Claim, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -235,6 +236,12 @@ impl AccountStore for PgReads {
     }
 
     async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
+        if self.reader.is_distributed().await? {
+            return match self.load_claim(&Claim::email(email)).await? {
+                Some(id) => self.load_user(UserId(id)).await,
+                None => Ok(None),
+            };
+        }
         let mut sql = Sql::new(
             "SELECT u.* FROM commerce_claim c JOIN commerce_user u ON u.id = c.owner WHERE c.kind = 'email' AND c.key = ",
         );
@@ -252,6 +259,12 @@ impl AccountStore for PgReads {
     }
 
     async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
+        if self.reader.is_distributed().await? {
+            let mut sql = Sql::new("SELECT * FROM commerce_session WHERE id = ");
+            let session: Option<SessionRow> = self.reader.optional(sql.bind(id.0)).await?;
+            let Some(session) = session.map(Session::from) else { return Ok(None) };
+            return Ok(self.load_user(session.user_id).await?.map(|user| (session, user)));
+        }
         let mut sql = Sql::new(
             "SELECT s.*, to_jsonb(u) AS owner FROM commerce_session s JOIN commerce_user u ON u.id = s.user_id WHERE s.id = ",
         );

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use commerce_core::{
     cart::{Cart, CartLine, CartOwner, CartStatus, CartStore},
     clock::Timestamp,
+    event::EventStore as _,
     id::{CartId, VariantId},
     store::{Claim, Save, StoreError},
 };
@@ -110,6 +111,11 @@ impl CartStore for PgReads {
 
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
         let claim = Claim::open_cart(owner);
+        if self.reader.is_distributed().await? {
+            let Some(id) = self.load_claim(&claim).await? else { return Ok(None) };
+            // It may have been ordered since.
+            return Ok(self.load_cart(CartId(id)).await?.filter(|cart| cart.status == CartStatus::Open));
+        }
         let mut sql = Sql::new(CART);
         sql.push("FROM commerce_claim k JOIN commerce_cart c ON c.id = k.owner WHERE k.kind = ")
             .bind(claim.kind.as_str());

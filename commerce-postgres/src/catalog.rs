@@ -323,13 +323,15 @@ impl CatalogStore for PgReads {
 
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
         let ids: Vec<Uuid> = variants.iter().map(|variant| variant.0).collect();
-        let mut sql = Sql::new(
-            "SELECT v.*, p.slug, p.title AS product_title, p.status, p.images -> 0 AS image, \
-             coalesce(s.on_hand - s.reserved, 0) AS available \
-             FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.id = ANY(",
-        );
+        let (available, join) = listing::stock(&self.reader).await?;
+        let mut sql = Sql::new(format!(
+            "SELECT v.*, p.slug, p.title AS product_title, p.status, p.images -> 0 AS image, {available} AS available \
+             FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id {join} WHERE v.id = ANY(",
+        ));
         sql.bind(ids).push(")");
-        Ok(self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect())
+        let mut offers: Vec<Offer> = self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect();
+        listing::fill(&self.reader, offers.iter_mut().map(|offer| (offer.variant.id, &mut offer.available))).await?;
+        Ok(offers)
     }
 
     async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {

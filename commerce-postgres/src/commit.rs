@@ -1,17 +1,18 @@
 //! The write path: locks with BEGIN, guards and writes in one statement, COMMIT. Three round trips.
 
-use std::{collections::BTreeSet, hash::BuildHasher as _, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
 use commerce_core::store::{Applied, CommitError, Conflict, Root};
 use sqlx::{
     AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
 };
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     connect::{Fault, Held, PATIENCE, fault, is_answer},
-    plan::{Layout, Miss, Plan, Section},
+    layout::{Known, Layout},
+    plan::{Miss, Plan, Section},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -46,21 +47,7 @@ pub(crate) enum Trouble {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub pool: PgPool,
-    /// Asked with the first set.
-    layout: Arc<OnceCell<Layout>>,
-}
-
-impl Target {
-    pub(crate) fn new(pool: PgPool, layout: Option<Layout>) -> Self {
-        Self { pool, layout: Arc::new(OnceCell::new_with(layout)) }
-    }
-}
-
-/// How rows are laid out on the server of this connection.
-async fn layout(connection: &mut PgConnection) -> Result<Layout, sqlx::Error> {
-    let citus = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
-    let (citus,) = query_as(citus).fetch_one(connection).await?;
-    Ok(if citus { Layout::Distributed } else { Layout::OneServer })
+    pub layout: Known,
 }
 
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
@@ -94,7 +81,7 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Bug => CommitError::Bug(error.into()),
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
-    let layout = layout(connection).await.map_err(failed)?;
+    let layout = Layout::of(connection).await.map_err(failed)?;
     let judged = match judge(connection, plan, SAVEPOINT, layout).await {
         Ok(judged) => judged,
         Err(error) => {
@@ -121,7 +108,7 @@ pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Tr
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
 async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
     let connection = held.connection().map_err(Trouble::Failed)?;
-    let layout = *target.layout.get_or_try_init(|| layout(connection)).await.map_err(Trouble::Failed)?;
+    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(Trouble::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
     let judged = match in_time(judge(connection, plan, &[begin, settings].concat(), layout)).await {
         Ok(judged) => judged,

@@ -14,7 +14,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::replica::Watch;
+use crate::{
+    layout::{Known, Layout},
+    replica::Watch,
+};
 
 /// How long a client waits for a connection, and for the database to answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -241,15 +244,23 @@ pub(crate) struct Reader {
     pool: PgPool,
     // Of a replica: whom to tell that it doesn't answer, and the primary, which answers in its place.
     instead: Option<(Arc<Watch>, PgPool)>,
+    layout: Known,
 }
 
 impl Reader {
-    pub(crate) const fn new(pool: PgPool) -> Self {
-        Self { pool, instead: None }
+    pub(crate) const fn new(pool: PgPool, layout: Known) -> Self {
+        Self { pool, instead: None, layout }
     }
 
-    pub(crate) const fn replica(pool: PgPool, primary: PgPool, watch: Arc<Watch>) -> Self {
-        Self { pool, instead: Some((watch, primary)) }
+    /// The same of a replica, which this one stands in for.
+    pub(crate) fn replica(&self, pool: PgPool, watch: Arc<Watch>) -> Self {
+        Self { pool, instead: Some((watch, self.pool.clone())), layout: self.layout.clone() }
+    }
+
+    /// Whether rows of different kinds are on different nodes, so that no statement can join them.
+    pub(crate) async fn is_distributed(&self) -> Result<bool, StoreError> {
+        let ask = async || self.one(&Sql::new(Layout::QUERY)).await.map(|(distributed,)| Layout::new(distributed));
+        Ok(*self.layout.get_or_try_init(ask).await? == Layout::Distributed)
     }
 
     pub(crate) async fn all<T>(&self, sql: &Sql) -> Result<Vec<T>, StoreError>
@@ -291,15 +302,15 @@ impl Reader {
     {
         let mut page = from.prefixed(list.select);
         page.page(list.key, list.id, list.direction, slice);
-        self.page::<R, T>(&page, from, slice).await
+        let rows: Vec<R> = self.all(&page).await?;
+        self.page(rows, from, slice).await
     }
 
-    /// The same, where the page's statement is more than a selection.
-    pub(crate) async fn page<R, T>(&self, page: &Sql, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    /// The same of rows that were read in order: a page of them, if there are so many.
+    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
     where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + Into<T> + Sorted,
+        R: Into<T> + Sorted,
     {
-        let mut rows: Vec<R> = self.all(page).await?;
         let total = if slice.count { Some(self.count(from).await?) } else { None };
         let limit = slice.limit as usize;
         let more = rows.len() > limit;

@@ -7,6 +7,7 @@
 //! | `portable` | the door through which whole shops come and go |
 //! | `migrate` | the schema, applied once however many servers start |
 //! | `distribute` | its tables, spread over the nodes of Citus |
+//! | `layout` | whether rows are on one server or on many |
 //! | `compose` | a change-set as rows, by table |
 //! | `plan` | rows as one statement, with the locks before it |
 //! | `group` | which sets may be written together |
@@ -36,6 +37,7 @@ mod connect;
 mod distribute;
 mod group;
 mod inventory;
+mod layout;
 mod listing;
 mod migrate;
 mod order;
@@ -59,9 +61,11 @@ use commerce_core::{
     store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
 };
 use sqlx::{PgPool, Postgres, Transaction};
+#[cfg(feature = "testing")]
+use tokio::sync::OnceCell;
 
 pub use self::distribute::DistributeError;
-use crate::{connect::Reader, reads::PgReads, replica::Replicas, writer::Writer};
+use crate::{commit::Target, connect::Reader, layout::Known, reads::PgReads, replica::Replicas, writer::Writer};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
@@ -84,15 +88,19 @@ impl PgStore {
     /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        let primary = PgReads::new(Reader::new(pool.clone()));
-        Self { writer: Writer::new(pool, None), primary, replicas: None }
+        Self::laid_out(pool, Known::default())
     }
 
-    /// Writes as to a distributed database, whatever it is.
+    fn laid_out(pool: PgPool, layout: Known) -> Self {
+        let primary = PgReads::new(Reader::new(pool.clone(), layout.clone()));
+        Self { writer: Writer::new(Target { pool, layout }), primary, replicas: None }
+    }
+
+    /// Reads and writes as on a distributed database, whatever it is.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn as_if_distributed(self) -> Self {
-        Self { writer: Writer::new(self.pool().clone(), Some(plan::Layout::Distributed)), ..self }
+        Self::laid_out(self.pool().clone(), Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))))
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -104,7 +112,7 @@ impl PgStore {
     /// # Errors
     /// If one of the URLs isn't one.
     pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
-        self.replicas = Some(Replicas::watch(self.writer.pool(), urls)?);
+        self.replicas = Some(Replicas::watch(self.writer.target(), urls)?);
         Ok(self)
     }
 
@@ -140,7 +148,7 @@ impl PgStore {
     /// The pool of the primary, for what the host wants to ask itself.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        self.writer.pool()
+        &self.writer.target().pool
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
-    id::CategoryId,
+    id::{CategoryId, VariantId},
     page::{Listed, Position, Slice, SortKey},
     store::{Claim, StoreError},
 };
@@ -100,6 +100,16 @@ impl<'r> FromRow<'r, PgRow> for ViewRow {
     }
 }
 
+impl ViewRow {
+    fn stock(&mut self) -> impl Iterator<Item = (VariantId, &mut i64)> {
+        self.variants.iter_mut().map(|shown| (VariantId(shown.row.id), &mut shown.available))
+    }
+
+    fn in_stock(&self) -> bool {
+        self.variants.iter().any(|shown| shown.available > 0)
+    }
+}
+
 impl From<ViewRow> for ProductView {
     fn from(row: ViewRow) -> Self {
         let (variants, available): (Vec<Variant>, Vec<i64>) =
@@ -142,15 +152,52 @@ impl Sorted for PageRow {
     }
 }
 
-const SHOWN: &str = "coalesce(r.sum, 0) AS rating_sum, coalesce(r.count, 0) AS rating_count, \
-                     coalesce((SELECT json_agg(x ORDER BY x.position, x.id) FROM ( \
-                         SELECT v.*, coalesce(s.on_hand - s.reserved, 0) AS available FROM commerce_variant v \
-                         LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.product_id = p.id AND NOT v.retired) x), '[]') \
-                     AS variants";
+/// What is available of a variant `v`, and the join that tells. The nodes of a distributed database have the whole catalogue,
+/// but each only a part of the stock: no statement joins one product with all of it, so [`fill`] asks for it afterwards.
+pub(crate) async fn stock(reader: &Reader) -> Result<(&'static str, &'static str), StoreError> {
+    Ok(if reader.is_distributed().await? {
+        ("0::bigint", "")
+    } else {
+        ("coalesce(s.on_hand - s.reserved, 0)", "LEFT JOIN commerce_stock s ON s.variant_id = v.id")
+    })
+}
+
+/// Asks the nodes that hold them what is available of these variants, where [`stock`] couldn't.
+pub(crate) async fn fill(
+    reader: &Reader,
+    variants: impl Iterator<Item = (VariantId, &mut i64)> + Send,
+) -> Result<(), StoreError> {
+    if !reader.is_distributed().await? {
+        return Ok(());
+    }
+    let mut unknown: BTreeMap<Uuid, &mut i64> = variants.map(|(variant, available)| (variant.0, available)).collect();
+    let mut sql = Sql::new("SELECT variant_id, on_hand - reserved FROM commerce_stock WHERE variant_id = ANY(");
+    sql.bind(unknown.keys().copied().collect::<Vec<_>>()).push(")");
+    let known: Vec<(Uuid, i64)> = reader.all(&sql).await?;
+    for (variant, available) in known {
+        unknown.remove(&variant).into_iter().for_each(|unknown| *unknown = available);
+    }
+    Ok(())
+}
+
+async fn select_shown(reader: &Reader) -> Result<String, StoreError> {
+    let (available, join) = stock(reader).await?;
+    Ok(format!(
+        "coalesce(r.sum, 0) AS rating_sum, coalesce(r.count, 0) AS rating_count, \
+         coalesce((SELECT json_agg(x ORDER BY x.position, x.id) FROM ( \
+             SELECT v.*, {available} AS available FROM commerce_variant v {join} \
+             WHERE v.product_id = p.id AND NOT v.retired) x), '[]') AS variants"
+    ))
+}
+
+/// The products of which some is available.
+const AVAILABLE: &str = "SELECT v.product_id FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id \
+                         WHERE NOT v.retired AND s.in_stock";
 
 pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
+    let shown = select_shown(reader).await?;
     let mut sql = Sql::new(format!(
-        "SELECT {PRODUCT}, p.description, {SHOWN} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
+        "SELECT {PRODUCT}, p.description, {shown} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
     ));
     match key {
         ProductKey::Id(id) => sql.bind(id.0),
@@ -160,15 +207,52 @@ pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<Pro
             sql.push(" AND key = ").bind(claim.key).push(")")
         }
     };
-    Ok(reader.optional::<ViewRow>(&sql).await?.map(Into::into))
+    let mut found: Option<ViewRow> = reader.optional(&sql).await?;
+    fill(reader, found.iter_mut().flat_map(ViewRow::stock)).await?;
+    Ok(found.map(Into::into))
 }
 
-/// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it.
 pub(crate) async fn list(
     reader: &Reader,
     filter: &ProductFilter,
     slice: &Slice,
 ) -> Result<Listed<ProductView>, StoreError> {
+    let rows = match filter.in_stock {
+        Some(wanted) if reader.is_distributed().await? => walk(reader, filter, wanted, slice).await?,
+        _ => rows(reader, filter, slice).await?,
+    };
+    reader.page(rows, &matching(filter), slice).await
+}
+
+/// A list is walked in steps that double up to this many products.
+const LONGEST_STEP: u32 = 2_000;
+
+/// Distributed, the order of the catalogue and the stock are on different nodes: to join them, all that is in stock would have
+/// to be gathered for each page. So the list is walked without that filter until enough of what is wanted came by.
+async fn walk(
+    reader: &Reader,
+    filter: &ProductFilter,
+    in_stock: bool,
+    slice: &Slice,
+) -> Result<Vec<PageRow>, StoreError> {
+    let filter = ProductFilter { in_stock: None, ..filter.clone() };
+    let mut step = Slice { limit: slice.limit.saturating_mul(2).min(LONGEST_STEP), count: false, ..slice.clone() };
+    let mut found = Vec::new();
+    loop {
+        let seen = rows(reader, &filter, &step).await?;
+        let more = seen.len() > step.limit as usize;
+        step.after = seen.last().map(Sorted::position);
+        found.extend(seen.into_iter().filter(|row| row.view.in_stock() == in_stock));
+        if !more || found.len() > slice.limit as usize {
+            return Ok(found);
+        }
+        step.limit = step.limit.saturating_mul(2).min(LONGEST_STEP);
+    }
+}
+
+/// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it, and one
+/// more.
+async fn rows(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<Vec<PageRow>, StoreError> {
     let (key, id, direction) = match filter.sort {
         ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
         ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
@@ -190,15 +274,17 @@ pub(crate) async fn list(
         }
     };
     let mut sql = page.prefixed("WITH page AS MATERIALIZED (");
-    let order = direction.sql();
+    let (order, shown) = (direction.sql(), select_shown(reader).await?);
     sql.push(&format!(
-        ") SELECT page.sort_key, {PRODUCT}, '' AS description, {SHOWN} FROM page JOIN commerce_product p ON p.id = page.id \
+        ") SELECT page.sort_key, {PRODUCT}, '' AS description, {shown} FROM page JOIN commerce_product p ON p.id = page.id \
          LEFT JOIN commerce_rating r ON r.product_id = p.id ORDER BY page.sort_key {order}, p.id {order}"
     ));
     if filter.search.is_some() {
         sql.planned_anew();
     }
-    reader.page::<PageRow, ProductView>(&sql, &matching(filter), slice).await
+    let mut rows: Vec<PageRow> = reader.all(&sql).await?;
+    fill(reader, rows.iter_mut().flat_map(|row| row.view.stock())).await?;
+    Ok(rows)
 }
 
 /// What lists are filtered and sorted by.
@@ -358,14 +444,12 @@ fn conditions(filter: &ProductFilter, sql: &mut Sql) {
         sql.bind(ids).push("))");
     }
     price(filter, sql);
-    let available =
-        "FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id WHERE NOT v.retired AND s.in_stock";
     match filter.in_stock {
-        Some(true) => sql.push(&format!(" AND EXISTS (SELECT 1 {available} AND v.product_id = p.id)")),
+        Some(true) => sql.push(&format!(" AND p.id IN ({AVAILABLE})")),
         // OFFSET keeps the planner from looking at each product's variants one by one: most have some.
-        Some(false) => sql.push(&format!(
-            " AND NOT EXISTS (SELECT 1 FROM (SELECT v.product_id {available} OFFSET 0) a WHERE a.product_id = p.id)"
-        )),
+        Some(false) => {
+            sql.push(&format!(" AND NOT EXISTS (SELECT 1 FROM ({AVAILABLE} OFFSET 0) a WHERE a.product_id = p.id)"))
+        }
         None => sql,
     };
     sql.and("r.average >=", filter.min_rating);

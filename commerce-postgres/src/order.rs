@@ -242,12 +242,8 @@ impl OrderStore for PgReads {
         if query.hide_declined {
             from.push(" AND NOT o.declined");
         }
-        // The page is cut first, so that only its orders are read whole.
-        let mut page = from.prefixed("SELECT o.*");
-        page.page("o.placed_at", "o.id", Direction::Falling, slice);
-        let mut sql = page.prefixed(&format!("{ORDER} FROM ("));
-        sql.push(") o ORDER BY o.placed_at DESC, o.id DESC");
-        self.reader.page::<WholeOrder, Order>(&sql, &from, slice).await
+        let list = List { select: ORDER, key: "o.placed_at", id: "o.id", direction: Direction::Falling };
+        self.reader.list::<WholeOrder, Order>(list, &from, slice).await
     }
 
     async fn list_payments(
@@ -275,19 +271,17 @@ impl OrderStore for PgReads {
     }
 
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {
-        let mut sql = Sql::new("SELECT EXISTS (SELECT 1 FROM commerce_order_line WHERE product_id = ");
-        sql.bind(product.0).push(")");
-        let (found,): (bool,) = self.reader.one(&sql).await?;
-        Ok(found)
+        let mut sql = Sql::new("SELECT 1 FROM commerce_order_line WHERE product_id = ");
+        sql.bind(product.0).push(" LIMIT 1");
+        Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
     }
 
     async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
         let mut sql = Sql::new(
-            "SELECT EXISTS (SELECT 1 FROM commerce_order o JOIN commerce_order_line l ON l.order_id = o.id \
+            "SELECT 1 FROM commerce_order o JOIN commerce_order_line l ON l.order_id = o.id \
              WHERE o.status IN ('confirmed', 'completed') AND o.customer_id = ",
         );
-        sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(")");
-        let (found,): (bool,) = self.reader.one(&sql).await?;
-        Ok(found)
+        sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(" LIMIT 1");
+        Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
     }
 }

@@ -140,14 +140,34 @@ pub(crate) async fn lease(
     let free = |sql: &mut Sql| {
         sql.push("NOT dead AND due <= ").bind(now.as_micros()).push(" AND lease_until <= ").bind(now.as_micros());
     };
-    let mut sql = Sql::new("UPDATE commerce_task SET lease_until = ");
-    sql.bind(until.as_micros()).push(", attempts = attempts + 1, worker = ").bind(worker);
-    sql.push(" WHERE id = ANY (ARRAY(SELECT id FROM commerce_task WHERE ");
-    free(&mut sql);
-    sql.push(" ORDER BY due, id LIMIT ").bind(i64::from(limit)).push(" FOR UPDATE SKIP LOCKED)) AND ");
-    free(&mut sql);
-    sql.push(" RETURNING *");
-    let mut rows: Vec<TaskRow> = primary.all(&sql).await?;
+    let take = || {
+        let mut sql = Sql::new("UPDATE commerce_task SET lease_until = ");
+        sql.bind(until.as_micros()).push(", attempts = attempts + 1, worker = ").bind(worker.clone());
+        sql.push(" WHERE ");
+        free(&mut sql);
+        sql.push(" AND id = ");
+        sql
+    };
+    let find = |sql: &mut Sql| {
+        sql.push("SELECT id FROM commerce_task WHERE ");
+        free(sql);
+        sql.push(" ORDER BY due, id LIMIT ").bind(i64::from(limit));
+    };
+    let mut rows: Vec<TaskRow> = Vec::new();
+    if primary.is_distributed().await? {
+        // Rows of several nodes can't be skipped or locked by one statement.
+        let mut found = Sql::default();
+        find(&mut found);
+        for (id,) in primary.all::<(Uuid,)>(&found).await? {
+            rows.extend(primary.optional(take().bind(id).push(" RETURNING *")).await?);
+        }
+    } else {
+        let mut sql = take();
+        sql.push("ANY (ARRAY(");
+        find(&mut sql);
+        sql.push(" FOR UPDATE SKIP LOCKED)) RETURNING *");
+        rows = primary.all(&sql).await?;
+    }
     rows.sort_by_key(|row| (row.due, row.id));
     Ok(rows.into_iter().map(Into::into).collect())
 }

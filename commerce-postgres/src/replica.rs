@@ -14,10 +14,10 @@ use std::{
 };
 
 use commerce_core::store::StoreError;
-use sqlx::PgPool;
 use tokio::time::timeout;
 
 use crate::{
+    commit::Target,
     connect::{self, Reader, Sql},
     reads::PgReads,
 };
@@ -81,16 +81,17 @@ pub(crate) struct Replicas {
 
 impl Replicas {
     /// Replicas by their URLs, watched until this is dropped. None of them has to be there yet.
-    pub(crate) fn watch(primary: &PgPool, urls: &[impl AsRef<str>]) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn watch(primary: &Target, urls: &[impl AsRef<str>]) -> Result<Arc<Self>, StoreError> {
         let mut all = Vec::new();
         for (n, url) in urls.iter().enumerate() {
             let options = connect::options(url.as_ref())?;
             let watch = Arc::new(Watch::default());
             // A connection of its own: looks mustn't wait until reads have ended.
-            let looks = Reader::new(connect::replica_pool(options.clone(), 1));
-            tokio::spawn(look_on(n + 1, Reader::new(primary.clone()), looks, Arc::downgrade(&watch)));
+            let looks = Reader::new(connect::replica_pool(options.clone(), 1), primary.layout.clone());
+            let primary_reader = Reader::new(primary.pool.clone(), primary.layout.clone());
+            tokio::spawn(look_on(n + 1, primary_reader.clone(), looks, Arc::downgrade(&watch)));
             let pool = connect::replica_pool(options, connect::CONNECTIONS);
-            all.push(Replica { reads: PgReads::new(Reader::replica(pool, primary.clone(), watch.clone())), watch });
+            all.push(Replica { reads: PgReads::new(primary_reader.replica(pool, watch.clone())), watch });
         }
         Ok(Arc::new(Self { all, turn: AtomicUsize::new(0) }))
     }

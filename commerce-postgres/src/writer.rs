@@ -13,7 +13,6 @@ use std::{
 
 use commerce_core::store::{Applied, CommitError};
 use futures_util::future::join_all;
-use sqlx::PgPool;
 use tokio::{
     sync::{Semaphore, oneshot},
     time::timeout,
@@ -22,7 +21,6 @@ use tokio::{
 use crate::{
     commit::{Target, Trouble, commit, try_group},
     group::Draft,
-    plan::Layout,
 };
 
 /// Transactions at once. With more, fewer sets would gather for each.
@@ -63,13 +61,12 @@ struct Inner {
 }
 
 impl Writer {
-    pub(crate) fn new(pool: PgPool, layout: Option<Layout>) -> Self {
-        let slots = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { target: Target::new(pool, layout), queue: Mutex::default(), slots }))
+    pub(crate) fn new(target: Target) -> Self {
+        Self(Arc::new(Inner { target, queue: Mutex::default(), slots: Semaphore::new(AT_ONCE) }))
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
-        &self.0.target.pool
+    pub(crate) fn target(&self) -> &Target {
+        &self.0.target
     }
 
     /// Writes a set in a task of its own: a caller that goes away in the middle must not leave a transaction open (sqlx 0.9

@@ -30,7 +30,7 @@ pub struct Home {
     folder: TempDir,
     url: String,
     // Goes away with this.
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl Home {
@@ -45,7 +45,7 @@ impl Home {
             None => format!("sqlite://{}", folder.path().join("shop.db").display()),
             Some(database) => database.url().to_owned(),
         };
-        Arc::new(Self { folder, url, _database: database })
+        Arc::new(Self { folder, url, database })
     }
 
     /// The folder.
@@ -56,6 +56,11 @@ impl Home {
     /// Where the database is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether the database is spread over many nodes.
+    pub fn is_distributed(&self) -> bool {
+        self.database.as_ref().is_some_and(TestDatabase::is_distributed)
     }
 
     /// The server's program, set up to use this.

@@ -115,6 +115,11 @@ async fn a_database_that_cannot_be_distributed_is_said_to_be_one() {
     let home = Home::new(BACKEND).await;
     let output = home.command().args(["migrate", "--distributed", "citus"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);
+    if home.is_distributed() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.starts_with("All tables were on the nodes already"), "{said}");
+        return;
+    }
     assert!(!output.status.success() && said.contains(why), "{said}");
     assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");
 }

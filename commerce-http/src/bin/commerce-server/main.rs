@@ -61,12 +61,10 @@ async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
             shop::open_store(&config.database).await?;
             println!("The database is up to date");
         }
-        Command::Migrate { distributed: Some(Distributed::Citus) } => {
-            let placed = shop::distribute(&config.database).await?;
-            println!(
-                "{placed} tables were placed on the nodes; this release sells on one primary: see \"Scaling out\" in commerce-postgres"
-            );
-        }
+        Command::Migrate { distributed: Some(Distributed::Citus) } => match shop::distribute(&config.database).await? {
+            0 => println!("All tables were on the nodes already"),
+            placed => println!("{placed} tables were placed on the nodes: start the servers"),
+        },
         Command::Copy { from, to } => copy::run(&from, &to).await?,
         Command::Admin { command: AdminCommand::Create { email, password, first_name, last_name } } => {
             let shop = shop::open(config).await?;

@@ -9,10 +9,15 @@
 //!
 //! All tests of a process share one cluster, which goes away with the process, however it ends; each has a database of its
 //! own, copied from a migrated template. `COMMERCE_TEST_POSTGRES_URL` (of a user who may create databases) uses a running
-//! server instead, and `COMMERCE_TEST_POSTGRES_BIN` says where `initdb` and `postgres` are.
+//! server instead, and `COMMERCE_TEST_POSTGRES_BIN` says where `initdb` and `postgres` are. `COMMERCE_TEST_DISTRIBUTED=citus`
+//! spreads each database over a coordinator and two workers of Citus, started in the cluster's place.
+
+mod citus;
+mod database;
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -22,12 +27,12 @@ use std::{
 };
 
 use commerce_core::store::StoreError;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, raw_sql};
-use tokio::sync::{Mutex, OnceCell};
+use sqlx::{Connection as _, PgConnection};
 
-use crate::PgStore;
+use crate::DistributeError;
 
-const TEMPLATE: &str = "commerce_template";
+pub use self::{citus::Citus, database::TestDatabase};
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no database to test on.
@@ -39,6 +44,15 @@ pub enum TestingError {
          COMMERCE_TEST_POSTGRES_BIN to their folder, or COMMERCE_TEST_POSTGRES_URL to a running server"
     )]
     NoBinaries,
+    /// PostgreSQL without Citus.
+    #[error(
+        "the PostgreSQL in {} has no Citus: install the extension for it (packages: docs.citusdata.com; sources: \
+         github.com/citusdata/citus), or set COMMERCE_TEST_POSTGRES_BIN to the programs of one that has it", _0.display()
+    )]
+    NoCitus(PathBuf),
+    /// A setting that isn't known.
+    #[error("COMMERCE_TEST_DISTRIBUTED={0:?} is not known: it may be citus, or absent")]
+    Distributed(String),
     /// A program failed.
     #[error("{program} failed: {detail}")]
     Program {
@@ -61,12 +75,15 @@ pub enum TestingError {
     /// The schema couldn't be made.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tables couldn't be spread.
+    #[error(transparent)]
+    Spread(#[from] DistributeError),
 }
 
 /// A server of its own. It is stopped, and its files are removed, when this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Cluster {
-    // Holds the keeper's standard input open; the keeper stops the server when it closes.
+    // Reads orders from its standard input, and ends the server when that closes.
     keeper: Child,
     folder: PathBuf,
     port: String,
@@ -79,8 +96,12 @@ impl Cluster {
     /// # Errors
     /// If there are no binaries, or they fail.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self, TestingError> {
+        Self::start_in(new_folder(settings), settings).await
+    }
+
+    async fn start_in(folder: PathBuf, settings: &[(&str, &str)]) -> Result<Self, TestingError> {
         let binaries = binaries()?;
-        let (cached, folder) = (cached(&binaries)?, new_folder(settings));
+        let cached = cached(&binaries)?;
         run(as_owner("cp").arg("-a").arg(&cached).arg(&folder))?;
         Self::serve(&binaries, folder, settings).await
     }
@@ -117,6 +138,36 @@ impl Cluster {
         format!("postgres://postgres@localhost:{}/{database}?host={}", self.port, self.folder.display())
     }
 
+    /// Ends the server at once, as if its machine had lost power.
+    ///
+    /// # Errors
+    /// If it doesn't end.
+    pub async fn crash(&mut self) -> Result<(), TestingError> {
+        self.order("crash")?;
+        let started = Instant::now();
+        while PgConnection::connect(&self.url("postgres")).await.is_ok() {
+            if started.elapsed() > PATIENCE {
+                return Err(file(&self.folder, io::ErrorKind::TimedOut.into()));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Starts the server again after a [`Self::crash`].
+    ///
+    /// # Errors
+    /// If it doesn't start.
+    pub async fn restart(&mut self) -> Result<(), TestingError> {
+        self.order("start")?;
+        self.answers().await
+    }
+
+    fn order(&mut self, order: &str) -> Result<(), TestingError> {
+        let orders = self.keeper.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe.into());
+        orders.and_then(|orders| writeln!(orders, "{order}")).map_err(|error| file(&self.folder, error))
+    }
+
     /// Where its data is.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -148,97 +199,6 @@ impl Drop for Cluster {
     }
 }
 
-/// A migrated, empty database of its own for a test. Removed when dropped.
-#[derive(Debug)]
-pub struct TestDatabase {
-    admin: String,
-    name: String,
-    url: String,
-}
-
-impl TestDatabase {
-    /// Makes one, on a server shared by the tests of this process.
-    ///
-    /// # Errors
-    /// If there is no server and none can be started.
-    pub async fn new() -> Result<Self, TestingError> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        // The template must have no connections while it is copied.
-        static COPYING: Mutex<()> = Mutex::const_new(());
-        let name = format!("commerce_test_{}_{}", process_id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let (admin, url, template) = if let Ok(admin) = env::var("COMMERCE_TEST_POSTGRES_URL") {
-            (admin.clone(), renamed(&admin, &name), None)
-        } else {
-            let cluster = shared().await?;
-            (cluster.url("postgres"), cluster.url(&name), Some(TEMPLATE))
-        };
-        let guard = COPYING.lock().await;
-        let mut connection = PgConnection::connect(&admin).await?;
-        execute(&mut connection, format!("DROP DATABASE IF EXISTS {name}")).await?;
-        // Copying files is five times as fast as logging each of their pages; before version 15 there is no other way.
-        let strategy = if connection.server_version_num().unwrap_or(0) < 150_000 { "" } else { " STRATEGY file_copy" };
-        let copied = template.map_or(String::new(), |template| format!(" TEMPLATE {template}{strategy}"));
-        execute(&mut connection, format!("CREATE DATABASE {name}{copied}")).await?;
-        connection.close().await?;
-        drop(guard);
-        let database = Self { admin, name, url };
-        if template.is_none() {
-            database.store().await?.migrate().await?;
-        }
-        Ok(database)
-    }
-
-    /// Its URL.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// A store on it.
-    ///
-    /// # Errors
-    /// If the server has gone.
-    pub async fn store(&self) -> Result<PgStore, StoreError> {
-        PgStore::connect(&self.url).await
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        let (admin, drop_it) = (self.admin.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-        // Dropping happens within the test's runtime, which can't be waited on. If the process ends first, so does the server.
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
-                if let Ok(mut connection) = PgConnection::connect(&admin).await {
-                    let _ = execute(&mut connection, drop_it).await;
-                }
-            });
-            io::Result::Ok(())
-        });
-    }
-}
-
-async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
-    connection.execute(raw_sql(AssertSqlSafe(sql))).await.map(drop)
-}
-
-async fn shared() -> Result<&'static Cluster, TestingError> {
-    // Never dropped: the keeper notices the end of the process.
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    let start = async || {
-        let cluster = Cluster::start(&[]).await?;
-        let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
-        execute(&mut connection, format!("CREATE DATABASE {TEMPLATE}")).await?;
-        connection.close().await?;
-        let store = PgStore::connect(&cluster.url(TEMPLATE)).await?;
-        store.migrate().await?;
-        store.pool().close().await;
-        Ok(cluster)
-    };
-    CLUSTER.get_or_try_init(start).await
-}
-
 /// Where clusters live: in memory where there is plenty, as the disk is what they would wait for.
 fn base() -> PathBuf {
     const PLENTY_KIB: u64 = 2 << 20;
@@ -257,13 +217,6 @@ fn new_folder(settings: &[(&str, &str)]) -> PathBuf {
     // A process with the same id may have been here before.
     let _ = fs::remove_dir_all(&folder);
     folder
-}
-
-fn renamed(url: &str, database: &str) -> String {
-    let (base, query) = url.split_once('?').map_or((url, String::new()), |(base, query)| (base, format!("?{query}")));
-    let after_scheme = base.find("://").map_or(0, |at| at + 3);
-    let server = base[after_scheme..].find('/').map_or(base, |slash| &base[..after_scheme + slash]);
-    format!("{server}/{database}{query}")
 }
 
 fn file(path: &Path, error: io::Error) -> TestingError {
@@ -345,8 +298,12 @@ fn cached(binaries: &Path) -> Result<PathBuf, TestingError> {
 /// Starts the server under a shell that stops it, and removes its files, when our end of a pipe closes: on drop, on a normal
 /// end, and on SIGKILL alike.
 fn keep(binaries: &Path, folder: &Path, settings: &[(&str, &str)]) -> io::Result<Child> {
-    const KEEPER: &str = "folder=$1; shift; \"$@\" >\"$folder/log\" 2>&1 & server=$!; cat >/dev/null; \
-                          kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+    const KEEPER: &str = "folder=$1; shift; \
+        start() { \"$@\" >>\"$folder/log\" 2>&1 & server=$!; }; \
+        stop() { kill -QUIT $server; wait $server; }; \
+        start \"$@\"; \
+        while read -r order; do case $order in crash) stop;; start) start \"$@\";; esac; done; \
+        stop; rm -rf \"$folder\"";
     let mut command = Command::new("sh");
     command.args(["-c", KEEPER, "keeper"]).arg(folder);
     let mut server = as_owner(binaries.join("postgres"));
