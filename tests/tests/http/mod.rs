@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod buying;
 mod catalog;
+mod commands;
 mod conventions;
 mod copy;
 mod crash;
