@@ -8,6 +8,7 @@ mod catalog;
 mod commands;
 mod conventions;
 mod copy;
+mod copy_killed;
 mod crash;
 mod guards;
 mod load;
