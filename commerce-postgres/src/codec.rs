@@ -66,6 +66,33 @@ impl Column {
         }
     }
 
+    /// Binds one row's cell.
+    pub(crate) fn bind_cell(&self, row: usize, args: &mut PgArguments) -> Result<(), BoxDynError> {
+        match self {
+            Self::Uuid(cells) => args.add(cells[row]),
+            Self::Int(cells) => args.add(cells[row]),
+            Self::Bool(cells) => args.add(cells[row]),
+            Self::Text(cells) | Self::Document(cells) => args.add(&cells[row]),
+            Self::Bytes(cells) => args.add(&cells[row]),
+            Self::Json(cells) => args.add(&cells[row]),
+        }
+    }
+
+    /// Adds another's cells. It is of the same type, being the same column of the same statement.
+    pub(crate) fn append(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Uuid(mine), Self::Uuid(others)) => mine.extend(others),
+            (Self::Int(mine), Self::Int(others)) => mine.extend(others),
+            (Self::Bool(mine), Self::Bool(others)) => mine.extend(others),
+            (Self::Text(mine), Self::Text(others)) | (Self::Document(mine), Self::Document(others)) => {
+                mine.extend_from_slice(others);
+            }
+            (Self::Bytes(mine), Self::Bytes(others)) => mine.extend_from_slice(others),
+            (Self::Json(mine), Self::Json(others)) => mine.extend_from_slice(others),
+            _ => {}
+        }
+    }
+
     pub(crate) fn uuids(cells: impl IntoIterator<Item = Uuid>) -> Self {
         Self::Uuid(cells.into_iter().map(Some).collect())
     }

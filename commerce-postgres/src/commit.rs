@@ -1,19 +1,17 @@
 //! The write path: locks with BEGIN, guards and writes in one statement, COMMIT. Three round trips.
 
-use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
+use std::{collections::BTreeSet, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use commerce_core::store::{Applied, CommitError, Conflict, Root};
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _,
-    postgres::{PgArguments, PgRow},
-    query_as, query_with, raw_sql,
+    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
 };
-use tokio::time::timeout;
+use tokio::{sync::OnceCell, time::timeout};
 use uuid::Uuid;
 
 use crate::{
     connect::{Fault, Held, PATIENCE, fault, is_answer},
-    plan::{Miss, Plan},
+    plan::{Layout, Miss, Plan, Section},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -21,34 +19,62 @@ const ATTEMPTS: u32 = 10;
 /// Without sequential scans, because the plan may be made while tables are still empty.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; \
                      SET LOCAL enable_seqscan = off";
+/// Citus finds a statement's node by its parameters, for which it has to be planned with them.
+const BEGIN_DISTRIBUTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const IMPATIENT: &str = "; SET LOCAL lock_timeout = '200ms'";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
 
-/// What the guards say.
-#[derive(Debug)]
-enum Verdict {
-    Apply,
-    Before,
-    Refuse(CommitError),
+/// The guards that failed. If there are none, the plan was applied.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub misses: Vec<Miss>,
+    stock: Vec<StockRow>,
 }
 
 /// Why an attempt has no answer.
 #[derive(Debug)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// Nothing was applied.
     Failed(sqlx::Error),
     /// The connection was lost while the server was committing.
     Unknown(sqlx::Error),
 }
 
+/// Where sets are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub pool: PgPool,
+    /// Asked with the first set.
+    layout: Arc<OnceCell<Layout>>,
+}
+
+impl Target {
+    pub(crate) fn new(pool: PgPool, layout: Option<Layout>) -> Self {
+        Self { pool, layout: Arc::new(OnceCell::new_with(layout)) }
+    }
+}
+
+/// How rows are laid out on the server of this connection.
+async fn layout(connection: &mut PgConnection) -> Result<Layout, sqlx::Error> {
+    let citus = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL";
+    let (citus,) = query_as(citus).fetch_one(connection).await?;
+    Ok(if citus { Layout::Distributed } else { Layout::OneServer })
+}
+
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
-pub(crate) async fn commit(pool: &PgPool, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let error = match once(pool, plan, attempt > 0).await {
-            Ok(answer) => return answer,
+        let held = if attempt > 0 { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
+        let tried = match held {
+            Ok(held) => once(target, held, plan, "").await,
+            Err(error) => Err(Trouble::Failed(error)),
+        };
+        let error = match tried {
+            Ok(judged) => return judged.answer(),
             Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
             Err(Trouble::Failed(error)) => error,
         };
@@ -68,40 +94,37 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Bug => CommitError::Bug(error.into()),
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
-    let verdict = match judge(connection, plan, SAVEPOINT).await {
-        Ok(verdict) => verdict,
+    let layout = layout(connection).await.map_err(failed)?;
+    let judged = match judge(connection, plan, SAVEPOINT, layout).await {
+        Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
             let _ = connection.execute(raw_sql(ROLL_BACK_TO)).await;
             return Err(failed(error));
         }
     };
-    let end = if matches!(verdict, Verdict::Apply) { RELEASE } else { ROLL_BACK_TO };
+    let end = if judged.misses.is_empty() { RELEASE } else { ROLL_BACK_TO };
     connection.execute(raw_sql(end)).await.map_err(failed)?;
-    verdict.answer()
+    judged.answer()
 }
 
 fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
     plan.nonsense().map_or(Ok(()), |why| Err(CommitError::Bug(why.into())))
 }
 
-impl Verdict {
-    fn answer(self) -> Result<Applied, CommitError> {
-        match self {
-            Self::Apply => Ok(Applied::Now),
-            Self::Before => Ok(Applied::Before),
-            Self::Refuse(error) => Err(error),
-        }
-    }
+/// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
+pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Trouble> {
+    let held = Held::from(&target.pool).await.map_err(Trouble::Failed)?;
+    once(target, held, plan, IMPATIENT).await
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
-async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied, CommitError>, Trouble> {
-    let held = if again { Held::fresh(pool).await } else { Held::from(pool).await };
-    let mut held = held.map_err(Trouble::Failed)?;
+async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
     let connection = held.connection().map_err(Trouble::Failed)?;
-    let verdict = match in_time(judge(connection, plan, BEGIN)).await {
-        Ok(verdict) => verdict,
+    let layout = *target.layout.get_or_try_init(|| layout(connection)).await.map_err(Trouble::Failed)?;
+    let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
+    let judged = match in_time(judge(connection, plan, &[begin, settings].concat(), layout)).await {
+        Ok(judged) => judged,
         Err(error) => {
             if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
                 held.give_back();
@@ -109,7 +132,7 @@ async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied,
             return Err(Trouble::Failed(error));
         }
     };
-    if matches!(verdict, Verdict::Apply) {
+    if judged.misses.is_empty() {
         if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
             return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
@@ -118,7 +141,7 @@ async fn once(pool: &PgPool, plan: &Plan, again: bool) -> Result<Result<Applied,
     } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
         held.give_back();
     }
-    Ok(verdict.answer())
+    Ok(judged)
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
@@ -126,28 +149,52 @@ async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str) -> Result<Verdict, sqlx::Error> {
-    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin)))).await?;
-    let row = run(connection, plan).await?;
-    let mut misses = Vec::new();
-    for (i, section) in plan.sections().iter().filter(|section| section.is_guarded()).enumerate() {
-        let touched: Vec<String> = row.try_get(i)?;
-        misses.extend(section.missed(&touched));
-    }
-    if misses.is_empty() {
-        return Ok(Verdict::Apply);
-    }
+async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str, layout: Layout) -> Result<Judged, sqlx::Error> {
+    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
+    let touched = match layout {
+        Layout::OneServer => write_at_once(connection, plan).await?,
+        Layout::Distributed => write_row_by_row(connection, plan).await?,
+    };
+    let guarded = plan.guarded().zip(&touched);
+    let misses: Vec<Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
     let stock = short_rows(connection, &misses).await?;
-    Ok(verdict(&misses, &stock))
+    Ok(Judged { misses, stock })
 }
 
-async fn run(connection: &mut PgConnection, plan: &Plan) -> Result<PgRow, sqlx::Error> {
+/// The keys that each guarded section touched.
+type Touched = Vec<Vec<String>>;
+
+async fn write_at_once(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
-    for column in plan.sections().iter().flat_map(crate::plan::Section::columns) {
+    for column in plan.sections().iter().flat_map(Section::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
-    query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await
+    let row = query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await?;
+    (0..row.len()).map(|i| row.try_get(i)).collect()
+}
+
+async fn write_row_by_row(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+    let mut all = Touched::new();
+    for section in plan.sections() {
+        let sql = section.for_a_row();
+        let mut touched = Vec::new();
+        for row in 0..section.len() {
+            let mut args = PgArguments::default();
+            for column in section.columns() {
+                column.bind_cell(row, &mut args).map_err(sqlx::Error::Encode)?;
+            }
+            for row in query_with(AssertSqlSafe(sql.as_str()), args).fetch_all(&mut *connection).await? {
+                if section.is_guarded() {
+                    touched.push(row.try_get("k")?);
+                }
+            }
+        }
+        if section.is_guarded() {
+            all.push(touched);
+        }
+    }
+    Ok(all)
 }
 
 /// What a stock row says after a guard on it failed.
@@ -159,7 +206,7 @@ struct StockRow {
     alerted: i64,
 }
 
-async fn short_rows(connection: &mut PgConnection, misses: &[&Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
+async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
     let variants: Vec<Uuid> = misses
         .iter()
         .filter_map(|miss| match miss {
@@ -176,37 +223,38 @@ async fn short_rows(connection: &mut PgConnection, misses: &[&Miss]) -> Result<V
         .await
 }
 
-/// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
-fn verdict(misses: &[&Miss], stock: &[StockRow]) -> Verdict {
-    let (mut key, mut taken, mut stale, mut floors, mut bugs) = (false, vec![], vec![], vec![], vec![]);
-    for miss in misses {
-        match miss {
-            Miss::Applied => return Verdict::Before,
-            Miss::Key => key = true,
-            Miss::Claim(claim) => taken.push(Conflict::Taken(claim.clone())),
-            Miss::Stale(root) => stale.push(Conflict::Stale(*root)),
-            Miss::Stock { variant, expect_on_hand, alerted } => {
-                let row = stock.iter().find(|row| row.variant_id == variant.0);
-                if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
-                    stale.push(Conflict::Stale(Root::StockAlert(*variant)));
-                } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
-                    floors.push(Conflict::Moved(*variant));
-                } else {
-                    let available = row.map_or(0, |row| row.on_hand - row.reserved);
-                    floors.push(Conflict::Short { variant: *variant, available });
-                }
-            }
-            Miss::Bug(what) => bugs.push(*what),
+impl Judged {
+    /// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
+    fn answer(self) -> Result<Applied, CommitError> {
+        if self.misses.is_empty() {
+            return Ok(Applied::Now);
         }
+        let (mut key, mut taken, mut stale, mut floors, mut bugs) = (vec![], vec![], vec![], vec![], BTreeSet::new());
+        for miss in self.misses {
+            match miss {
+                Miss::Applied(_) => return Ok(Applied::Before),
+                Miss::Key(_) => key = vec![Conflict::KeyTaken],
+                Miss::Claim(claim) => taken.push(Conflict::Taken(claim)),
+                Miss::Stale(root) => stale.push(Conflict::Stale(root)),
+                Miss::Stock { variant, expect_on_hand, alerted } => {
+                    let row = self.stock.iter().find(|row| row.variant_id == variant.0);
+                    if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
+                        stale.push(Conflict::Stale(Root::StockAlert(variant)));
+                    } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
+                        floors.push(Conflict::Moved(variant));
+                    } else {
+                        let available = row.map_or(0, |row| row.on_hand - row.reserved);
+                        floors.push(Conflict::Short { variant, available });
+                    }
+                }
+                Miss::Bug(what) => drop(bugs.insert(what)),
+            }
+        }
+        Err(match [key, taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
+            Some(conflicts) => CommitError::Conflict(conflicts),
+            None => CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()),
+        })
     }
-    if key {
-        return Verdict::Refuse(CommitError::Conflict(vec![Conflict::KeyTaken]));
-    }
-    if let Some(conflicts) = [taken, stale, floors].into_iter().find(|class| !class.is_empty()) {
-        return Verdict::Refuse(CommitError::Conflict(conflicts));
-    }
-    let bugs: BTreeSet<&str> = bugs.into_iter().collect();
-    Verdict::Refuse(CommitError::Bug(bugs.into_iter().collect::<Vec<_>>().join("; ").into()))
 }
 
 /// Longer after each attempt, and never twice the same, so that those who clashed don't meet again.

@@ -1,6 +1,6 @@
 //! Turns a change-set into a [`Plan`]: rows are gathered by table, so that each table is written once.
 //!
-//! The order is the same in every set: keys, claims, heads, stock and ratings, children, ledger, events, tasks.
+//! The order is the same in every set: keys, claims, heads, ratings, children, events, tasks, stock, ledger.
 
 use commerce_core::{
     clock::Timestamp,
@@ -20,6 +20,7 @@ use crate::{
     cart::{CartLineRow, CartRow},
     catalog::{CategoryRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
     codec::{Column, Table, to_json},
+    group::Draft,
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
@@ -118,7 +119,7 @@ pub(crate) struct Batch {
 }
 
 /// Composes what a set does.
-pub(crate) fn compose(set: &ChangeSet) -> Plan {
+pub(crate) fn compose(set: &ChangeSet) -> Draft {
     let mut plan = Plan::default();
     let mut batch = Batch::default();
     for change in set.changes() {
@@ -134,7 +135,7 @@ pub(crate) fn compose(set: &ChangeSet) -> Plan {
         plan.lock(Head::STOCK, variant);
     }
 
-    let applied = (set.id().to_string(), Miss::Applied);
+    let applied = (set.id().to_string(), Miss::Applied(set.id()));
     let id = ("id", Column::uuids([set.id().0]));
     let at = ("at", Column::ints([set.at().as_micros()]));
     let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
@@ -142,12 +143,12 @@ pub(crate) fn compose(set: &ChangeSet) -> Plan {
     keys(set, &mut plan);
     claims(set, &mut plan);
     let purge = batch.purge;
-    batch.compose(set, &mut plan);
+    let stock = batch.compose(set, &mut plan);
     outbox(set, &mut plan);
     if let Some(before) = purge {
         forget(before, &mut plan);
     }
-    plan
+    Draft::new(set, plan, stock)
 }
 
 /// The head that must be as it was read, if the change says so.
@@ -184,7 +185,7 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
         match write {
             KeyWrite::Claim(record) => {
                 let output = answer_of(&record.key).or_else(|| record.output.clone());
-                guards.push((hex(&record.key), Miss::Key));
+                guards.push((hex(&record.key), Miss::Key(record.key)));
                 claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
             }
             KeyWrite::Answer { key, output } => {
@@ -276,7 +277,8 @@ impl Batch {
         }
     }
 
-    fn compose(self, set: &ChangeSet, plan: &mut Plan) {
+    // Stock is left to last, as it may be added up with that of others.
+    fn compose(self, set: &ChangeSet, plan: &mut Plan) -> StockMoves {
         self.users.compose(plan);
         self.addresses.compose(plan);
         self.sessions.compose(plan);
@@ -289,7 +291,6 @@ impl Batch {
         self.alerts.compose(plan);
         remove(&self.removed, plan);
         assert_unchanged(&self.asserted, plan);
-        self.stock.compose(plan);
         crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.compose(plan);
         self.product_categories.compose(plan);
@@ -302,7 +303,7 @@ impl Batch {
         self.refunds.compose(plan);
         self.fulfilments.compose(plan);
         self.returns.compose(plan);
-        crate::inventory::movements(set, plan);
+        self.stock
     }
 }
 

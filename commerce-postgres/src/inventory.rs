@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use commerce_core::{
     call::ActorRef,
     clock::Timestamp,
-    id::{AlertId, OrderId, ProductId, VariantId},
+    id::{AlertId, CommitId, OrderId, ProductId, VariantId},
     inventory::{Alert, AlertKind, AlertQuery, InventoryStore, MovementRecord, NewStock, StockItem, StockQuery},
     page::{Listed, Position, Slice, SortKey},
-    store::{ChangeSet, MovementKind, StockDelta, StoreError},
+    store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ struct Move {
 }
 
 /// What a set does to stock.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct StockMoves {
     opened: BTreeMap<VariantId, NewStock>,
     moves: BTreeMap<VariantId, Move>,
@@ -57,6 +57,28 @@ impl StockMoves {
     /// The rows that must be there, and are locked.
     pub(crate) fn moved(&self) -> impl Iterator<Item = Uuid> {
         self.moves.keys().filter(|variant| !self.opened.contains_key(variant)).map(|variant| variant.0)
+    }
+
+    /// Adds what another set does. Only plain deltas ever meet in a row, see [`Draft`](crate::group::Draft).
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.opened.extend(&other.opened);
+        for (variant, moved) in &other.moves {
+            let sum = self.moves.entry(*variant).or_insert(Move { delta: StockDelta::default(), ..*moved });
+            sum.delta.on_hand += moved.delta.on_hand;
+            sum.delta.reserved += moved.delta.reserved;
+            sum.delta.expect_on_hand = moved.delta.expect_on_hand;
+        }
+    }
+
+    /// Whether both write stock in the same ways.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.opened.is_empty() == other.opened.is_empty() && self.moves.is_empty() == other.moves.is_empty()
+    }
+
+    /// The rows that the set touches, and whether it does no more than to move their numbers.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (VariantId, bool)> {
+        let opened = self.opened.keys().map(|variant| (*variant, false));
+        opened.chain(self.moves.iter().map(|(variant, moved)| (*variant, moved.is_plain())))
     }
 
     pub(crate) fn compose(mut self, plan: &mut Plan) {
@@ -106,6 +128,10 @@ impl StockMoves {
 }
 
 impl Move {
+    const fn is_plain(&self) -> bool {
+        self.delta.expect_on_hand.is_none() && self.threshold.is_none() && self.alerted.is_none()
+    }
+
     fn miss(&self, variant: VariantId) -> Miss {
         Miss::Stock { variant, expect_on_hand: self.delta.expect_on_hand, alerted: self.alerted.map(|(from, _)| from) }
     }
@@ -128,23 +154,49 @@ const MOVE: &str = "UPDATE commerce_stock s SET on_hand = s.on_hand + u.on_hand,
 
 // What is on hand afterwards is what the statement's own moves say: their rows aren't visible in the table yet.
 const LEDGER: &str = "INSERT INTO commerce_movement (variant_id, set_id, at, kind, delta, on_hand_after, order_id, actor, reason) \
-    SELECT u.variant_id, u.set_id, u.at, u.kind, u.delta, s.on_hand, u.order_id, u.actor, u.reason \
+    SELECT u.variant_id, u.set_id, u.at, u.kind, u.delta, s.on_hand - u.later, u.order_id, u.actor, u.reason \
     FROM {u} JOIN {stock} s ON s.variant_id = u.variant_id ON CONFLICT DO NOTHING";
 
-/// Writes the ledger.
-pub(crate) fn movements(set: &ChangeSet, plan: &mut Plan) {
-    let lines = || set.movements().iter();
-    let rows = vec![
-        ("variant_id", Column::uuids(lines().map(|line| line.variant.0))),
-        ("set_id", Column::uuids(lines().map(|_| set.id().0))),
-        ("at", Column::ints(lines().map(|_| set.at().as_micros()))),
-        ("kind", Column::texts(lines().map(|line| line.kind.as_str()))),
-        ("delta", Column::ints(lines().map(|line| line.delta))),
-        ("order_id", Column::Uuid(lines().map(|line| line.order.map(Into::into)).collect())),
-        ("actor", Column::Json(lines().map(|_| Some(to_json(&set.by()))).collect())),
-        ("reason", Column::Text(lines().map(|line| line.reason.clone()).collect())),
-    ];
-    plan.add(Section::new(LEDGER, rows));
+/// A line of the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerLine {
+    movement: Movement,
+    set_id: CommitId,
+    at: Timestamp,
+    by: ActorRef,
+}
+
+impl LedgerLine {
+    pub(crate) fn all(set: &ChangeSet) -> Vec<Self> {
+        let line =
+            |movement: &Movement| Self { movement: movement.clone(), set_id: set.id(), at: set.at(), by: set.by() };
+        set.movements().iter().map(line).collect()
+    }
+
+    /// Writes the ledger. Where several sets move one variant, each line says what was on hand after it and before the next.
+    pub(crate) fn compose(lines: &[Self], plan: &mut Plan) {
+        let mut sums: BTreeMap<VariantId, i64> = BTreeMap::new();
+        let mut later: Vec<i64> = Vec::with_capacity(lines.len());
+        for Self { movement, .. } in lines.iter().rev() {
+            let sum = sums.entry(movement.variant).or_default();
+            later.push(*sum);
+            *sum += movement.delta;
+        }
+        later.reverse();
+        let moved = || lines.iter().map(|line| &line.movement);
+        let rows = vec![
+            ("variant_id", Column::uuids(moved().map(|movement| movement.variant.0))),
+            ("set_id", Column::uuids(lines.iter().map(|line| line.set_id.0))),
+            ("at", Column::ints(lines.iter().map(|line| line.at.as_micros()))),
+            ("kind", Column::texts(moved().map(|movement| movement.kind.as_str()))),
+            ("delta", Column::ints(moved().map(|movement| movement.delta))),
+            ("later", Column::ints(later)),
+            ("order_id", Column::Uuid(moved().map(|movement| movement.order.map(Into::into)).collect())),
+            ("actor", Column::Json(lines.iter().map(|line| Some(to_json(&line.by))).collect())),
+            ("reason", Column::Text(moved().map(|movement| movement.reason.clone()).collect())),
+        ];
+        plan.add(Section::new(LEDGER, rows));
+    }
 }
 
 table! {

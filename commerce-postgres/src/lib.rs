@@ -9,7 +9,9 @@
 //! | `distribute` | its tables, spread over the nodes of Citus |
 //! | `compose` | a change-set as rows, by table |
 //! | `plan` | rows as one statement, with the locks before it |
-//! | `commit` | the write path: lock, write and judge, commit |
+//! | `group` | which sets may be written together |
+//! | `writer` | what waits at the same time is |
+//! | `commit` | a transaction: lock, write and judge, commit |
 //! | `account` `catalog` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
 //!
@@ -32,6 +34,7 @@ mod commit;
 mod compose;
 mod connect;
 mod distribute;
+mod group;
 mod inventory;
 mod listing;
 mod migrate;
@@ -45,6 +48,7 @@ mod replica;
 mod review;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod writer;
 
 use std::sync::Arc;
 
@@ -57,12 +61,12 @@ use commerce_core::{
 use sqlx::{PgPool, Postgres, Transaction};
 
 pub use self::distribute::DistributeError;
-use crate::{connect::Reader, reads::PgReads, replica::Replicas};
+use crate::{connect::Reader, reads::PgReads, replica::Replicas, writer::Writer};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
 pub struct PgStore {
-    pool: PgPool,
+    writer: Writer,
     primary: PgReads,
     replicas: Option<Arc<Replicas>>,
 }
@@ -81,7 +85,14 @@ impl PgStore {
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         let primary = PgReads::new(Reader::new(pool.clone()));
-        Self { pool, primary, replicas: None }
+        Self { writer: Writer::new(pool, None), primary, replicas: None }
+    }
+
+    /// Writes as to a distributed database, whatever it is.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn as_if_distributed(self) -> Self {
+        Self { writer: Writer::new(self.pool().clone(), Some(plan::Layout::Distributed)), ..self }
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -93,7 +104,7 @@ impl PgStore {
     /// # Errors
     /// If one of the URLs isn't one.
     pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
-        self.replicas = Some(Replicas::watch(&self.pool, urls)?);
+        self.replicas = Some(Replicas::watch(self.writer.pool(), urls)?);
         Ok(self)
     }
 
@@ -102,7 +113,7 @@ impl PgStore {
     /// # Errors
     /// If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = self.pool.clone();
+        let pool = self.pool().clone();
         task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -112,7 +123,7 @@ impl PgStore {
     /// # Errors
     /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
     pub async fn distribute(&self) -> Result<u64, DistributeError> {
-        let pool = self.pool.clone();
+        let pool = self.pool().clone();
         task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -123,13 +134,13 @@ impl PgStore {
     /// As [`Store::commit`], but never [`CommitError::Unknown`]; clashes with other transactions aren't retried but
     /// [`CommitError::Unavailable`], as only the host can start its transaction anew.
     pub async fn apply(transaction: &mut Transaction<'_, Postgres>, set: &ChangeSet) -> Result<Applied, CommitError> {
-        commit::apply(transaction, &compose::compose(set)).await
+        commit::apply(transaction, &compose::compose(set).into_plan()).await
     }
 
     /// The pool of the primary, for what the host wants to ask itself.
     #[must_use]
-    pub const fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn pool(&self) -> &PgPool {
+        self.writer.pool()
     }
 }
 
@@ -142,10 +153,7 @@ async fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
 #[async_trait]
 impl Store for PgStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        let (pool, plan) = (self.pool.clone(), compose::compose(set));
-        // A task that panicked or was cut off by the end of the runtime may have committed before.
-        let answer = task(async move { commit::commit(&pool, &plan).await }).await;
-        answer.unwrap_or_else(|error| Err(CommitError::Unknown(error.into())))
+        self.writer.write(compose::compose(set)).await
     }
 
     async fn lease(

@@ -1,8 +1,9 @@
-//! A change-set as SQL: row locks in sorted order, then sections that run as one statement.
+//! A change-set as SQL: row locks in sorted order, then sections, all in one statement or each row in one of its own.
 //!
-//! A [`Section`] writes rows of one table, taken from arrays by UNNEST, and gives back the keys of the rows it touched; a row
-//! that is missing there is a guard that failed. All sections are folded into one statement of data-modifying CTEs: they
-//! see the same snapshot, taken after the locks.
+//! A [`Section`] writes rows of one table and gives back the keys of the rows it touched; a row that is missing there is a
+//! guard that failed. On one server, all sections are folded into one statement of data-modifying CTEs, their rows taken
+//! from arrays by UNNEST: they see the same snapshot, taken after the locks. A distributed database takes such a statement
+//! within one shard only: there each row is written by a statement of its own, in the same order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use commerce_core::{
-    id::VariantId,
+    id::{CommitId, VariantId},
     store::{Claim, Root},
 };
 use uuid::Uuid;
@@ -21,9 +22,9 @@ use crate::codec::{Column, Table};
 #[derive(Clone, Debug)]
 pub(crate) enum Miss {
     /// The set was applied before.
-    Applied,
+    Applied(CommitId),
     /// The idempotency key is held.
-    Key,
+    Key([u8; 32]),
     /// The claim is held.
     Claim(Claim),
     /// The head isn't as it was read.
@@ -72,6 +73,16 @@ impl Section {
         &self.columns
     }
 
+    /// Whether the rows of both may be written by one statement.
+    fn is_like(&self, other: &Self) -> bool {
+        self.sql == other.sql && self.is_guarded() == other.is_guarded()
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.columns.iter_mut().zip(&other.columns).for_each(|(mine, others)| mine.append(others));
+        self.guards.extend_from_slice(&other.guards);
+    }
+
     pub(crate) const fn is_guarded(&self) -> bool {
         !self.guards.is_empty()
     }
@@ -81,14 +92,19 @@ impl Section {
         self.guards.iter().filter(move |(key, _)| !touched.contains(key.as_str())).map(|(_, miss)| miss)
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.columns.first().map_or(0, Column::len)
+    }
+
+    /// The SQL that writes one row. What is on hand afterwards is in the table by then.
+    pub(crate) fn for_a_row(&self) -> String {
+        self.render(1, 1, "commerce_stock")
     }
 
     /// The section's SQL, with its first placeholder being `$first`. A single row, which most are, is spared the arrays: they
     /// cost more than writing it.
-    fn render(&self, first: usize, stock: &str) -> String {
-        let (open, array) = if self.len() == 1 { ("(SELECT ", "") } else { ("unnest(", "[]") };
+    fn render(&self, rows: usize, first: usize, stock: &str) -> String {
+        let (open, array) = if rows == 1 { ("(SELECT ", "") } else { ("unnest(", "[]") };
         let mut rows = String::from(open);
         for (i, column) in self.columns.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
@@ -153,6 +169,15 @@ impl From<Root> for Head {
     }
 }
 
+/// Where the rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// All on one server: any statement may write any of them.
+    OneServer,
+    /// Spread over the nodes of Citus or its like: a statement locks or writes one row, so that one node runs it.
+    Distributed,
+}
+
 /// All that a change-set does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
@@ -173,6 +198,24 @@ impl Plan {
 
     pub(crate) fn sections(&self) -> &[Section] {
         &self.sections
+    }
+
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().filter(|section| section.is_guarded())
+    }
+
+    /// Whether both write to the same tables in the same ways.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.sections.len() == other.sections.len()
+            && self.sections.iter().zip(&other.sections).all(|(mine, other)| mine.is_like(other))
+    }
+
+    /// Adds what a plan like this one does.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for (head, ids) in &other.locks {
+            self.locks.entry(*head).or_default().extend(ids);
+        }
+        self.sections.iter_mut().zip(&other.sections).for_each(|(mine, others)| mine.join(others));
     }
 
     /// Locks a row before anything is looked at.
@@ -254,15 +297,17 @@ impl Plan {
 
     /// The statements that open the transaction and take the locks: one round trip. Ids are written as literals, which is
     /// safe as they are UUIDs, because the simple protocol takes several statements but no parameters.
-    pub(crate) fn opening(&self, begin: &str) -> String {
+    pub(crate) fn opening(&self, begin: &str, layout: Layout) -> String {
         let mut sql = begin.to_owned();
+        let mut lock = |table, id, rows: &str| {
+            let _ = write!(sql, "; SELECT 1 FROM {table} WHERE {id} {rows} FOR UPDATE");
+        };
         for (Head { table, id, .. }, ids) in &self.locks {
             let ids: Vec<String> = ids.iter().map(|id| format!("'{id}'::uuid")).collect();
-            let rows = match &ids[..] {
-                [one] => format!("= {one}"),
-                many => format!("IN ({}) ORDER BY {id}", many.join(", ")),
-            };
-            let _ = write!(sql, "; SELECT 1 FROM {table} WHERE {id} {rows} FOR UPDATE");
+            match (&ids[..], layout) {
+                ([_], _) | (_, Layout::Distributed) => ids.iter().for_each(|one| lock(table, id, &format!("= {one}"))),
+                (many, Layout::OneServer) => lock(table, id, &format!("IN ({}) ORDER BY {id}", many.join(", "))),
+            }
         }
         sql
     }
@@ -278,7 +323,7 @@ impl Plan {
         let mut with = Vec::with_capacity(self.sections.len());
         let mut select = Vec::new();
         for (i, section) in self.sections.iter().enumerate() {
-            with.push(format!("s{i} AS ({})", section.render(first, &stock)));
+            with.push(format!("s{i} AS ({})", section.render(section.len(), first, &stock)));
             first += section.columns.len();
             if section.is_guarded() {
                 select.push(format!("ARRAY(SELECT k FROM s{i})"));

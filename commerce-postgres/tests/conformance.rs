@@ -23,4 +23,22 @@ async fn fixture() -> Fixture {
     Fixture { store: Arc::new(store), _database: database }
 }
 
-commerce_core::store_conformance_tests!(fixture);
+mod one_server {
+    use super::fixture;
+
+    commerce_core::store_conformance_tests!(fixture);
+}
+
+/// The statements that a distributed database is sent, which a plain one takes too.
+mod row_by_row {
+    use std::sync::Arc;
+
+    use super::{Fixture, PgStore};
+
+    async fn fixture() -> Fixture {
+        let fixture = super::fixture().await;
+        Fixture { store: Arc::new(PgStore::clone(&fixture.store).as_if_distributed()), ..fixture }
+    }
+
+    commerce_core::store_conformance_tests!(fixture);
+}

@@ -266,6 +266,11 @@ impl ChangeSet {
         self.by
     }
 
+    /// The aggregates that the set writes, removes or asserts, sorted.
+    pub fn roots(&self) -> impl Iterator<Item = Root> {
+        self.touched.iter().copied()
+    }
+
     /// Idempotency keys to claim or answer.
     #[must_use]
     pub fn keys(&self) -> &[KeyWrite] {
