@@ -50,7 +50,7 @@ impl Home {
 
     /// One whose database is somebody else's.
     pub fn at(url: String) -> Arc<Self> {
-        Arc::new(Self { folder: TempDir::new().expect("a folder"), url, _database: None })
+        Arc::new(Self { folder: TempDir::new().expect("a folder"), url, database: None })
     }
 
     /// The folder.
