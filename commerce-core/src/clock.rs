@@ -92,7 +92,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc().into()).map_err(D::Error::custom)
+        let refused = |_| D::Error::custom("must be an instant (RFC 3339) such as 2026-11-24T10:15:00Z");
+        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc().into()).map_err(refused)
     }
 }
 

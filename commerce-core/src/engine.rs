@@ -86,7 +86,7 @@ pub(crate) struct Engine {
     pub writes: TaskTracker,
     pub queues: Queues,
     pub catalog_revision: AtomicU64,
-    /// Who wrote within the last second, which is how far replicas may be behind.
+    /// Who wrote in the last moments, which what is shown to others may lack.
     pub writers: Cache<UserId, ()>,
 }
 
@@ -284,9 +284,10 @@ impl Engine {
     }
 }
 
-/// Remembers for as long as replicas may be behind, a second, and a little longer.
+/// Remembers for as long as replicas may be behind, a second, and for as long as a page made from one may be kept, another;
+/// and a little longer.
 pub fn recent_writers() -> Cache<UserId, ()> {
-    Cache::builder().max_capacity(100_000).time_to_live(Duration::from_millis(1_500)).build()
+    Cache::builder().max_capacity(100_000).time_to_live(Duration::from_millis(2_500)).build()
 }
 
 /// Lets calls on one root take turns within this process, so that they don't lose to each other's version guards.

@@ -1,6 +1,6 @@
 //! JSON bodies into typed input: the first thing wrong is named by its JSON Pointer and a stable code.
 
-use std::fmt;
+use std::{any::type_name, fmt};
 
 use commerce_core::error::FieldError;
 use serde::{
@@ -12,6 +12,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 /// Reads a document into `T`.
 pub fn parse<T: DeserializeOwned>(document: &Value) -> Result<T, FieldError> {
@@ -75,6 +76,12 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    fn must_be(what: &str) -> Self {
+        Self::Type(format!("must be {what}"))
+    }
+}
+
 impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
@@ -82,8 +89,12 @@ impl de::Error for Fault {
         Self::Value(message.to_string())
     }
 
-    fn invalid_type(unexpected: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::Type(format!("expected {expected}, not {unexpected}"))
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Type(format!("must be {expected}"))
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::Value(format!("must be {expected}"))
     }
 
     fn unknown_field(_field: &str, _expected: &'static [&'static str]) -> Self {
@@ -91,7 +102,7 @@ impl de::Error for Fault {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::Value(format!("'{variant}' is not one of {}", expected.join(", ")))
+        Self::Value(format!("must be one of {}, not '{variant}'", expected.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -108,6 +119,27 @@ impl<'de> IntoDeserializer<'de, Fault> for Node<'de> {
     fn into_deserializer(self) -> Self {
         self
     }
+}
+
+/// Whole numbers: the type's limits are told only to who exceeds them.
+macro_rules! whole_numbers {
+    ($($method:ident: $number:ty),+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            self.deserialize_any(visitor).map_err(|fault| match fault {
+                Fault::Type(_) => Fault::Type("must be a whole number".to_owned()),
+                _ => Fault::Value(format!("must be a whole number from {} to {}", <$number>::MIN, <$number>::MAX)),
+            })
+        }
+    )+};
+}
+
+/// What has to be of one kind of JSON value.
+macro_rules! kinds {
+    ($($method:ident: $kind:pat, $words:literal;)+) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            if matches!(self.0, $kind) { self.deserialize_any(visitor) } else { Err(Fault::must_be($words)) }
+        }
+    )+};
 }
 
 impl<'de> Deserializer<'de> for Node<'de> {
@@ -137,6 +169,17 @@ impl<'de> Deserializer<'de> for Node<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// Texts that are read into something else, ids above all: what that is says more than where its parser gave up.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let is_id = type_name::<V::Value>() == type_name::<Uuid>();
+        let sentence =
+            if is_id { "must be a UUID".to_owned() } else { format!("must be {}", &visitor as &dyn de::Expected) };
+        self.deserialize_any(visitor).map_err(|fault| match fault {
+            Fault::Value(_) => Fault::Value(sentence),
+            _ => Fault::Type(sentence),
+        })
+    }
+
     /// A list where an object is meant is a wrong type, though serde would take it field by field.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
@@ -144,10 +187,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        match self.0 {
-            Value::Array(_) => Err(de::Error::invalid_type(de::Unexpected::Seq, &"an object")),
-            _ => self.deserialize_any(visitor),
-        }
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -158,13 +198,26 @@ impl<'de> Deserializer<'de> for Node<'de> {
     ) -> Result<V::Value, Fault> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(name.as_str().into_deserializer()),
-            _ => self.deserialize_any(visitor),
+            _ => Err(Fault::must_be("a string")),
         }
     }
 
+    whole_numbers! {
+        deserialize_i8: i8, deserialize_i16: i16, deserialize_i32: i32, deserialize_i64: i64,
+        deserialize_u8: u8, deserialize_u16: u16, deserialize_u32: u32, deserialize_u64: u64
+    }
+
+    kinds! {
+        deserialize_bool: Value::Bool(_), "true or false";
+        deserialize_f32: Value::Number(_), "a number";
+        deserialize_f64: Value::Number(_), "a number";
+        deserialize_string: Value::String(_), "a string";
+        deserialize_seq: Value::Array(_), "a list";
+        deserialize_map: Value::Object(_), "an object";
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map identifier ignored_any
+        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
     }
 }
 
@@ -216,6 +269,54 @@ mod tests {
         let size = item(json!({ "sku": "a", "quantity": 1, "size": "huge" }));
         assert_eq!(fault(&size), ("/items/0/size".into(), "invalid_value"));
         assert_eq!(fault(&item(json!({ "sku": "a", "a/b": 1 }))), ("/items/0/a~1b".into(), "unknown_field"));
+    }
+
+    #[test]
+    fn what_it_must_be_is_said_in_our_words() {
+        #[derive(Debug, Deserialize)]
+        struct Everything {
+            #[serde(default)]
+            _id: Option<Uuid>,
+            #[serde(default)]
+            _at: Option<commerce_core::clock::Timestamp>,
+            #[serde(default)]
+            _text: String,
+            #[serde(default)]
+            _stars: u8,
+            #[serde(default)]
+            _delta: i64,
+            #[serde(default)]
+            _weight: f64,
+            #[serde(default)]
+            _gift: bool,
+            #[serde(default)]
+            _list: Vec<String>,
+            #[serde(default)]
+            _item: Option<Box<Item>>,
+            #[serde(default)]
+            _size: Option<Size>,
+        }
+        let instant = "must be an instant (RFC 3339) such as 2026-11-24T10:15:00Z";
+        for (field, value, code, detail) in [
+            ("_id", json!("1-2-3"), "invalid_value", "must be a UUID"),
+            ("_id", json!(1), "invalid_type", "must be a UUID"),
+            ("_at", json!("yesterday"), "invalid_value", instant),
+            ("_at", json!(1), "invalid_type", "must be a string"),
+            ("_text", json!(null), "invalid_type", "must be a string"),
+            ("_stars", json!("5"), "invalid_type", "must be a whole number"),
+            ("_stars", json!(4.5), "invalid_type", "must be a whole number"),
+            ("_stars", json!(-1), "invalid_value", "must be a whole number from 0 to 255"),
+            ("_delta", json!(1e30), "invalid_type", "must be a whole number"),
+            ("_weight", json!("1"), "invalid_type", "must be a number"),
+            ("_gift", json!("yes"), "invalid_type", "must be true or false"),
+            ("_list", json!({}), "invalid_type", "must be a list"),
+            ("_item", json!([]), "invalid_type", "must be an object"),
+            ("_size", json!("huge"), "invalid_value", "must be one of small, not 'huge'"),
+            ("_size", json!(1), "invalid_type", "must be a string"),
+        ] {
+            let error = parse::<Everything>(&json!({ field: value })).unwrap_err();
+            assert_eq!((error.pointer, error.code, &*error.detail), (format!("/{field}"), code, detail));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use commerce_core::{
 use sqlx::{
     AssertSqlSafe, Connection as _, Encode, FromRow, PgConnection, PgPool, Postgres, Type,
     pool::PoolConnection,
-    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgPoolOptions, PgRow, PgSeverity},
     query_as_with,
 };
 use uuid::Uuid;
@@ -75,6 +75,8 @@ pub(crate) enum Fault {
 
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     match error {
+        // A process of the server's that panics takes all connections with it, and may have committed first.
+        sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => Fault::Lost,
         sqlx::Error::Database(error) => error.code().map_or(Fault::Bug, |code| fault_of(&code)),
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Fault::Busy,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Fault::Lost,
@@ -86,6 +88,10 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
 /// Whether the server itself reported the error, and goes on serving this connection.
 pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(_)) && fault(error) != Fault::Lost
+}
+
+fn is_panic(error: &PgDatabaseError) -> bool {
+    matches!(error.severity(), PgSeverity::Panic)
 }
 
 // SQLSTATE, PostgreSQL's appendix A.

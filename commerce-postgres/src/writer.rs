@@ -63,8 +63,7 @@ struct Inner {
 
 impl Writer {
     pub(crate) fn new(target: Target) -> Self {
-        let slots = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { target, queue: Mutex::default(), slots }))
+        Self(Arc::new(Inner { target, queue: Mutex::default(), slots: Semaphore::new(AT_ONCE) }))
     }
 
     pub(crate) fn target(&self) -> &Target {

@@ -1,5 +1,6 @@
 //! Carts of customers and guests.
 
+mod rules;
 mod service;
 mod view;
 

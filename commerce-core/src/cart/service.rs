@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Cart, CartLine, CartOwner, CartStatus, CartView};
+use super::{
+    Cart, CartLine, CartOwner, CartStatus, CartView,
+    rules::{MAX_LINES, MAX_QUANTITY, add_to, check_available, check_quantity},
+};
 use crate::{
     account::token::CartToken,
     call::{Actor, Call, Done},
@@ -14,11 +17,6 @@ use crate::{
     id::{CartId, UserId, VariantId},
     store::{ChangeSet, Claim, Version},
 };
-
-/// The most of one variant that a cart holds.
-const MAX_QUANTITY: i64 = 9_999;
-/// The most lines that a cart holds.
-const MAX_LINES: usize = 100;
 
 /// Why a call on a cart was refused. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -379,37 +377,4 @@ impl Carts {
         }
         Ok(self.engine.reads().load_offers(&variants).await?)
     }
-}
-
-#[allow(clippy::unnecessary_wraps)] // The shape of a rule.
-fn add_to(lines: &mut Vec<CartLine>, variant: VariantId, quantity: u32) -> Result<Option<VariantId>, CartError> {
-    match lines.iter_mut().find(|line| line.variant_id == variant) {
-        Some(line) => line.quantity = line.quantity.saturating_add(quantity),
-        None => {
-            let position = lines.last().map_or(0, |last| last.position + 1);
-            lines.push(CartLine { position, variant_id: variant, quantity });
-        }
-    }
-    Ok(Some(variant))
-}
-
-fn check_available(cart: &Cart, offers: &[Offer], variant: VariantId) -> Result<(), CartError> {
-    let offer = offers.iter().find(|offer| offer.variant.id == variant && offer.is_sold());
-    let offer = offer.ok_or(CommonError::NotFound("variant"))?;
-    let wanted = cart.lines.iter().find(|line| line.variant_id == variant).map_or(0, |line| line.quantity);
-    if i64::from(wanted) > offer.available {
-        return Err(CartError::OutOfStock { variant_id: variant, available: offer.available });
-    }
-    if i64::from(wanted) > MAX_QUANTITY {
-        let detail = format!("a cart holds at most {MAX_QUANTITY} of one item");
-        return Err(Invalid::field("/quantity", "out_of_range", detail).into());
-    }
-    Ok(())
-}
-
-fn check_quantity(quantity: i64, least: i64) -> Result<u32, Invalid> {
-    let valid = (least..=MAX_QUANTITY).contains(&quantity);
-    u32::try_from(quantity).ok().filter(|_| valid).ok_or_else(|| {
-        Invalid::field("/quantity", "out_of_range", format!("must be between {least} and {MAX_QUANTITY}"))
-    })
 }

@@ -8,6 +8,7 @@ mod returns;
 mod rules;
 mod service;
 pub mod state;
+mod store;
 mod tracking;
 
 #[cfg(test)]
@@ -15,18 +16,16 @@ pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{PostalAddress, aggregate},
     clock::Timestamp,
-    id::{CartId, FulfilmentId, OrderId, PaymentId, ProductId, ReturnId, UserId, VariantId},
+    id::{CartId, FulfilmentId, OrderId, ProductId, ReturnId, UserId, VariantId},
     money::{Currency, Money},
-    page::{Listed, Slice},
     payment::{LineQuantity, Payment, PaymentStatus, Refund},
     pricing::Totals,
-    store::{Child, StoreError, Version},
+    store::{Child, Version},
 };
 
 pub(crate) use self::{edit::Effects, rules::NewParcel};
@@ -35,6 +34,7 @@ pub use self::{
     fulfil::FulfilmentInput,
     rules::OrderAction,
     service::Orders,
+    store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},
     tracking::{TimelineEntry, Tracking},
 };
 
@@ -314,94 +314,3 @@ impl Order {
 }
 
 aggregate!(Order, Order, Order);
-
-/// Filters of a list of orders, newest first (key `Int(placed_at)`, falling).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OrderQuery {
-    /// Only this customer's.
-    pub customer: Option<UserId>,
-    /// Whether attempts that the gateway declined are left out.
-    pub hide_declined: bool,
-    /// Only with this status.
-    pub status: Option<OrderStatus>,
-    /// Only with this payment status.
-    pub payment_status: Option<PaymentStatus>,
-    /// Only with this fulfilment status.
-    pub fulfilment_status: Option<FulfilmentState>,
-    /// Only for this e-mail address, exactly (normalised).
-    pub email: Option<String>,
-    /// Only with this number, exactly.
-    pub number: Option<String>,
-    /// Only placed at this time or later.
-    pub placed_after: Option<Timestamp>,
-    /// Only placed before this time.
-    pub placed_before: Option<Timestamp>,
-}
-
-/// A payment and the order it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderPayment {
-    /// The order.
-    pub order_id: OrderId,
-    /// The order's number.
-    pub order_number: String,
-    /// The payment.
-    pub payment: Payment,
-}
-
-/// A return and the order it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderReturn {
-    /// The order.
-    pub order_id: OrderId,
-    /// The order's number.
-    pub order_number: String,
-    /// The return.
-    pub r#return: Return,
-}
-
-/// Names a child of an order, where only the child's id is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderChild {
-    /// By a payment.
-    Payment(PaymentId),
-    /// By a refund.
-    Refund(crate::id::RefundId),
-    /// By a parcel.
-    Fulfilment(FulfilmentId),
-    /// By a return.
-    Return(ReturnId),
-}
-
-/// Reads of orders.
-#[async_trait]
-pub trait OrderStore: Send + Sync {
-    /// An order with all its children.
-    async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
-
-    /// The order that a child belongs to.
-    async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError>;
-
-    /// Orders with all their children, newest first. A fixed number of statements, whatever the page size.
-    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError>;
-
-    /// Payments, newest first (key `Int(created_at)`), with this status.
-    async fn list_payments(
-        &self,
-        status: Option<PaymentStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderPayment>, StoreError>;
-
-    /// Returns, newest first (key `Int(created_at)`), with this status.
-    async fn list_returns(
-        &self,
-        status: Option<ReturnStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderReturn>, StoreError>;
-
-    /// Whether any order has a line of this product.
-    async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;
-
-    /// Whether a customer has a confirmed or completed order with a line of this product.
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
-}

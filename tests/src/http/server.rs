@@ -48,6 +48,11 @@ impl Home {
         Arc::new(Self { folder, url, database })
     }
 
+    /// One whose database is somebody else's.
+    pub fn at(url: String) -> Arc<Self> {
+        Arc::new(Self { folder: TempDir::new().expect("a folder"), url, database: None })
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()

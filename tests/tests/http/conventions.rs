@@ -36,6 +36,52 @@ async fn every_refusal_is_a_problem_document() {
 }
 
 #[tokio::test]
+async fn a_bad_value_is_named_and_told_what_it_must_be() {
+    let server = Server::start(BACKEND).await;
+    let (anyone, admin) = (server.anyone(), server.admin().await);
+    let product = server.product(&admin, "MUG", "19.90", 1).await;
+    let (variant, path) = (at(&product, "/variants/0/id"), format!("/v1/admin/products/{}", id(&product)));
+    let item = |variant: Value, quantity: Value| json!({ "variant_id": variant, "quantity": quantity });
+    for (answer, code, pointer, detail) in [
+        (
+            anyone.post("/v1/cart/items", item(json!("mug"), json!(1))).await,
+            "invalid_value",
+            "/variant_id",
+            "must be a UUID",
+        ),
+        (
+            anyone.post("/v1/cart/items", item(json!(7), json!(1))).await,
+            "invalid_type",
+            "/variant_id",
+            "must be a UUID",
+        ),
+        (
+            anyone.post("/v1/cart/items", item(json!(variant), json!("1"))).await,
+            "invalid_type",
+            "/quantity",
+            "must be a whole number",
+        ),
+        (
+            admin.patch(&path, json!({ "category_ids": [id(&product), "kitchen"] })).await,
+            "invalid_value",
+            "/category_ids/1",
+            "must be a UUID",
+        ),
+        (admin.patch(&path, json!({ "title": null })).await, "invalid_type", "/title", "must be a string"),
+        (
+            admin.patch(&path, json!({ "status": "sold" })).await,
+            "invalid_value",
+            "/status",
+            "must be one of draft, active, archived, not 'sold'",
+        ),
+    ] {
+        let problem = answer.refused_at(422, code, pointer);
+        assert_eq!(problem["errors"][0]["detail"], detail, "{problem}");
+        assert_eq!(problem["detail"], format!("{pointer}: {detail}"));
+    }
+}
+
+#[tokio::test]
 async fn checks_run_in_their_order() {
     let server = Server::start(BACKEND).await;
     let (admin, mia) = (server.admin().await, server.customer("mia").await);

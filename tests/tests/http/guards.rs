@@ -99,7 +99,7 @@ async fn wrong_settings_are_named() {
         ("COMMERCE_DATABASE_URL", "mysql://x"),
         ("COMMERCE_DATABASE_REPLICAS", "mysql://x"),
     ] {
-        let output = home.command().arg("migrate").env(name, value).output().expect("it runs");
+        let output = home.command().arg("seed").env(name, value).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(name), "{name}={value}: {said}");
         assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");

@@ -1,63 +1,31 @@
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use commerce_core::{
-    conformance::GatewayFixture,
     id::{IdGenerator, PaymentId, RefundId, UuidV7},
     payment::{
-        PaymentGateway,
+        PaymentGateway as _,
         gateway::{AuthorizeRequest, GatewayError, GatewayRefundState, GatewayState, RefundRequest},
         stripe::{RetryPolicy, StripeConfig, StripeGateway},
     },
 };
 use commerce_tests::fake_stripe::{Account, FakeStripe, Fault};
 
-use crate::{eur, request};
+use crate::{Fixture, eur, request};
 
-struct Fixture {
-    fake: FakeStripe,
-    gateway: Arc<StripeGateway>,
-}
-
-fn stripe() -> Fixture {
+fn stripe() -> Fixture<FakeStripe> {
     let fake = FakeStripe::default();
     let retry = RetryPolicy { attempts: 4, first_delay: Duration::from_millis(1) };
     let config = StripeConfig::new("sk_test_fake").unwrap().webhook_secret("whsec_fake").unwrap().retry(retry);
-    Fixture { gateway: Arc::new(StripeGateway::with_transport(config, fake.clone())), fake }
-}
-
-#[async_trait]
-impl GatewayFixture for Fixture {
-    fn gateway(&self) -> Arc<dyn PaymentGateway> {
-        self.gateway.clone()
-    }
-
-    fn method(&self) -> String {
-        "stripe".to_owned()
-    }
-
-    fn good_token(&self) -> String {
-        "pm_card_visa".to_owned()
-    }
-
-    fn declined_token(&self) -> String {
-        "pm_card_visa_chargeDeclinedInsufficientFunds".to_owned()
-    }
-
-    fn action_token(&self) -> Option<String> {
-        Some("pm_card_threeDSecure2Required".to_owned())
-    }
-
-    fn manual_capture(&self) -> bool {
-        true
-    }
-
-    async fn charges(&self, payment: PaymentId) -> Option<u64> {
-        u64::try_from(self.fake.account(payment).intents).ok()
+    Fixture {
+        gateway: Arc::new(StripeGateway::with_transport(config, fake.clone())),
+        service: fake,
+        declined_token: "pm_card_visa_chargeDeclinedInsufficientFunds",
+        action_token: "pm_card_threeDSecure2Required".to_owned(),
+        charges: Some(|fake, payment| fake.account(payment).intents.try_into().expect("a count")),
     }
 }
 
-async fn fixture() -> Fixture {
+async fn fixture() -> Fixture<FakeStripe> {
     stripe()
 }
 
@@ -66,7 +34,7 @@ mod conformance {
     commerce_core::gateway_conformance_tests!(fixture);
 }
 
-async fn paid(stripe: &Fixture) -> (PaymentId, String) {
+async fn paid(stripe: &Fixture<FakeStripe>) -> (PaymentId, String) {
     let request = request("pm_card_visa");
     let payment = stripe.gateway.authorize(&request).await.unwrap();
     (request.payment_id, payment.reference)
@@ -90,12 +58,12 @@ async fn faults_in_any_mixture_charge_once() {
     ] {
         let stripe = stripe();
         let request = request("pm_card_visa");
-        stripe.fake.script(faults.clone());
+        stripe.service.script(faults.clone());
         let payment = stripe.gateway.authorize(&request).await.unwrap();
         assert_eq!((payment.state, payment.captured), (GatewayState::Captured, eur(1000)), "{faults:?}");
         let account = Account { intents: 1, captured: 1000, refunded: 0 };
-        assert_eq!(stripe.fake.account(request.payment_id), account, "{faults:?}");
-        assert_eq!(stripe.fake.calls(), faults.len() + 1 + usize::from(faults.contains(&LostAfter)), "{faults:?}");
+        assert_eq!(stripe.service.account(request.payment_id), account, "{faults:?}");
+        assert_eq!(stripe.service.calls(), faults.len() + 1 + usize::from(faults.contains(&LostAfter)), "{faults:?}");
     }
 }
 
@@ -103,25 +71,25 @@ async fn faults_in_any_mixture_charge_once() {
 async fn attempts_are_bounded_and_a_lost_payment_is_found() {
     let stripe = stripe();
     let request = request("pm_card_visa");
-    stripe.fake.script([Fault::Refused; 4]);
+    stripe.service.script([Fault::Refused; 4]);
     let unavailable = stripe.gateway.authorize(&request).await;
     assert!(matches!(unavailable, Err(GatewayError::Unavailable(_))), "{unavailable:?}");
-    assert_eq!(stripe.fake.calls(), 4);
+    assert_eq!(stripe.service.calls(), 4);
     assert_eq!(stripe.gateway.retrieve(request.payment_id, None).await, Ok(None));
 
-    stripe.fake.script([Fault::LostAfter; 4]);
+    stripe.service.script([Fault::LostAfter; 4]);
     let unknown = stripe.gateway.authorize(&request).await;
     assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
     let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
     assert_eq!(found.state, GatewayState::Captured);
-    assert_eq!(stripe.fake.account(request.payment_id).intents, 1);
+    assert_eq!(stripe.service.account(request.payment_id).intents, 1);
 }
 
 #[tokio::test]
 async fn an_error_that_stripe_repeats_hides_no_payment() {
     let stripe = stripe();
     let request = request("pm_card_visa");
-    stripe.fake.script([Fault::FailedAfter]);
+    stripe.service.script([Fault::FailedAfter]);
     let unknown = stripe.gateway.authorize(&request).await;
     assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
     let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
@@ -135,10 +103,10 @@ async fn a_lost_payment_is_found_among_many() {
     for _ in 0..250 {
         paid(&stripe).await;
     }
-    let before = stripe.fake.calls();
+    let before = stripe.service.calls();
     let found = stripe.gateway.retrieve(wanted, None).await.unwrap().unwrap();
     assert_eq!(found.reference, reference);
-    assert_eq!(stripe.fake.calls() - before, 3, "a hundred a page, newest first");
+    assert_eq!(stripe.service.calls() - before, 3, "a hundred a page, newest first");
 }
 
 #[tokio::test]
@@ -148,7 +116,7 @@ async fn settings_that_change_between_two_attempts_charge_once() {
     let payment = stripe.gateway.authorize(&first).await.unwrap();
     let again = stripe.gateway.authorize(&AuthorizeRequest { capture: false, ..first.clone() }).await;
     assert_eq!(again, Ok(payment));
-    assert_eq!(stripe.fake.account(first.payment_id).intents, 1);
+    assert_eq!(stripe.service.account(first.payment_id).intents, 1);
 }
 
 #[tokio::test]
@@ -156,12 +124,12 @@ async fn a_refund_is_made_once_even_after_the_key_was_forgotten() {
     let stripe = stripe();
     let (payment, reference) = paid(&stripe).await;
     let refund = refund(payment, &reference, 300);
-    stripe.fake.script([Fault::LostBefore, Fault::Busy]);
+    stripe.service.script([Fault::LostBefore, Fault::Busy]);
     let made = stripe.gateway.refund(&refund).await.unwrap();
     assert_eq!(made.state, GatewayRefundState::Settled);
-    stripe.fake.forget_keys();
+    stripe.service.forget_keys();
     assert_eq!(stripe.gateway.refund(&refund).await, Ok(made));
-    assert_eq!(stripe.fake.account(payment).refunded, 300);
+    assert_eq!(stripe.service.account(payment).refunded, 300);
 }
 
 #[tokio::test]
@@ -177,7 +145,7 @@ async fn fifty_refunds_at_once_give_back_no_more_than_was_taken() {
     assert_eq!(refunds.iter().filter(|refund| refund.is_ok()).count(), 3);
     let is_rejected = |refund: &&Result<_, _>| matches!(refund, Err(GatewayError::Rejected(_)));
     assert_eq!(refunds.iter().filter(is_rejected).count(), 47);
-    assert_eq!(stripe.fake.account(payment).refunded, 900);
+    assert_eq!(stripe.service.account(payment).refunded, 900);
 }
 
 #[tokio::test]
@@ -201,7 +169,7 @@ async fn a_repeated_call_sees_that_the_customer_has_acted() {
     let request = request("pm_card_threeDSecure2Required");
     let waiting = stripe.gateway.authorize(&request).await.unwrap();
     assert!(matches!(waiting.state, GatewayState::RequiresAction(_)));
-    stripe.fake.authenticate(&waiting.reference);
+    stripe.service.authenticate(&waiting.reference);
     let acted = stripe.gateway.authorize(&request).await.unwrap();
     assert_eq!((acted.state, acted.captured), (GatewayState::Captured, eur(1000)));
 }

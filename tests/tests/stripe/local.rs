@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use commerce_core::{
     clock::{Clock, SystemClock},
-    conformance::{GatewayFixture, cases::gateway as cases},
+    conformance::cases::gateway as cases,
     id::{IdGenerator, RefundId, UuidV7},
     payment::{
-        PaymentGateway,
+        PaymentGateway as _,
         gateway::{
             AuthorizeRequest, CaptureRequest, GatewayEvent, GatewayRefundState, GatewayState, RefundRequest,
             VoidRequest, WebhookRequest,
@@ -16,7 +15,7 @@ use commerce_core::{
 };
 use commerce_tests::localstripe::{Localstripe, SECRET_KEY};
 
-use crate::{eur, request};
+use crate::{Fixture, eur, request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -24,45 +23,18 @@ use tokio::{
 
 const WEBHOOK_SECRET: &str = "whsec_local";
 
-struct Fixture {
-    local: Localstripe,
-    gateway: Arc<StripeGateway>,
-    action_token: String,
-}
-
-async fn stripe() -> Fixture {
+async fn stripe() -> Fixture<Localstripe> {
     let local = tokio::task::spawn_blocking(Localstripe::start).await.unwrap();
     let config = StripeConfig::new(SECRET_KEY).unwrap().api_base(local.base()).unwrap();
     let config = config.webhook_secret(WEBHOOK_SECRET).unwrap();
     let gateway = StripeGateway::with_transport(config.clone(), local.transport(&config));
     let action_token = local.three_d_secure_token().await;
-    Fixture { local, gateway: Arc::new(gateway), action_token }
-}
-
-#[async_trait]
-impl GatewayFixture for Fixture {
-    fn gateway(&self) -> Arc<dyn PaymentGateway> {
-        self.gateway.clone()
-    }
-
-    fn method(&self) -> String {
-        "stripe".to_owned()
-    }
-
-    fn good_token(&self) -> String {
-        "pm_card_visa".to_owned()
-    }
-
-    fn declined_token(&self) -> String {
-        "pm_card_chargeCustomerFail".to_owned()
-    }
-
-    fn action_token(&self) -> Option<String> {
-        Some(self.action_token.clone())
-    }
-
-    fn manual_capture(&self) -> bool {
-        true
+    Fixture {
+        service: local,
+        gateway: Arc::new(gateway),
+        declined_token: "pm_card_chargeCustomerFail",
+        action_token,
+        charges: None,
     }
 }
 
@@ -92,7 +64,7 @@ async fn three_d_secure_ends_well_or_badly() {
         let waiting = stripe.gateway.authorize(&request).await.unwrap();
         let GatewayState::RequiresAction(action) = waiting.state else { panic!("{waiting:?}") };
         assert_eq!(action.kind, "use_client_secret");
-        stripe.local.authenticate(&waiting.reference, &action.client_secret.unwrap(), success).await;
+        stripe.service.authenticate(&waiting.reference, &action.client_secret.unwrap(), success).await;
         let seen = stripe.gateway.retrieve(request.payment_id, Some(&waiting.reference)).await.unwrap().unwrap();
         assert_eq!(seen.state, end);
     }
@@ -139,7 +111,7 @@ async fn webhooks_arrive_signed() {
     let stripe = stripe().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/webhooks/stripe", listener.local_addr().unwrap());
-    stripe.local.send_webhooks_to(&url, WEBHOOK_SECRET).await;
+    stripe.service.send_webhooks_to(&url, WEBHOOK_SECRET).await;
     let request = request("pm_card_visa");
     let paid = stripe.gateway.authorize(&request).await.unwrap();
 

@@ -4,11 +4,56 @@ mod faked;
 mod local;
 mod network;
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
+    conformance::GatewayFixture,
     id::{IdGenerator, OrderId, PaymentId, UuidV7},
-    payment::gateway::AuthorizeRequest,
+    payment::{PaymentGateway, gateway::AuthorizeRequest, stripe::StripeGateway},
 };
+
+/// The gateway, and what plays Stripe.
+struct Fixture<S> {
+    service: S,
+    gateway: Arc<StripeGateway>,
+    declined_token: &'static str,
+    action_token: String,
+    /// How many charges a payment has become there, where that can be asked.
+    charges: Option<fn(&S, PaymentId) -> u64>,
+}
+
+#[async_trait]
+impl<S: Send + Sync> GatewayFixture for Fixture<S> {
+    fn gateway(&self) -> Arc<dyn PaymentGateway> {
+        self.gateway.clone()
+    }
+
+    fn method(&self) -> String {
+        "stripe".to_owned()
+    }
+
+    fn good_token(&self) -> String {
+        "pm_card_visa".to_owned()
+    }
+
+    fn declined_token(&self) -> String {
+        self.declined_token.to_owned()
+    }
+
+    fn action_token(&self) -> Option<String> {
+        Some(self.action_token.clone())
+    }
+
+    fn manual_capture(&self) -> bool {
+        true
+    }
+
+    async fn charges(&self, payment: PaymentId) -> Option<u64> {
+        self.charges.map(|charges| charges(&self.service, payment))
+    }
+}
 
 fn eur(minor: i64) -> Money {
     Money::new(minor, Currency::EUR)

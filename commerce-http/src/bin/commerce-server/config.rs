@@ -1,15 +1,18 @@
 //! Reads the configuration: a wrong value is named in one sentence, with the reason.
 
+mod database;
+mod gateways;
+mod pricing;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use commerce_core::{
-    Currency, Money,
+    Currency,
     notification::SmtpMailer,
-    payment::stripe::{StripeConfig, StripeConfigError},
-    pricing::{FlatMethod, FlatShipping, FlatTax},
+    pricing::{FlatShipping, FlatTax},
 };
-use rust_decimal::Decimal;
 
+pub use self::{database::Database, gateways::Gateways};
 use crate::cli::Settings;
 
 /// A value that can't be used.
@@ -22,15 +25,6 @@ pub struct ConfigError {
 
 fn wrong(variable: &'static str, why: impl Into<String>) -> ConfigError {
     ConfigError { variable, why: why.into() }
-}
-
-/// Where the database is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A file, or memory.
-    Sqlite { url: String, file: Option<PathBuf> },
-    /// A server, and its replicas.
-    Postgres { url: String, replicas: Vec<String> },
 }
 
 /// How lines are logged.
@@ -51,10 +45,11 @@ pub enum Mail {
     Server(String),
 }
 
-/// The configuration, checked.
+/// What serving needs, checked. Commands that need less read only that.
 #[derive(Debug)]
 pub struct Config {
     pub database: Database,
+    pub replicas: Vec<String>,
     pub listen: SocketAddr,
     pub public_url: String,
     pub jwt_secret: Option<String>,
@@ -66,10 +61,8 @@ pub struct Config {
     pub tax: FlatTax,
     pub shipping: FlatShipping,
     pub mail: Mail,
-    pub stripe: Option<StripeConfig>,
+    pub gateways: Gateways,
     pub capture_at_checkout: bool,
-    /// On, off, or as is sensible.
-    pub test_gateway: Option<bool>,
     pub rate_limit: bool,
     pub cors_origins: Vec<String>,
     pub log: String,
@@ -77,39 +70,25 @@ pub struct Config {
 }
 
 impl Config {
-    pub fn read(settings: Settings) -> Result<Self, ConfigError> {
+    pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
         let listen = settings.listen.parse().map_err(|_| {
             wrong(
                 "COMMERCE_LISTEN",
                 format!("must be an address and a port such as 127.0.0.1:8080, not '{}'", settings.listen),
             )
         })?;
-        let currency: Currency = settings
-            .currency
-            .parse()
-            .map_err(|error: commerce_core::MoneyError| wrong("COMMERCE_CURRENCY", format!("is wrong: {error}")))?;
-        let replicas = settings.database_replicas.as_deref().unwrap_or_default();
-        let database = with_replicas(database(&settings.database_url)?, replicas)?;
-        let jwt_secret = non_empty(settings.jwt_secret);
-        if jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
-            return Err(wrong("COMMERCE_JWT_SECRET", "must have at least 32 bytes"));
-        }
-        if jwt_secret.is_none() && matches!(database, Database::Postgres { .. }) {
-            return Err(wrong(
-                "COMMERCE_JWT_SECRET",
-                "must be set with PostgreSQL, the same for every server of the shop",
-            ));
-        }
+        let currency = currency(settings)?;
+        let database = database(settings)?;
+        let flag = |variable, value: &str| boolean(variable, value, "true", "false");
         Ok(Self {
             listen,
-            public_url: public_url(settings.public_url, listen)?,
+            replicas: database.replicas(settings.database_replicas.as_deref().unwrap_or_default())?,
+            jwt_secret: jwt_secret(non_empty(settings.jwt_secret.as_deref()), &database)?,
+            public_url: public_url(non_empty(settings.public_url.as_deref()), listen)?,
             access_ttl: access_ttl(&settings.access_ttl)?,
-            prices_include_tax: boolean("COMMERCE_PRICES_INCLUDE_TAX", &settings.prices_include_tax, "true", "false")?,
-            tax: tax_rates(settings.tax_rates.as_deref().unwrap_or_default())?,
-            shipping: shipping_methods(settings.shipping_methods.as_deref().unwrap_or_default(), currency)?,
-            test_gateway: non_empty(settings.test_gateway)
-                .map(|value| boolean("COMMERCE_TEST_GATEWAY", &value, "on", "off"))
-                .transpose()?,
+            prices_include_tax: flag("COMMERCE_PRICES_INCLUDE_TAX", &settings.prices_include_tax)?,
+            tax: pricing::tax_rates(settings.tax_rates.as_deref().unwrap_or_default())?,
+            shipping: pricing::shipping_methods(settings.shipping_methods.as_deref().unwrap_or_default(), currency)?,
             rate_limit: boolean("COMMERCE_RATE_LIMIT", &settings.rate_limit, "on", "off")?,
             cors_origins: cors_origins(settings.cors_origins.as_deref().unwrap_or_default())?,
             log_format: match settings.log_format.as_str() {
@@ -117,37 +96,31 @@ impl Config {
                 "json" => LogFormat::Json,
                 other => return Err(wrong("COMMERCE_LOG_FORMAT", format!("must be text or json, not '{other}'"))),
             },
-            admin_email: non_empty(settings.admin_email),
-            admin_password: non_empty(settings.admin_password),
-            mail: mail(non_empty(settings.mail_dir), non_empty(settings.smtp_url))?,
-            stripe: stripe(
-                non_empty(settings.stripe_secret_key).as_deref(),
-                non_empty(settings.stripe_webhook_secret).as_deref(),
-                non_empty(settings.stripe_api_base).as_deref(),
-            )?,
-            capture_at_checkout: boolean(
-                "COMMERCE_CAPTURE_AT_CHECKOUT",
-                &settings.capture_at_checkout,
-                "true",
-                "false",
-            )?,
-            log: settings.log,
+            admin_email: non_empty(settings.admin_email.as_deref()).map(str::to_owned),
+            admin_password: non_empty(settings.admin_password.as_deref()).map(str::to_owned),
+            mail: mail(non_empty(settings.mail_dir.as_deref()), non_empty(settings.smtp_url.as_deref()))?,
+            gateways: Gateways::read(settings)?,
+            capture_at_checkout: flag("COMMERCE_CAPTURE_AT_CHECKOUT", &settings.capture_at_checkout)?,
+            log: settings.log.clone(),
             database,
-            jwt_secret,
             currency,
         })
     }
 }
 
-impl Config {
-    /// Whether orders can be paid without money: if that was asked for, or there is no real gateway.
-    pub fn offers_test_gateway(&self) -> bool {
-        self.test_gateway.unwrap_or(self.stripe.is_none())
-    }
+/// Where the shop is.
+pub fn database(settings: &Settings) -> Result<Database, ConfigError> {
+    Database::read("COMMERCE_DATABASE_URL", &settings.database_url)
+}
+
+/// What it takes money in.
+pub fn currency(settings: &Settings) -> Result<Currency, ConfigError> {
+    let wrong = |error: commerce_core::MoneyError| wrong("COMMERCE_CURRENCY", format!("is wrong: {error}"));
+    settings.currency.parse().map_err(wrong)
 }
 
 /// An environment variable that is set to nothing counts as unset.
-fn non_empty(value: Option<String>) -> Option<String> {
+fn non_empty(value: Option<&str>) -> Option<&str> {
     value.filter(|value| !value.trim().is_empty())
 }
 
@@ -163,76 +136,32 @@ fn boolean(variable: &'static str, value: &str, yes: &str, no: &str) -> Result<b
     }
 }
 
-/// Reads where a database is.
-pub fn database(url: &str) -> Result<Database, ConfigError> {
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        if !cfg!(feature = "postgres") {
-            return Err(wrong(
-                "COMMERCE_DATABASE_URL",
-                "names PostgreSQL, but this server was built without the feature 'postgres'",
-            ));
+fn jwt_secret(secret: Option<&str>, database: &Database) -> Result<Option<String>, ConfigError> {
+    match (secret, database) {
+        (Some(secret), _) if secret.len() < 32 => Err(wrong("COMMERCE_JWT_SECRET", "must have at least 32 bytes")),
+        (None, Database::Postgres(_)) => {
+            Err(wrong("COMMERCE_JWT_SECRET", "must be set with PostgreSQL, the same for every server of the shop"))
         }
-        return Ok(Database::Postgres { url: url.to_owned(), replicas: Vec::new() });
-    }
-    let Some(rest) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) else {
-        return Err(wrong("COMMERCE_DATABASE_URL", "must begin with sqlite:// or postgres://"));
-    };
-    let path = rest.split('?').next().unwrap_or_default();
-    let file = (path != ":memory:" && !path.is_empty()).then(|| PathBuf::from(path));
-    if path.is_empty() {
-        return Err(wrong("COMMERCE_DATABASE_URL", "names no file: write sqlite://commerce.db"));
-    }
-    Ok(Database::Sqlite { url: url.to_owned(), file })
-}
-
-fn with_replicas(database: Database, text: &str) -> Result<Database, ConfigError> {
-    let refused = |why: &str| Err(wrong("COMMERCE_DATABASE_REPLICAS", why));
-    let replicas: Vec<String> = items(text).map(str::to_owned).collect();
-    match database {
-        _ if replicas.iter().any(|url| !url.starts_with("postgres://") && !url.starts_with("postgresql://")) => {
-            refused("must list PostgreSQL servers: postgres://replica-1/shop,postgres://replica-2/shop")
-        }
-        Database::Sqlite { .. } if !replicas.is_empty() => {
-            refused("needs PostgreSQL in COMMERCE_DATABASE_URL: a SQLite file has no replicas")
-        }
-        Database::Postgres { url, .. } => Ok(Database::Postgres { url, replicas }),
-        sqlite @ Database::Sqlite { .. } => Ok(sqlite),
+        (secret, _) => Ok(secret.map(str::to_owned)),
     }
 }
 
-fn mail(folder: Option<String>, server: Option<String>) -> Result<Mail, ConfigError> {
+fn mail(folder: Option<&str>, server: Option<&str>) -> Result<Mail, ConfigError> {
     match (folder, server) {
         (Some(_), Some(_)) => {
             Err(wrong("COMMERCE_MAIL_DIR", "and COMMERCE_SMTP_URL are both set: mails go to one of them"))
         }
         (Some(folder), None) => Ok(Mail::Folder(folder.into())),
-        (None, Some(url)) => match SmtpMailer::new(&url) {
-            Ok(_) => Ok(Mail::Server(url)),
+        (None, Some(url)) => match SmtpMailer::new(url) {
+            Ok(_) => Ok(Mail::Server(url.to_owned())),
             Err(error) => Err(wrong("COMMERCE_SMTP_URL", format!("is wrong: {error}"))),
         },
         (None, None) => Ok(Mail::Log),
     }
 }
 
-fn stripe(
-    key: Option<&str>,
-    webhook_secrets: Option<&str>,
-    api_base: Option<&str>,
-) -> Result<Option<StripeConfig>, ConfigError> {
-    let wrong = |variable| move |error: StripeConfigError| wrong(variable, format!("is wrong: {error}"));
-    let Some(key) = key else { return Ok(None) };
-    let mut stripe = StripeConfig::new(key).map_err(wrong("STRIPE_SECRET_KEY"))?;
-    for secret in items(webhook_secrets.unwrap_or_default()) {
-        stripe = stripe.webhook_secret(secret).map_err(wrong("STRIPE_WEBHOOK_SECRET"))?;
-    }
-    if let Some(base) = api_base {
-        stripe = stripe.api_base(base).map_err(wrong("STRIPE_API_BASE"))?;
-    }
-    Ok(Some(stripe))
-}
-
-fn public_url(value: Option<String>, listen: SocketAddr) -> Result<String, ConfigError> {
-    let Some(url) = non_empty(value) else { return Ok(format!("http://{listen}")) };
+fn public_url(value: Option<&str>, listen: SocketAddr) -> Result<String, ConfigError> {
+    let Some(url) = value else { return Ok(format!("http://{listen}")) };
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match host {
         Some(host) if !host.is_empty() => Ok(url.trim_end_matches('/').to_owned()),
@@ -253,60 +182,6 @@ fn access_ttl(text: &str) -> Result<Duration, ConfigError> {
         Some(seconds @ 1..=600) => Ok(Duration::from_secs(seconds)),
         _ => Err(wrong("COMMERCE_ACCESS_TTL", format!("must be from 1s to 10m, not '{text}'"))),
     }
-}
-
-fn tax_rates(text: &str) -> Result<FlatTax, ConfigError> {
-    items(text).try_fold(FlatTax::none(), |tax, item| {
-        let rate = item.split_once('=').and_then(|(country, percent)| {
-            let percent: Decimal = percent.trim().parse().ok()?;
-            let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic());
-            (is_country && percent >= Decimal::ZERO && percent <= Decimal::ONE_HUNDRED).then_some((country, percent))
-        });
-        let (country, percent) = rate.ok_or_else(|| {
-            wrong(
-                "COMMERCE_TAX_RATES",
-                format!("has '{item}' where a country and a percentage such as DE=19 should be"),
-            )
-        })?;
-        Ok(tax.rate(country, percent))
-    })
-}
-
-fn amount(text: &str, currency: Currency) -> Option<Money> {
-    let digits = currency.digits() as usize;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let padded = if digits == 0 { text.to_owned() } else { format!("{whole}.{fraction:0<digits$}") };
-    Money::parse(&padded, currency).ok().filter(|money| money.minor >= 0)
-}
-
-fn shipping_methods(text: &str, currency: Currency) -> Result<FlatShipping, ConfigError> {
-    let methods: Vec<FlatMethod> = items(text)
-        .map(|item| {
-            shipping_method(item, currency).ok_or_else(|| {
-                let why = format!(
-                    "has '{item}' where a method such as standard:4.90 or standard:4.90:free_above=50 should be"
-                );
-                wrong("COMMERCE_SHIPPING_METHODS", why)
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(if methods.is_empty() { FlatShipping::free() } else { FlatShipping::new(methods) })
-}
-
-fn shipping_method(item: &str, currency: Currency) -> Option<FlatMethod> {
-    let mut parts = item.split(':');
-    let code = parts.next().filter(|code| !code.is_empty())?;
-    let price = amount(parts.next()?, currency)?;
-    let free_above = match parts.next() {
-        None => None,
-        Some(option) => Some(amount(option.strip_prefix("free_above=")?, currency)?),
-    };
-    if parts.next().is_some() {
-        return None;
-    }
-    let mut title = code.replace('_', " ");
-    title[..1].make_ascii_uppercase();
-    Some(FlatMethod { code: code.to_owned(), title, price: (!price.is_zero()).then_some(price), free_above })
 }
 
 fn cors_origins(text: &str) -> Result<Vec<String>, ConfigError> {
@@ -332,7 +207,7 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<Config, String> {
         let cli = Cli::try_parse_from([&["commerce-server"], args].concat()).unwrap();
-        Config::read(cli.settings).map_err(|error| error.to_string())
+        Config::read(&cli.settings).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -341,7 +216,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.public_url, "http://127.0.0.1:8080");
         assert_eq!(config.access_ttl, Duration::from_mins(10));
-        assert!(config.prices_include_tax && config.rate_limit && config.test_gateway.is_none());
+        assert!(config.prices_include_tax && config.rate_limit && config.gateways.offer_test_gateway());
         let Database::Sqlite { file, .. } = config.database else { panic!("not SQLite") };
         assert_eq!(file, Some("commerce.db".into()));
     }
@@ -356,10 +231,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(config.cors_origins, ["https://shop.example", "http://localhost:3000"]);
-        assert_eq!(config.test_gateway, Some(false));
-        let standard = shipping_method("standard:4.90:free_above=50", Currency::EUR).unwrap();
-        assert_eq!((standard.title.as_str(), standard.price.unwrap().minor), ("Standard", 490));
-        assert_eq!(standard.free_above.unwrap().minor, 5000);
+        assert!(!config.gateways.offer_test_gateway());
     }
 
     #[test]
@@ -371,11 +243,14 @@ mod tests {
                 &format!("--database-replicas={replicas}"),
             ])
         };
-        let Database::Postgres { replicas, .. } = of("postgres://a/shop, postgresql://b/shop").unwrap().database else {
-            panic!("not PostgreSQL")
-        };
+        let replicas = of("postgres://a/shop, postgresql://b/shop").unwrap().replicas;
         assert_eq!(replicas, ["postgres://a/shop", "postgresql://b/shop"]);
-        assert!(of("sqlite://shop.db").unwrap_err().starts_with("COMMERCE_DATABASE_REPLICAS"));
+        for bad in
+            ["sqlite://shop.db", "postgres://a/shop,b/shop", "postgres://a:port/shop", "postgres://a?sslmode=maybe"]
+        {
+            let error = of(bad).unwrap_err();
+            assert!(error.starts_with("COMMERCE_DATABASE_REPLICAS") && !error.contains('\n'), "{bad}: {error}");
+        }
     }
 
     #[test]
@@ -385,6 +260,8 @@ mod tests {
             ("--currency=EURO", "COMMERCE_CURRENCY"),
             ("--database-url=mysql://x", "COMMERCE_DATABASE_URL"),
             ("--database-url=sqlite://", "COMMERCE_DATABASE_URL"),
+            ("--database-url=postgres://host:port/shop", "COMMERCE_DATABASE_URL"),
+            ("--database-url=postgres://host/shop", "COMMERCE_JWT_SECRET"),
             ("--database-replicas=postgres://replica/shop", "COMMERCE_DATABASE_REPLICAS"),
             ("--jwt-secret=short", "COMMERCE_JWT_SECRET"),
             ("--access-ttl=1h", "COMMERCE_ACCESS_TTL"),

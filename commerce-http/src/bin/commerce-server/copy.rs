@@ -9,11 +9,7 @@ use commerce_core::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{
-    Failure,
-    config::{self, Database},
-    shop,
-};
+use crate::{Failure, config::Database, shop};
 
 /// Copies, or goes on with a copy that was interrupted.
 pub async fn run(from: &str, to: &str) -> Result<(), Failure> {
@@ -31,13 +27,13 @@ pub async fn run(from: &str, to: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn open(flag: &str, url: &str, must_exist: bool) -> Result<Arc<dyn Portable>, Failure> {
-    let database = config::database(url).map_err(|error| format!("{flag} is wrong: {error}"))?;
+async fn open(flag: &'static str, url: &str, must_exist: bool) -> Result<Arc<dyn Portable>, Failure> {
+    let database = Database::read(flag, url)?;
     if let Database::Sqlite { file: Some(file), .. } = &database
         && must_exist
         && !file.exists()
     {
         return Err(format!("{flag} is wrong: there is no file {}", file.display()).into());
     }
-    shop::open_store(&database).await
+    shop::open_store(&database, &[]).await
 }

@@ -21,8 +21,8 @@ use commerce_core::{Commerce, call::Actor};
 use commerce_http::CommerceApi;
 
 use crate::{
-    cli::{AdminCommand, Cli, Command, Distributed},
-    config::Config,
+    cli::{AdminCommand, Cli, Command, Distributed, Settings},
+    config::{Config, ConfigError, Gateways},
 };
 
 /// Gives memory back: the system's allocator keeps what password hashing took, once for every thread.
@@ -35,56 +35,53 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = match Config::read(cli.settings) {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&config, cli.command.unwrap_or(Command::Serve { demo: false })).await {
+    match run(&cli.settings, cli.command.unwrap_or(Command::Serve { demo: false })).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
-            ExitCode::FAILURE
+            if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
 
-async fn run(config: &Config, command: Command) -> Result<ExitCode, Failure> {
+/// Each command reads the settings that it uses: what is wrong with others doesn't stop it.
+async fn run(settings: &Settings, command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve { demo } => {
-            serve::log(config)?;
-            serve::serve(config, demo).await?;
+            let config = Config::read(settings)?;
+            serve::log(&config)?;
+            serve::serve(&config, demo).await?;
         }
         Command::Migrate { distributed: None } => {
-            shop::open_store(&config.database).await?;
+            shop::open_store(&config::database(settings)?, &[]).await?;
             println!("The database is up to date");
         }
-        Command::Migrate { distributed: Some(Distributed::Citus) } => match shop::distribute(&config.database).await? {
-            0 => println!("All tables were on the nodes already"),
-            placed => println!("{placed} tables were placed on the nodes: start the servers"),
-        },
+        Command::Migrate { distributed: Some(Distributed::Citus) } => {
+            match shop::distribute(&config::database(settings)?).await? {
+                0 => println!("All tables were on the nodes already"),
+                placed => println!("{placed} tables were placed on the nodes: start the servers"),
+            }
+        }
         Command::Copy { from, to } => copy::run(&from, &to).await?,
         Command::Admin { command: AdminCommand::Create { email, password, first_name, last_name } } => {
-            let shop = shop::open(config).await?;
+            let shop = shop::open(&Config::read(settings)?).await?;
             admin::create(&shop.commerce, email, password, first_name, last_name).await?;
         }
-        Command::Seed => seed::fill(&shop::open(config).await?.commerce).await?,
-        Command::Openapi { yaml } => print_spec(config, yaml).await?,
-        Command::Verify => return verify(config).await,
+        Command::Seed => seed::fill(&shop::open(&Config::read(settings)?).await?.commerce).await?,
+        Command::Openapi { yaml } => print_spec(settings, yaml).await?,
+        Command::Verify => return verify(settings).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The document doesn't depend on what is in the database, so a throw-away one will do.
-async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
+async fn print_spec(settings: &Settings, yaml: bool) -> Result<(), Failure> {
     let commerce = commerce_core::Commerce::builder()
         .store(commerce_sqlite::SqliteStore::open("sqlite::memory:").await?)
-        .currency(config.currency)
+        .currency(config::currency(settings)?)
         .build()?;
     let mut api = CommerceApi::new(commerce);
-    if config.offers_test_gateway() {
+    if Gateways::read(settings)?.offer_test_gateway() {
         api = api.test_gateway(commerce_core::payment::TestGateway::new());
     }
     let spec = api.spec("");
@@ -97,11 +94,12 @@ async fn print_spec(config: &Config, yaml: bool) -> Result<(), Failure> {
 }
 
 /// Prints every counter that disagrees with its ledger, and every payment that disagrees with its gateway.
-async fn verify(config: &Config) -> Result<ExitCode, Failure> {
-    let store = shop::open_store(&config.database).await?;
+async fn verify(settings: &Settings) -> Result<ExitCode, Failure> {
+    let (currency, gateways) = (config::currency(settings)?, Gateways::read(settings)?);
+    let store = shop::open_store(&config::database(settings)?, &[]).await?;
     let drifts = store.reads().verify().await?;
-    let builder = Commerce::builder().shared_store(store).currency(config.currency).secret(shop::random(32)?);
-    let (builder, _) = shop::with_gateways(builder, config)?;
+    let builder = Commerce::builder().shared_store(store).currency(currency).secret(shop::random(32)?);
+    let (builder, _) = shop::with_gateways(builder, &gateways)?;
     let payments = builder.build()?.payments().reconcile(&Actor::System).await?;
     for drift in &drifts {
         println!(

@@ -12,7 +12,7 @@ use commerce_sqlite::SqliteStore;
 
 use crate::{
     Failure,
-    config::{Config, Database, Mail},
+    config::{Config, Database, Gateways, Mail},
 };
 
 /// A shop, and its test gateway if it offers one.
@@ -21,15 +21,15 @@ pub struct Shop {
     pub test_gateway: Option<TestGateway>,
 }
 
-/// Opens the database, bringing it up to date.
-pub async fn open_store(database: &Database) -> Result<Arc<dyn Portable>, Failure> {
+/// Opens the database, bringing it up to date; what is only shown may come from its replicas.
+pub async fn open_store(database: &Database, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
     match database {
         Database::Sqlite { url, .. } => {
             let store =
                 SqliteStore::open(url).await.map_err(|error| format!("the database {url} can't be opened: {error}"))?;
             Ok(Arc::new(store))
         }
-        Database::Postgres { url, replicas } => open_postgres(url, replicas).await,
+        Database::Postgres(url) => open_postgres(url, replicas).await,
     }
 }
 
@@ -49,14 +49,14 @@ async fn open_postgres(_url: &str, _replicas: &[String]) -> Result<Arc<dyn Porta
 /// Adds the gateways that the configuration names; the test gateway, if it is one of them, is answered too.
 pub fn with_gateways(
     builder: CommerceBuilder,
-    config: &Config,
+    gateways: &Gateways,
 ) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
-    let test_gateway = config.offers_test_gateway().then(TestGateway::new);
+    let test_gateway = gateways.offer_test_gateway().then(TestGateway::new);
     let mut builder = builder.gateway(ManualGateway::new());
     if let Some(gateway) = &test_gateway {
         builder = builder.gateway(gateway.clone());
     }
-    if let Some(stripe) = &config.stripe {
+    if let Some(stripe) = &gateways.stripe {
         builder = builder.gateway(StripeGateway::new(stripe.clone())?);
     }
     Ok((builder, test_gateway))
@@ -65,7 +65,7 @@ pub fn with_gateways(
 /// Brings a PostgreSQL up to date and spreads its tables over the nodes of Citus.
 #[cfg(feature = "postgres")]
 pub async fn distribute(database: &Database) -> Result<u64, Failure> {
-    let Database::Postgres { url, .. } = database else { return Err(NOT_DISTRIBUTED.into()) };
+    let Database::Postgres(url) = database else { return Err(NOT_DISTRIBUTED.into()) };
     let store = commerce_postgres::PgStore::connect(url).await?;
     store.migrate().await?;
     Ok(store.distribute().await?)
@@ -82,13 +82,13 @@ const NOT_DISTRIBUTED: &str =
 
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {
-    let store = open_store(&config.database).await?;
+    let store = open_store(&config.database, &config.replicas).await?;
     let secret = match (&config.jwt_secret, &config.database) {
         (Some(secret), _) => secret.clone().into_bytes(),
         (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,
         (None, _) => random(32)?,
     };
-    let (builder, test_gateway) = with_gateways(Commerce::builder(), config)?;
+    let (builder, test_gateway) = with_gateways(Commerce::builder(), &config.gateways)?;
     let mut builder = builder
         .shared_store(store)
         .secret(secret)
