@@ -1,4 +1,4 @@
-//! Products with their variants, and the category tree. Lists and search are in [`crate::listing`].
+//! Products with their variants, and the category tree. How they are shown is in [`crate::shown`], lists and search in [`crate::listing`].
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,7 @@ use crate::{
     connect::Sql,
     listing,
     reads::PgReads,
+    shown,
 };
 
 table! {
@@ -71,13 +72,6 @@ table! {
         title_key: String,
         min_price: i64,
         max_price: i64,
-    }
-}
-
-table! {
-    TreeRow = "commerce_category_tree" by [id] {
-        id: Uuid,
-        version: i64,
     }
 }
 
@@ -216,7 +210,7 @@ impl Batch {
     }
 
     pub(crate) fn categories(&mut self, save: &Save<CategoryTree>) {
-        self.trees.overwrite(save, TreeRow { id: Uuid::nil(), version: save.after().version });
+        self.tree = Some((save.before().map_or(0, |tree| tree.version), save.after().version));
         let nodes = save.children(|tree| &tree.nodes);
         for node in nodes.put {
             self.categories.put(node.into());
@@ -314,7 +308,7 @@ impl CatalogStore for PgReads {
     }
 
     async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
-        listing::view(&self.reader, key).await
+        shown::view(&self.reader, key).await
     }
 
     async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
@@ -323,14 +317,14 @@ impl CatalogStore for PgReads {
 
     async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
         let ids: Vec<Uuid> = variants.iter().map(|variant| variant.0).collect();
-        let (available, join) = listing::stock(&self.reader).await?;
+        let (available, join) = shown::stock(&self.reader).await?;
         let mut sql = Sql::new(format!(
             "SELECT v.*, p.slug, p.title AS product_title, p.status, p.images -> 0 AS image, {available} AS available \
              FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id {join} WHERE v.id = ANY(",
         ));
         sql.bind(ids).push(")");
         let mut offers: Vec<Offer> = self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect();
-        listing::fill(&self.reader, offers.iter_mut().map(|offer| (offer.variant.id, &mut offer.available))).await?;
+        shown::fill(&self.reader, offers.iter_mut().map(|offer| (offer.variant.id, &mut offer.available))).await?;
         Ok(offers)
     }
 

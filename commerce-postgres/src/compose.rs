@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
     cart::{CartLineRow, CartRow},
-    catalog::{CategoryRow, ProductCategoryRow, ProductRow, TreeRow, VariantRow},
+    catalog::{CategoryRow, ProductCategoryRow, ProductRow, VariantRow},
     codec::{Column, Table, to_json},
     group::Draft,
     inventory::{AlertRow, StockMoves},
@@ -58,11 +58,6 @@ impl<T: Table> Heads<T> {
         list.push((save.after().root(), row));
     }
 
-    /// Saves a head that is always there, at version 0 while nothing was written.
-    pub(crate) fn overwrite<A: Aggregate>(&mut self, save: &Save<A>, row: T) {
-        self.changed.push((save.after().root(), row));
-    }
-
     fn compose(self, plan: &mut Plan) {
         let stale = |root: &Root| (root.id().to_string(), Miss::Stale(*root));
         let (roots, rows): (Vec<_>, Vec<_>) = self.new.into_iter().unzip();
@@ -96,7 +91,8 @@ pub(crate) struct Batch {
     pub sessions: Heads<SessionRow>,
     pub mail_tokens: Heads<MailTokenRow>,
     pub products: Heads<ProductRow>,
-    pub trees: Heads<TreeRow>,
+    /// The version of the category tree, before and after.
+    pub tree: Option<(Version, Version)>,
     pub carts: Heads<CartRow>,
     pub orders: Heads<OrderRow>,
     pub reviews: Heads<ReviewRow>,
@@ -284,7 +280,7 @@ impl Batch {
         self.sessions.compose(plan);
         self.mail_tokens.compose(plan);
         self.products.compose(plan);
-        self.trees.compose(plan);
+        tree(self.tree, plan);
         self.carts.compose(plan);
         self.orders.compose(plan);
         self.reviews.compose(plan);
@@ -305,6 +301,20 @@ impl Batch {
         self.returns.compose(plan);
         self.stock
     }
+}
+
+// Its head is always there, at version 0 while nothing was written; a tree that is copied here comes with a version of its own.
+fn tree(versions: Option<(Version, Version)>, plan: &mut Plan) {
+    let Some((before, after)) = versions else { return };
+    let sql = "UPDATE commerce_category_tree t SET version = u.version FROM {u} WHERE t.id = u.id AND t.version = u.before \
+               RETURNING t.id::text AS k";
+    let root = Root::Categories;
+    let rows = vec![
+        ("id", Column::uuids([root.id()])),
+        ("before", Column::ints([before])),
+        ("version", Column::ints([after])),
+    ];
+    plan.add(Section::new(sql, rows).guarded(vec![(root.id().to_string(), Miss::Stale(root))]));
 }
 
 fn by_head(roots: &[(Root, Version)]) -> BTreeMap<Head, Vec<(Root, Version)>> {

@@ -98,7 +98,8 @@ fn is_panic(error: &PgDatabaseError) -> bool {
 fn fault_of(code: &str) -> Fault {
     match code {
         "40001" | "40P01" => Fault::Clash,
-        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Lost,
+        // XX000, an internal error: so Citus reports a node that went away while it answered.
+        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => Fault::Lost,
         _ if code.starts_with("08") => Fault::Lost,
         "55P03" | "57014" => Fault::Busy,
         _ if ["28", "3D", "53", "58"].contains(&code.get(..2).unwrap_or_default()) => Fault::Busy,

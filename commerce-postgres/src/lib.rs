@@ -13,7 +13,7 @@
 //! | `group` | which sets may be written together |
 //! | `writer` | what waits at the same time is |
 //! | `commit` | a transaction: lock, write and judge, commit |
-//! | `account` `catalog` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
+//! | `account` `catalog` `shown` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
 //!
 //! ```no_run
@@ -48,6 +48,7 @@ mod portable;
 mod reads;
 mod replica;
 mod review;
+mod shown;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod writer;

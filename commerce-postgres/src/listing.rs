@@ -1,21 +1,21 @@
-//! Products as they are shown: the detail view, lists and search.
+//! Lists of products, and search.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_core::{
-    catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductView, SearchTerms, Variant},
-    id::{CategoryId, VariantId},
+    catalog::{Product, ProductFilter, ProductSort, ProductView, SearchTerms},
+    id::CategoryId,
     page::{Listed, Position, Slice, SortKey},
-    store::{Claim, StoreError},
+    store::StoreError,
 };
-use serde::Deserialize;
-use sqlx::{Column as _, FromRow, Row as _, TypeInfo as _, postgres::PgRow, types::Json};
+use sqlx::{Column as _, FromRow, Row as _, TypeInfo as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    catalog::{PRODUCT, ProductRow, VariantRow, product},
+    catalog::PRODUCT,
     codec::Document,
     connect::{Direction, Reader, Sorted, Sql},
+    shown::{ViewRow, fill, select},
 };
 
 // PostgreSQL refuses lexemes from 2 KB on; nobody types as much.
@@ -71,58 +71,6 @@ fn all_words(terms: &SearchTerms, score: i64) -> String {
     words.join(" & ")
 }
 
-/// A variant as shown: with what is available.
-#[derive(Debug, Deserialize)]
-struct ShownVariant {
-    #[serde(flatten)]
-    row: VariantRow,
-    available: i64,
-}
-
-struct ViewRow {
-    product: ProductRow,
-    categories: Vec<Uuid>,
-    variants: Vec<ShownVariant>,
-    rating_sum: i64,
-    rating_count: i64,
-}
-
-impl<'r> FromRow<'r, PgRow> for ViewRow {
-    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
-        let Json(variants) = row.try_get("variants")?;
-        Ok(Self {
-            product: ProductRow::from_row(row)?,
-            categories: row.try_get("category_ids")?,
-            variants,
-            rating_sum: row.try_get("rating_sum")?,
-            rating_count: row.try_get("rating_count")?,
-        })
-    }
-}
-
-impl ViewRow {
-    fn stock(&mut self) -> impl Iterator<Item = (VariantId, &mut i64)> {
-        self.variants.iter_mut().map(|shown| (VariantId(shown.row.id), &mut shown.available))
-    }
-
-    fn in_stock(&self) -> bool {
-        self.variants.iter().any(|shown| shown.available > 0)
-    }
-}
-
-impl From<ViewRow> for ProductView {
-    fn from(row: ViewRow) -> Self {
-        let (variants, available): (Vec<Variant>, Vec<i64>) =
-            row.variants.into_iter().map(|shown| (Variant::from(shown.row), shown.available)).unzip();
-        Self {
-            product: product(row.product, row.categories, variants),
-            available,
-            rating_sum: row.rating_sum,
-            rating_count: row.rating_count,
-        }
-    }
-}
-
 /// A row of a list, with what it is sorted by.
 struct PageRow {
     view: ViewRow,
@@ -152,65 +100,9 @@ impl Sorted for PageRow {
     }
 }
 
-/// What is available of a variant `v`, and the join that tells. The nodes of a distributed database have the whole catalogue,
-/// but each only a part of the stock: no statement joins one product with all of it, so [`fill`] asks for it afterwards.
-pub(crate) async fn stock(reader: &Reader) -> Result<(&'static str, &'static str), StoreError> {
-    Ok(if reader.is_distributed().await? {
-        ("0::bigint", "")
-    } else {
-        ("coalesce(s.on_hand - s.reserved, 0)", "LEFT JOIN commerce_stock s ON s.variant_id = v.id")
-    })
-}
-
-/// Asks the nodes that hold them what is available of these variants, where [`stock`] couldn't.
-pub(crate) async fn fill(
-    reader: &Reader,
-    variants: impl Iterator<Item = (VariantId, &mut i64)> + Send,
-) -> Result<(), StoreError> {
-    if !reader.is_distributed().await? {
-        return Ok(());
-    }
-    let mut unknown: BTreeMap<Uuid, &mut i64> = variants.map(|(variant, available)| (variant.0, available)).collect();
-    let mut sql = Sql::new("SELECT variant_id, on_hand - reserved FROM commerce_stock WHERE variant_id = ANY(");
-    sql.bind(unknown.keys().copied().collect::<Vec<_>>()).push(")");
-    let known: Vec<(Uuid, i64)> = reader.all(&sql).await?;
-    for (variant, available) in known {
-        unknown.remove(&variant).into_iter().for_each(|unknown| *unknown = available);
-    }
-    Ok(())
-}
-
-async fn select_shown(reader: &Reader) -> Result<String, StoreError> {
-    let (available, join) = stock(reader).await?;
-    Ok(format!(
-        "coalesce(r.sum, 0) AS rating_sum, coalesce(r.count, 0) AS rating_count, \
-         coalesce((SELECT json_agg(x ORDER BY x.position, x.id) FROM ( \
-             SELECT v.*, {available} AS available FROM commerce_variant v {join} \
-             WHERE v.product_id = p.id AND NOT v.retired) x), '[]') AS variants"
-    ))
-}
-
 /// The products of which some is available.
 const AVAILABLE: &str = "SELECT v.product_id FROM commerce_variant v JOIN commerce_stock s ON s.variant_id = v.id \
                          WHERE NOT v.retired AND s.in_stock";
-
-pub(crate) async fn view(reader: &Reader, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
-    let shown = select_shown(reader).await?;
-    let mut sql = Sql::new(format!(
-        "SELECT {PRODUCT}, p.description, {shown} FROM commerce_product p LEFT JOIN commerce_rating r ON r.product_id = p.id WHERE p.id = "
-    ));
-    match key {
-        ProductKey::Id(id) => sql.bind(id.0),
-        ProductKey::Slug(slug) => {
-            let claim = Claim::product_slug(slug);
-            sql.push("(SELECT owner FROM commerce_claim WHERE kind = ").bind(claim.kind.as_str());
-            sql.push(" AND key = ").bind(claim.key).push(")")
-        }
-    };
-    let mut found: Option<ViewRow> = reader.optional(&sql).await?;
-    fill(reader, found.iter_mut().flat_map(ViewRow::stock)).await?;
-    Ok(found.map(Into::into))
-}
 
 pub(crate) async fn list(
     reader: &Reader,
@@ -274,7 +166,7 @@ async fn rows(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<
         }
     };
     let mut sql = page.prefixed("WITH page AS MATERIALIZED (");
-    let (order, shown) = (direction.sql(), select_shown(reader).await?);
+    let (order, shown) = (direction.sql(), select(reader).await?);
     sql.push(&format!(
         ") SELECT page.sort_key, {PRODUCT}, '' AS description, {shown} FROM page JOIN commerce_product p ON p.id = page.id \
          LEFT JOIN commerce_rating r ON r.product_id = p.id ORDER BY page.sort_key {order}, p.id {order}"

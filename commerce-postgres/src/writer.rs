@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     commit::{Target, Trouble, commit, try_group},
     group::Draft,
+    layout::Layout,
 };
 
 /// Transactions at once. With more, fewer sets would gather for each.
@@ -73,10 +74,15 @@ impl Writer {
     /// forgets to roll back a BEGIN that was cancelled).
     pub(crate) async fn write(&self, draft: Draft) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.0.queue().push_back(Waiting { draft, reply });
-        // There are as many of these tasks as sets in the queue, or more, so that none is left there.
-        let inner = self.0.clone();
-        tokio::spawn(async move { inner.serve().await });
+        let (waiting, inner) = (Waiting { draft, reply }, self.0.clone());
+        if inner.target.layout.get() == Some(&Layout::Distributed) {
+            // Row by row, sets would wait for each other's rows: they are done sooner side by side.
+            tokio::spawn(async move { inner.write(vec![waiting]).await });
+        } else {
+            inner.queue().push_back(waiting);
+            // There are as many of these tasks as sets in the queue, or more, so that none is left there.
+            tokio::spawn(async move { inner.serve().await });
+        }
         // A task that panicked or was cut off by the end of the runtime may have committed before.
         answer.await.unwrap_or_else(|gone| Err(CommitError::Unknown(gone.into())))
     }

@@ -24,7 +24,7 @@ use commerce_core::{
     order::{Order, OrderQuery, OrderStatus},
     page::Slice,
     payment::{LineQuantity, PaymentStatus, RefundInput, RefundStatus, TestGateway},
-    store::{Applied, CommitError, Store},
+    store::{Applied, CommitError, Store, StoreError},
 };
 use commerce_postgres::{
     PgStore,
@@ -228,6 +228,8 @@ async fn a_worker_that_dies_leaves_nothing_half_written() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     citus.workers()[0].crash().await.unwrap();
+    let orders_seen = store.reads().list_orders(&OrderQuery::default(), &Slice::first(1)).await;
+    assert!(matches!(orders_seen, Err(StoreError::Unavailable(_))), "{orders_seen:?}");
     let sets: Vec<_> = join_all(buyers).await.into_iter().flat_map(|buyer| buyer.unwrap()).collect();
     let acknowledged = orders.load(Ordering::Relaxed);
     println!("{acknowledged} orders before the worker died, {} in doubt", sets.len() - acknowledged);

@@ -36,6 +36,7 @@ pub(super) const OTHER: Backend = match BACKEND {
 pub(super) async fn shop() -> World {
     let mut world = World::new().await;
     let (admin, owner) = (&world.callers[&Who::Admin], &world.callers[&Who::Owner]);
+    admin.post("/v1/admin/categories", json!({ "name": "Shelves" })).await.done(201);
     let shelf = json!({ "category_ids": [world.ids["category"]] });
     admin.patch(&format!("/v1/admin/products/{}", world.ids["product"]), shelf).await.done(200);
     let product = world.server.product(admin, "POT", "29.90", 8).await;
