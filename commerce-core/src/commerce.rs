@@ -50,6 +50,9 @@ pub struct Settings {
     pub capture_at_checkout: bool,
     /// How many sign-ins to one account may fail in a quarter of an hour, on all servers together; `None` for any number.
     pub sign_in_attempts: Option<u32>,
+    /// How many links that confirm an address or reset a password anybody may have mailed to one account in a quarter of an
+    /// hour, on all servers together; more are quietly not sent. `None` for any number.
+    pub mailed_links: Option<u32>,
     /// How long an access token is good for; at most ten minutes is advisable.
     pub access_ttl: Duration,
     /// How long a refresh token is good for if it isn't used.
@@ -79,6 +82,7 @@ impl Default for Settings {
             prices_include_tax: true,
             capture_at_checkout: true,
             sign_in_attempts: Some(20),
+            mailed_links: Some(5),
             access_ttl: Duration::from_mins(10),
             refresh_idle_ttl: Duration::from_secs(14 * DAY),
             session_ttl: Duration::from_secs(90 * DAY),

@@ -1,4 +1,5 @@
-//! Guessed passwords: attempts are counted in the store, so that the limit holds whichever server is asked.
+//! What may be done only so often, counted in the store, so that the limit holds whichever server is asked: guessing passwords,
+//! and having links mailed to somebody.
 
 use std::time::Duration;
 
@@ -6,32 +7,52 @@ use super::{AccountError, Accounts};
 use crate::{
     call::{Actor, Idempotency},
     error::CommonError,
+    id::UserId,
 };
 
-/// For how long a failed sign-in counts. Windows begin at full multiples of this since 1970.
+/// For how long something counts. Windows begin at full multiples of this since 1970.
 const WINDOW: Duration = Duration::from_mins(15);
 
 impl Accounts {
-    /// Takes one of an account's slots in the current window, by the address as it was typed: the account needn't exist. A slot
-    /// is an idempotency key: the sign-in gives it back by forgetting it if it succeeds, and like all keys it is
-    /// purged in the end. Taken before the password is looked at, it also bounds how many are tried at once.
+    /// Takes one of an account's slots for failed sign-ins, by the address as it was typed: the account needn't exist. The
+    /// sign-in gives it back by forgetting it if it succeeds. Taken before the password is looked at, it also bounds how many are
+    /// tried at once.
     pub(super) async fn take_attempt(&self, email: &str) -> Result<Option<[u8; 32]>, AccountError> {
         let Some(attempts) = self.engine.settings.sign_in_attempts else { return Ok(None) };
-        let (now, window) = (self.engine.now().as_micros(), i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX));
-        let name = email.trim().to_lowercase();
-        for n in 0..attempts {
-            let slot = Idempotency::new("sign-in", &format!("{}/{n}/{name}", now / window), b"");
-            if self.engine.reads().load_key(&slot.key).await.map_err(CommonError::from)?.is_some() {
+        if let Some(slot) = self.take_slot("sign-in", &email.trim().to_lowercase(), attempts).await? {
+            return Ok(Some(slot));
+        }
+        let (now, window) = self.window();
+        let left = u64::try_from(window - now % window).unwrap_or_default();
+        Err(AccountError::TooManyAttempts { retry_after: Duration::from_micros(left) })
+    }
+
+    /// Takes one of the slots for links mailed to an account; whether there was one.
+    pub(super) async fn may_mail(&self, user: UserId) -> Result<bool, CommonError> {
+        let Some(links) = self.engine.settings.mailed_links else { return Ok(true) };
+        Ok(self.take_slot("mailed-link", &user.to_string(), links).await?.is_some())
+    }
+
+    /// Takes one of the slots of the current window. A slot is an idempotency key, and like all keys it is purged in the end.
+    async fn take_slot(&self, purpose: &str, name: &str, slots: u32) -> Result<Option<[u8; 32]>, CommonError> {
+        let (now, window) = self.window();
+        for n in 0..slots {
+            let slot = Idempotency::new(purpose, &format!("{}/{n}/{name}", now / window), b"");
+            if self.engine.reads().load_key(&slot.key).await?.is_some() {
                 continue;
             }
             let key = slot.key;
             let mut set = self.engine.set(&Actor::System);
             set.key(slot, None, None);
-            if self.engine.commit(&mut set).await.map_err(CommonError::from)?.is_ok() {
+            if self.engine.commit(&mut set).await?.is_ok() {
                 return Ok(Some(key));
             }
         }
-        let left = u64::try_from(window - now % window).unwrap_or_default();
-        Err(AccountError::TooManyAttempts { retry_after: Duration::from_micros(left) })
+        Ok(None)
+    }
+
+    /// Now, and how long a window is, in microseconds.
+    fn window(&self) -> (i64, i64) {
+        (self.engine.now().as_micros(), i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX))
     }
 }

@@ -39,8 +39,8 @@ impl Accounts {
         .await
     }
 
-    /// Mails another confirmation token, if the address belongs to an account that isn't confirmed. Doesn't tell whether it
-    /// does, and answers before it knows.
+    /// Mails another confirmation token, if the address belongs to an account that isn't confirmed and hasn't been mailed
+    /// [as many](crate::Settings::mailed_links). Doesn't tell whether it does, and answers before it knows.
     ///
     /// # Errors
     /// None so far.
@@ -50,8 +50,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Mails a token that sets a new password, if the address belongs to an account. Doesn't tell whether it does, and answers
-    /// before it knows.
+    /// Mails a token that sets a new password, if the address belongs to an account that hasn't been mailed
+    /// [as many](crate::Settings::mailed_links). Doesn't tell whether it does, and answers before it knows.
     ///
     /// # Errors
     /// None so far.
@@ -161,6 +161,10 @@ impl Accounts {
         let Ok(email) = normalise_email(email) else { return Ok(()) };
         let Some(user) = self.engine.reads().load_user_by_email(&email).await? else { return Ok(()) };
         if user.disabled || (kind == MailTokenKind::ConfirmEmail && user.email_confirmed) {
+            return Ok(());
+        }
+        if !self.may_mail(user.id).await? {
+            tracing::warn!(user = %user.id, ?kind, "one link more was asked for than is mailed in a quarter of an hour");
             return Ok(());
         }
         let mut changes = self.engine.set(&call.actor);

@@ -83,6 +83,25 @@ async fn tokens_expire_and_a_reset_voids_those_asked_for_before() {
 }
 
 #[tokio::test]
+async fn links_mailed_to_one_account_are_counted_by_all_processes_together() {
+    let one = Shop::open().await;
+    one.register("ada@example.com").await;
+    one.register("eve@example.com").await;
+    let other = one.another_process();
+    for n in 0..8 {
+        let process = if n % 2 == 0 { &one } else { &other };
+        process.accounts().forgot_password(&Call::guest(), "ada@example.com").await.unwrap();
+        process.commerce.drain().await;
+    }
+    assert_eq!(one.letters("ada@example.com", RESET).await.len(), 5);
+    one.accounts().forgot_password(&Call::guest(), "eve@example.com").await.unwrap();
+    one.letter("eve@example.com", RESET, 0).await;
+    one.advance(Duration::from_mins(15));
+    one.accounts().forgot_password(&Call::guest(), "ada@example.com").await.unwrap();
+    one.letter("ada@example.com", RESET, 5).await;
+}
+
+#[tokio::test]
 async fn a_token_is_good_for_its_own_purpose_only() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;

@@ -93,7 +93,8 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
     shop.login("ada@example.com").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+// On one thread, so that all have arrived before the first is answered, however busy the machine is.
+#[tokio::test]
 async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
@@ -108,11 +109,11 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
             if clock_runs {
                 shop.advance(Duration::from_micros(1));
             }
-            tokio::spawn(async move { accounts.refresh(&Call::guest(), &token).await })
+            async move { accounts.refresh(&Call::guest(), &token).await }
         });
         let mut winner = None;
-        for rival in join_all(rivals).await {
-            match rival.unwrap() {
+        for answer in join_all(rivals).await {
+            match answer {
                 Ok(login) => assert!(winner.replace(login).is_none(), "two winners"),
                 Err(AccountError::InvalidToken) => {}
                 Err(error) => panic!("{error:?}"),

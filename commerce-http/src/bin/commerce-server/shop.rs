@@ -101,6 +101,7 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
             settings.access_ttl = config.access_ttl;
             if !config.rate_limit {
                 settings.sign_in_attempts = None;
+                settings.mailed_links = None;
             }
             settings.capture_at_checkout = config.capture_at_checkout;
         });
