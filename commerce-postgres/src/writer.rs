@@ -27,7 +27,7 @@ use crate::{
 /// Transactions at once. With more, fewer sets would gather for each.
 const AT_ONCE: usize = 2;
 /// One that takes longer waits for a lock, or the network does: others don't wait for it.
-const LONG: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_millis(10);
 /// Members of a group at most: bounds how long the first waits for the last.
 const MEMBERS: usize = 64;
 
