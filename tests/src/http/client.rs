@@ -101,12 +101,6 @@ impl Client {
         Self { base: base.to_owned(), http: http.expect("a client"), headers: HeaderMap::new() }
     }
 
-    /// The same, calling another server of the shop.
-    #[must_use]
-    pub fn of(&self, base: &str) -> Self {
-        Self { base: base.to_owned(), ..self.clone() }
-    }
-
     /// The same, with one more header.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
@@ -116,7 +110,7 @@ impl Client {
         other
     }
 
-    /// The same, at another server.
+    /// The same, at another server of the shop.
     #[must_use]
     pub fn at(&self, base: &str) -> Self {
         Self { base: base.to_owned(), ..self.clone() }
@@ -169,6 +163,26 @@ impl Client {
     /// GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, None).await
+    }
+
+    /// All items of a list, page by page; `path` has a query already.
+    pub async fn list(&self, path: &str, limit: usize) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}&limit={limit}{cursor}")).await.expect(200);
+            let items = page["items"].as_array().expect("items");
+            assert!(items.len() <= limit, "{} items on a page of {limit}", items.len());
+            all.extend_from_slice(items);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+
+    /// All orders, as staff see them.
+    pub async fn orders(&self) -> Vec<Value> {
+        self.list("/v1/admin/orders?", 100).await
     }
 
     /// POST with a JSON body.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use commerce_tests::http::{Client, Server, at, id};
+use commerce_tests::http::{Server, at, id};
 use serde_json::{Value, json};
 
 use crate::BACKEND;
@@ -18,25 +18,11 @@ fn minor(item: &Value) -> i64 {
     at(item, "/price_range/min/amount").replace('.', "").parse().expect("an amount")
 }
 
-/// All items of a list, page by page.
-async fn walk(client: &Client, path: &str, limit: usize) -> Vec<Value> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = client.get(&format!("{path}&limit={limit}{cursor}")).await.expect(200);
-        assert!(items(&page).len() <= limit);
-        all.extend(items(&page).to_vec());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return all,
-        }
-    }
-}
-
 #[tokio::test]
 async fn products_are_listed_filtered_and_sorted() {
     let server = Server::start_with(BACKEND, &[], &["--demo"]).await;
     let anyone = server.anyone();
-    let all = walk(&anyone, "/v1/products?", 7).await;
+    let all = anyone.list("/v1/products?", 7).await;
     assert!(all.len() >= 50, "{}", all.len());
     let ids: HashSet<&str> = all.iter().map(id).collect();
     assert_eq!(ids.len(), all.len(), "an item came twice");
@@ -44,38 +30,38 @@ async fn products_are_listed_filtered_and_sorted() {
     assert_eq!(counted["total"], all.len());
     assert!(anyone.get("/v1/products?limit=1").await.expect(200).get("total").is_none());
 
-    let by_price = walk(&anyone, "/v1/products?sort=price", 9).await;
+    let by_price = anyone.list("/v1/products?sort=price", 9).await;
     assert!(by_price.is_sorted_by_key(minor));
-    let by_price_down = walk(&anyone, "/v1/products?sort=-price", 9).await;
+    let by_price_down = anyone.list("/v1/products?sort=-price", 9).await;
     assert!(by_price_down.iter().rev().is_sorted_by_key(|item| at(item, "/price_range/min/amount").len()));
     assert_eq!(by_price_down.len(), all.len());
-    let by_title = walk(&anyone, "/v1/products?sort=title", 9).await;
+    let by_title = anyone.list("/v1/products?sort=title", 9).await;
     assert!(by_title.is_sorted_by_key(|item| at(item, "/title").to_lowercase()));
-    let by_rating = walk(&anyone, "/v1/products?sort=-rating", 9).await;
+    let by_rating = anyone.list("/v1/products?sort=-rating", 9).await;
     let rating = |item: &Value| item["rating"]["average"].as_f64().unwrap_or(0.0);
     assert!(by_rating.windows(2).all(|pair| rating(&pair[0]) >= rating(&pair[1])));
 
-    let found = walk(&anyone, "/v1/products?q=mug", 5).await;
+    let found = anyone.list("/v1/products?q=mug", 5).await;
     assert!(!found.is_empty() && found.len() < all.len());
-    let cheap = walk(&anyone, "/v1/products?min_price=10.00&max_price=20.00", 5).await;
+    let cheap = anyone.list("/v1/products?min_price=10.00&max_price=20.00", 5).await;
     assert!(!cheap.is_empty() && cheap.len() < all.len());
     assert!(cheap.iter().all(|item| minor(item) <= 2000), "{cheap:?}");
-    for item in walk(&anyone, "/v1/products?in_stock=true", 20).await {
+    for item in anyone.list("/v1/products?in_stock=true", 20).await {
         assert!(item["variants"].as_array().into_iter().flatten().any(|variant| variant["in_stock"] == true));
     }
-    for item in walk(&anyone, "/v1/products?min_rating=4", 20).await {
+    for item in anyone.list("/v1/products?min_rating=4", 20).await {
         assert!(rating(&item) >= 4.0);
     }
 
     let tree = anyone.get("/v1/categories").await.expect(200);
     let root = items(&tree).iter().find(|category| !category["children"].as_array().expect("children").is_empty());
     let root = root.expect("a category with children");
-    let below = walk(&anyone, &format!("/v1/products?category={}", at(root, "/slug")), 20).await;
-    let by_id = walk(&anyone, &format!("/v1/products?category={}", id(root)), 20).await;
+    let below = anyone.list(&format!("/v1/products?category={}", at(root, "/slug")), 20).await;
+    let by_id = anyone.list(&format!("/v1/products?category={}", id(root)), 20).await;
     assert_eq!(below.len(), by_id.len());
     assert_eq!(root["product_count"], below.len());
     let child = &root["children"][0];
-    let in_child = walk(&anyone, &format!("/v1/products?category={}", at(child, "/slug")), 20).await;
+    let in_child = anyone.list(&format!("/v1/products?category={}", at(child, "/slug")), 20).await;
     assert!(in_child.iter().all(|item| below.iter().any(|other| other["id"] == item["id"])));
     let one = anyone.get(&format!("/v1/categories/{}", at(root, "/slug"))).await.expect(200);
     assert_eq!(&one["children"], &root["children"]);

@@ -82,8 +82,8 @@ impl World {
     async fn restart(&mut self, step: Option<Step>) {
         self.server.kill();
         self.server = start(&self.home, &self.settings, step).await;
-        self.admin = self.admin.of(&self.server.base);
-        self.mia = self.mia.of(&self.server.base);
+        self.admin = self.admin.at(&self.server.base);
+        self.mia = self.mia.at(&self.server.base);
     }
 
     async fn fill(&self) {
@@ -142,14 +142,10 @@ impl World {
         }
     }
 
-    async fn orders(&self) -> Vec<Value> {
-        orders(&self.admin).await
-    }
-
     /// Waits until nothing is open any more; then books and shelves must agree.
     async fn check_settled(&self, since: Instant) {
         loop {
-            let orders = self.orders().await;
+            let orders = self.admin.orders().await;
             let open: Vec<_> = orders.iter().filter(|order| is_open(order)).collect();
             if open.is_empty() {
                 break;
@@ -157,7 +153,7 @@ impl World {
             assert!(since.elapsed() < RECOVERY, "still open: {open:?}\n{}", self.server.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let orders = self.orders().await;
+        let orders = self.admin.orders().await;
         let stock = self.admin.get(&format!("/v1/admin/inventory/{}", self.variant)).await.expect(200);
         let sold: i64 = orders.iter().filter(|order| order["status"] != "cancelled").map(units).sum();
         assert_eq!((stock["on_hand"].as_i64(), stock["reserved"].as_i64()), (Some(STOCK - sold), Some(0)));
@@ -174,18 +170,6 @@ async fn start(home: &Arc<Home>, settings: &[(&'static str, String)], step: Opti
         Server::start_in(home, &settings, &[])
     };
     tokio::task::spawn_blocking(start).await.expect("the server starts")
-}
-
-async fn orders(admin: &Client) -> Vec<Value> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = admin.get(&format!("/v1/admin/orders?limit=100{cursor}")).await.expect(200);
-        all.extend(page["items"].as_array().expect("items").clone());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return all,
-        }
-    }
 }
 
 fn parcel() -> Value {
@@ -247,7 +231,7 @@ async fn die_at(stripe: Arc<StripeProcess>, story: Story, step: Step) {
     };
     world.check_settled(restarted).await;
     println!("{story:?} killed at {step:?}: settled after {:.1} s", restarted.elapsed().as_secs_f64());
-    let orders = world.orders().await;
+    let orders = world.admin.orders().await;
     assert_eq!(orders.len(), 1, "one order, however often it was asked for: {orders:?}");
     let (found, payment) = (&orders[0], &orders[0]["payments"][0]);
     let ends =
@@ -305,7 +289,7 @@ impl Attempt {
     async fn go_on(&mut self, server: &Server, admin: &Client) -> bool {
         let json = |body: Value| Some(("application/json", body.to_string().into_bytes()));
         if self.order.is_none() {
-            let guest = self.guest.of(&server.base).once(&self.key);
+            let guest = self.guest.at(&server.base).once(&self.key);
             let mut body = stripe_card(VISA);
             body["email"] = json!("guest@example.com");
             let Ok(answer) = guest.try_send("POST", "/v1/checkout", json(body)).await else { return false };
@@ -382,7 +366,7 @@ async fn killed_at_random_under_load_nothing_is_lost_or_done_twice() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     world.check_settled(restarted).await;
-    let orders = world.orders().await;
+    let orders = world.admin.orders().await;
     println!("{} checkouts, {answered} answered before the ends, {} orders", attempts.len(), orders.len());
     assert!(answered > 10 && answered < attempts.len() + 1);
     assert_eq!(orders.len(), attempts.len(), "one order for each key");

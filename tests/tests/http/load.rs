@@ -26,19 +26,6 @@ async fn stock(admin: &Client, variant: &str) -> (i64, i64) {
     (stock["on_hand"].as_i64().expect("a number"), stock["reserved"].as_i64().expect("a number"))
 }
 
-/// All orders, page by page.
-async fn orders(admin: &Client) -> Vec<Value> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = admin.get(&format!("/v1/admin/orders?limit=100{cursor}")).await.expect(200);
-        all.extend(page["items"].as_array().expect("items").clone());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return all,
-        }
-    }
-}
-
 /// Units of confirmed orders.
 fn sold(orders: &[Value]) -> i64 {
     let confirmed = orders.iter().filter(|order| order["status"] == "confirmed");
@@ -74,7 +61,7 @@ async fn two_hundred_buyers_of_fifty_units() {
     }
     assert_eq!((bought, refused), (50, 150));
     assert_eq!(stock(&admin, variant).await, (0, 0));
-    let all = orders(&admin).await;
+    let all = admin.orders().await;
     assert_eq!(all.iter().filter(|order| order["payment_status"] == "paid").count(), 50);
     assert_eq!(sold(&all), 50);
     server.assert_verified();
@@ -106,7 +93,7 @@ async fn a_client_that_hangs_up_leaves_an_order_or_none() {
     }
     let end = Instant::now() + Duration::from_secs(30);
     loop {
-        let all = orders(&admin).await;
+        let all = admin.orders().await;
         let mut kept = 0;
         for guest in &guests {
             kept += guest.get("/v1/cart").await.expect(200)["item_count"].as_i64().expect("a number");
@@ -167,7 +154,7 @@ async fn sigkill_loses_nothing_that_was_acknowledged() {
         let order = server.anyone().with("x-order-token", token).get(&format!("/v1/orders/{order}")).await.expect(200);
         assert_eq!((at(&order, "/status"), at(&order, "/payment_status")), ("confirmed", "paid"));
     }
-    let all = orders(&server.admin().await).await;
+    let all = server.admin().await.orders().await;
     let ids: HashSet<&str> = all.iter().map(id).collect();
     assert!(told.iter().all(|(order, _)| ids.contains(order.as_str())));
     assert_eq!(stock(&server.admin().await, &variant).await.0, 1_000_000 - sold(&all));
@@ -188,7 +175,7 @@ async fn sigterm_finishes_what_was_begun() {
     server.assert_verified();
     let server = Server::start_in(Arc::clone(&server.home), &[], &[]);
     let admin = server.admin().await;
-    let all = orders(&admin).await;
+    let all = admin.orders().await;
     assert!(told.iter().all(|(order, _)| all.iter().any(|found| id(found) == order)));
     assert_eq!(stock(&admin, &variant).await, (1_000_000 - sold(&all), 0), "nothing is left half done");
 }
