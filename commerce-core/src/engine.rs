@@ -22,6 +22,7 @@ use crate::{
     commerce::Settings,
     error::CommonError,
     event::{EventSink, Task},
+    health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
@@ -85,6 +86,7 @@ pub(crate) struct Engine {
     pub accounts: crate::account::Shared,
     pub writes: TaskTracker,
     pub queues: Queues,
+    pub write_watch: WriteWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
     pub writers: Cache<UserId, ()>,
@@ -156,7 +158,9 @@ impl Engine {
         let mut in_doubt = false;
         loop {
             attempt += 1;
-            match self.store.commit(set).await {
+            let outcome = self.store.commit(set).await;
+            self.write_watch.note(&outcome);
+            match outcome {
                 Ok(applied) => {
                     self.note_catalog_change(set);
                     if let ActorRef::User(user) = set.by() {

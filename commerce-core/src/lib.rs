@@ -66,6 +66,7 @@ mod engine;
 pub mod error;
 pub mod event;
 pub mod fail_point;
+mod health;
 pub mod id;
 pub mod inventory;
 pub mod money;
@@ -80,6 +81,7 @@ mod worker;
 
 pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
+pub use health::Health;
 pub use money::{Currency, Money, MoneyError};
 pub use worker::Worker;
 

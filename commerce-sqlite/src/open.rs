@@ -8,7 +8,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::error::{self, Meaning, meaning};
+use crate::{
+    error::{self, Meaning, is_read_only, meaning},
+    identity::Identity,
+};
 
 /// More readers than this don't make two or four cores faster.
 const READERS: u32 = 4;
@@ -32,16 +35,43 @@ pub(crate) fn writer(options: SqliteConnectOptions) -> SqliteConnectOptions {
     settings(options).journal_mode(SqliteJournalMode::Wal).create_if_missing(true).read_only(false)
 }
 
-pub(crate) fn readers(options: SqliteConnectOptions) -> SqlitePool {
+pub(crate) fn readers(options: SqliteConnectOptions, files: Identity) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .test_before_acquire(false)
+        // Another file in its place would show another shop.
+        .after_connect(move |_, _| {
+            let found = files.check_database().map_err(Into::into);
+            Box::pin(std::future::ready(found))
+        })
         .connect_lazy_with(settings(options).read_only(true).create_if_missing(false))
 }
 
-/// Connection settings by URL: `sqlite://shop.db`, `sqlite:/var/lib/shop.db?…`, or a path.
+/// Connection settings by URL, of a database that is to be written: `sqlite://shop.db`, `sqlite:/var/lib/shop.db?…`, or a path.
 pub(crate) fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    if asks_to_read_only(url) {
+        return Err(StoreError::unavailable(READ_ONLY));
+    }
     SqliteConnectOptions::from_str(url).map_err(error::read)
+}
+
+/// Refuses a database that can only be read.
+pub(crate) async fn require_writable(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    tx.rollback().await.map_err(error::read)
+}
+
+/// Why a database can't be opened.
+pub(crate) fn failed(error: sqlx::Error) -> StoreError {
+    if is_read_only(&error) { StoreError::unavailable(READ_ONLY) } else { error::read(error) }
+}
+
+const READ_ONLY: &str = "it can only be read, and a shop must write";
+
+/// Whether a URL asks not to write.
+pub(crate) fn asks_to_read_only(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters.split('&').any(|parameter| ["mode=ro", "immutable=true", "immutable=1"].contains(&parameter))
 }
 
 pub(crate) fn is_memory(url: &str) -> bool {

@@ -1,6 +1,12 @@
 //! [`SqliteStore`].
 
-use std::{panic::resume_unwind, sync::Arc};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use commerce_core::{
@@ -10,13 +16,15 @@ use commerce_core::{
 };
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sqlx::{SqliteConnection, SqlitePool, query_scalar_with, sqlite::SqliteConnectOptions};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::{
     codec::{Row, Shadowed, decode},
-    error, open,
+    error,
+    identity::Identity,
+    open,
     script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
@@ -26,7 +34,11 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     readers: SqlitePool,
+    is_own_pool: bool,
     writer: Queue,
+    files: Identity,
+    /// Whether a read found the file to be damaged.
+    is_damaged: Arc<AtomicBool>,
     // Removed with the last clone.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -64,10 +76,14 @@ impl SqliteStore {
         temporary: Option<Arc<TempDir>>,
     ) -> Result<Self, StoreError> {
         let writer = open::writer(options.clone());
-        let mut conn = open::connect(&writer).await.map_err(error::read)?;
+        let mut conn = open::connect(&writer).await.map_err(open::failed)?;
         open::migrate(&mut conn).await?;
-        let readers = pool.unwrap_or_else(|| open::readers(options));
-        Ok(Self { readers, writer: Queue::start(conn, writer), _temporary: temporary })
+        open::require_writable(&mut conn).await?;
+        let files = Identity::of(writer.get_filename());
+        let is_own_pool = pool.is_none();
+        let readers = pool.unwrap_or_else(|| open::readers(options, files.clone()));
+        let writer = Queue::start(conn, writer.create_if_missing(false), files.clone());
+        Ok(Self { readers, is_own_pool, writer, files, is_damaged: Arc::default(), _temporary: temporary })
     }
 
     /// Runs a closure of yours on the writing connection, in turn with the shop's own writes and in a savepoint of its own.
@@ -113,18 +129,40 @@ impl SqliteStore {
         })
     }
 
+    fn failed_read(&self, error: sqlx::Error) -> StoreError {
+        if error::is_damage(&error) {
+            self.is_damaged.store(true, Ordering::Relaxed);
+        }
+        error::read(error)
+    }
+
+    /// Reads from every important table by a new connection, since those that are open may know it all without the file.
+    pub(crate) async fn look_at_file(&self) -> Result<(), StoreError> {
+        self.files.check_database().map_err(StoreError::unavailable)?;
+        if self.is_damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::unavailable("the file was found to be damaged"));
+        }
+        if self.readers.is_closed() {
+            return Err(error::read(sqlx::Error::PoolClosed));
+        }
+        let mut conn = open::connect(&self.readers.connect_options()).await.map_err(error::read)?;
+        let found = query(GLANCE).fetch_optional(&mut conn).await.map_err(|error| self.failed_read(error));
+        conn.close().await.map_err(error::read)?;
+        found.map(drop)
+    }
+
     /// A row's JSON.
     pub(crate) async fn optional<T: DeserializeOwned>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
         let (sql, args) = sql.into_parts();
         let row: Option<String> =
-            query_scalar_with(sql, args).fetch_optional(&self.readers).await.map_err(error::read)?;
+            query_scalar_with(sql, args).fetch_optional(&self.readers).await.map_err(|error| self.failed_read(error))?;
         row.as_deref().map(decode).transpose()
     }
 
     /// Each row's JSON.
     pub(crate) async fn many<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let (sql, args) = sql.into_parts();
-        let rows: Vec<String> = query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(error::read)?;
+        let rows: Vec<String> = query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(|error| self.failed_read(error))?;
         rows.iter().map(|row| decode(row)).collect()
     }
 
@@ -139,10 +177,14 @@ impl SqliteStore {
     /// A count.
     pub(crate) async fn number(&self, sql: Sql) -> Result<u64, StoreError> {
         let (sql, args) = sql.into_parts();
-        let number: i64 = query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(error::read)?;
+        let number: i64 = query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(|error| self.failed_read(error))?;
         u64::try_from(number).map_err(StoreError::bug)
     }
 }
+
+const GLANCE: &str = "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT version FROM commerce_category_tree), \
+    (SELECT id FROM commerce_product LIMIT 1), (SELECT id FROM commerce_order LIMIT 1), \
+    (SELECT id FROM commerce_user LIMIT 1), (SELECT id FROM commerce_task LIMIT 1)";
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -158,6 +200,14 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<LeasedTask>, StoreError> {
         self.lease_tasks(worker, now, until, limit).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        if self.is_own_pool {
+            // Readers would keep the log from going away.
+            self.readers.close().await;
+        }
+        self.writer.close().await.map_err(error::read)
     }
 
     fn reads(&self) -> &dyn Reads {

@@ -63,6 +63,14 @@ pub trait Store: Send + Sync + 'static {
     /// The reading side: what was last committed, by whatever process.
     fn reads(&self) -> &dyn Reads;
 
+    /// Ends the store in order, once nobody uses it any more; what comes later is refused as unavailable.
+    ///
+    /// # Errors
+    /// If something is left to be done by the next to open the database. Nothing that was committed is lost.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// A reading side for what is only shown. It may be up to a second behind, so that copies of the database can serve it.
     fn replica_reads(&self) -> &dyn Reads {
         self.reads()

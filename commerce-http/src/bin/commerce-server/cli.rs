@@ -1,5 +1,7 @@
 //! The command line and the environment.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// A shop's server: accounts, catalogue, carts, checkout, orders, payments, inventory, reviews over HTTP.
@@ -35,6 +37,18 @@ pub enum Command {
         /// Where it shall be
         #[arg(long)]
         to: String,
+    },
+    /// Copy a SQLite database, which may be in use, into one file that isn't there yet
+    Backup {
+        /// Where the copy goes
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a backup back as the SQLite database, which must not be there
+    Restore {
+        /// The file that `backup` wrote
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
     },
     /// Manage admins
     Admin {
@@ -149,6 +163,24 @@ pub struct Settings {
     /// The origins whose pages may call the API: https://shop.example,https://admin.example [default: none]
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", global = true)]
     pub cors_origins: Option<String>,
+    /// How long answering a request may take; writes that were begun are ended all the same
+    #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", global = true, default_value = "30s")]
+    pub request_timeout: String,
+    /// How long a client may take to send a request's head
+    #[arg(long, env = "COMMERCE_HEADER_TIMEOUT", global = true, default_value = "10s")]
+    pub header_timeout: String,
+    /// How long a client may take to send a request's body
+    #[arg(long, env = "COMMERCE_BODY_TIMEOUT", global = true, default_value = "20s")]
+    pub body_timeout: String,
+    /// How long a connection is kept on which nothing is asked
+    #[arg(long, env = "COMMERCE_IDLE_TIMEOUT", global = true, default_value = "60s")]
+    pub idle_timeout: String,
+    /// How long what was begun may take once the server is told to stop; what is left is cut off
+    #[arg(long, env = "COMMERCE_SHUTDOWN_TIMEOUT", global = true, default_value = "25s")]
+    pub shutdown_timeout: String,
+    /// How long a server that is told to stop goes on accepting connections, for load balancers to notice
+    #[arg(long, env = "COMMERCE_DRAIN_DELAY", global = true, default_value = "0s")]
+    pub drain_delay: String,
     /// What is logged: error, warn, info, debug, or targets with levels
     #[arg(long, env = "COMMERCE_LOG", global = true, default_value = "info")]
     pub log: String,

@@ -12,7 +12,7 @@ use commerce_sqlite::SqliteStore;
 
 use crate::{
     Failure,
-    config::{Config, Database, Gateways, Mail},
+    config::{self, Config, Database, Gateways, Mail},
 };
 
 /// A shop, and its test gateway if it offers one.
@@ -131,9 +131,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The secret in the file beside the database; made up if there is none. Nobody but the owner may read it.
 fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".secret");
-    let path = Path::new(&name);
+    let path = &config::secret_beside(database);
     let failed =
         |what: &str, error: &std::io::Error| format!("the secret file {} can't be {what}: {error}", path.display());
     // Whole or not at all: two servers that start at once must not read half of it.
