@@ -395,6 +395,7 @@ impl CommerceBuilder {
             writes: TaskTracker::new(),
             queues: Queues::default(),
             write_watch: WriteWatch::default(),
+            worker: crate::worker::WorkerWatch::default(),
             catalog_revision: AtomicU64::new(0),
             writers: recent_writers(),
         };

@@ -87,6 +87,7 @@ pub(crate) struct Engine {
     pub writes: TaskTracker,
     pub queues: Queues,
     pub write_watch: WriteWatch,
+    pub worker: crate::worker::WorkerWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
     pub writers: Cache<UserId, ()>,

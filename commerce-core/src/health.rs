@@ -9,6 +9,7 @@ use crate::{
     call::Actor,
     engine::Engine,
     store::{CommitError, StoreError},
+    worker::WorkerStatus,
 };
 
 /// A write that succeeded proves for so long that writes succeed.
@@ -26,13 +27,15 @@ pub struct Health {
     pub reads: Result<(), StoreError>,
     /// Whether the database takes writes: it may be full, or only be there for reading.
     pub writes: Result<(), StoreError>,
+    /// How background work gets on; nothing is missing if it isn't done in this process.
+    pub worker: WorkerStatus,
 }
 
 impl Health {
     /// Whether nothing is missing.
     #[must_use]
     pub const fn is_able(&self) -> bool {
-        self.reads.is_ok() && self.writes.is_ok()
+        self.reads.is_ok() && self.writes.is_ok() && !self.worker.is_stalled()
     }
 }
 
@@ -81,7 +84,7 @@ impl WriteWatch {
 impl Engine {
     pub(crate) async fn health(&self) -> Health {
         let (reads, writes) = tokio::join!(in_time(self.reads().ping()), self.writes_succeed());
-        Health { reads, writes }
+        Health { reads, writes, worker: self.worker.status() }
     }
 
     /// Ordinary writes tell. When there were none, or the last one failed, an empty set is committed: it leaves a row behind

@@ -83,7 +83,7 @@ pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};
-pub use worker::Worker;
+pub use worker::{Worker, WorkerStatus};
 
 /// What an embedding application names most: `use commerce_core::prelude::*`.
 pub mod prelude {

@@ -56,10 +56,14 @@ async fn readiness(commerce: &Commerce, is_draining: bool) -> Response {
         }
         result.is_ok()
     };
+    if let Some(idle) = health.worker.stalled_for {
+        tracing::error!(check = "worker", idle_seconds = idle.as_secs(), "not ready");
+    }
     let checks = [
         ("server", !is_draining, "the server is about to stop"),
         ("database", logged("database", &health.reads), "the database can't be read"),
         ("writes", logged("writes", &health.writes), "the database takes no writes"),
+        ("worker", !health.worker.is_stalled(), "background work is stalled"),
     ];
     let word = |ok: bool| Value::from(if ok { "ok" } else { "failed" });
     let named: Map<_, _> = checks.iter().map(|(name, ok, _)| ((*name).to_owned(), word(*ok))).collect();

@@ -29,9 +29,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
-//! | `open` | connection settings, [`migrate`] |
+//! | `open` | connection settings |
+//! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `identity` | whether the database's files are still those that were opened |
-//! | `backup` | [`backup`], [`restore`]: a whole database as one file |
+//! | `backup` | [`backup`](backup()), [`restore`]: a whole database as one file |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
 //! | `compile`, `script` | a change-set becomes one string of statements; [`apply`] |
 //! | `judge` | which guard failed |
@@ -73,6 +74,7 @@ mod identity;
 mod inventory;
 mod judge;
 mod list;
+mod migrate;
 mod open;
 mod order;
 mod outbox;
@@ -84,4 +86,10 @@ mod sql;
 mod store;
 mod writer;
 
-pub use self::{backup::{BackupError, BackupProgress, backup, restore}, open::migrate, script::apply, store::SqliteStore, writer::WriteError};
+pub use self::{
+    backup::{BackupError, BackupProgress, backup, restore},
+    migrate::migrate,
+    script::apply,
+    store::SqliteStore,
+    writer::WriteError,
+};

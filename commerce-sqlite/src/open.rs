@@ -1,10 +1,10 @@
-//! Opening a database: connections, their settings, migrations.
+//! Opening a database: connections and their settings.
 
 use std::{str::FromStr as _, time::Duration};
 
 use commerce_core::store::StoreError;
 use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, SqliteConnection, SqlitePool, query, query_scalar, raw_sql,
+    ConnectOptions as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn parse(url: &str) -> Result<SqliteConnectOptions, StoreError> {
     if asks_to_read_only(url) {
         return Err(StoreError::unavailable(READ_ONLY));
     }
-    SqliteConnectOptions::from_str(url).map_err(error::read)
+    parse_to_read(url)
 }
 
 /// Refuses a database that can only be read.
@@ -74,6 +74,10 @@ pub(crate) fn asks_to_read_only(url: &str) -> bool {
     parameters.split('&').any(|parameter| ["mode=ro", "immutable=true", "immutable=1"].contains(&parameter))
 }
 
+pub(crate) fn parse_to_read(url: &str) -> Result<SqliteConnectOptions, StoreError> {
+    SqliteConnectOptions::from_str(url).map(|options| options.disable_statement_logging()).map_err(error::read)
+}
+
 pub(crate) fn is_memory(url: &str) -> bool {
     url.contains(":memory:") || url.contains("mode=memory")
 }
@@ -91,31 +95,4 @@ pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
             result => return result,
         }
     }
-}
-
-/// In order; a migration that was released is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_shop.sql")];
-
-/// Brings the shop's tables (`commerce_…`) up to date. Does nothing if they are; safe when several processes do it at once.
-///
-/// # Errors
-/// If the database can't be written, or was written by a newer version of this crate.
-pub async fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(error::read)?;
-    tx.execute("CREATE TABLE IF NOT EXISTS commerce_schema (version INTEGER NOT NULL) STRICT")
-        .await
-        .map_err(error::read)?;
-    let done: i64 = query_scalar("SELECT coalesce(max(version), 0) FROM commerce_schema")
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(error::read)?;
-    let done = usize::try_from(done).map_err(StoreError::bug)?;
-    if done > MIGRATIONS.len() {
-        return Err(StoreError::bug(format!("the database's schema {done} is newer than this program")));
-    }
-    for (version, migration) in (1_i64..).zip(MIGRATIONS).skip(done) {
-        raw_sql(migration).execute(&mut *tx).await.map_err(error::read)?;
-        query("INSERT INTO commerce_schema VALUES (?)").bind(version).execute(&mut *tx).await.map_err(error::read)?;
-    }
-    tx.commit().await.map_err(error::read)
 }

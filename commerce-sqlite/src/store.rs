@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     event::LeasedTask,
-    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError, require_migrated},
 };
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sqlx::{Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -24,11 +24,18 @@ use crate::{
     codec::{Row, Shadowed, decode},
     error,
     identity::Identity,
-    open,
+    migrate, open,
     script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
 };
+
+/// What to do about migrations that a database lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schema {
+    Migrate,
+    Check,
+}
 
 /// A shop in a SQLite database. Cheap to clone; all clones share one writer and a few readers.
 #[derive(Clone, Debug)]
@@ -53,11 +60,45 @@ impl SqliteStore {
     /// If the file can't be opened, or was written by a newer version of this crate.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         if !open::is_memory(url) {
-            return Self::start(open::parse(url)?, None, None).await;
+            return Self::start(open::parse(url)?, None, None, Schema::Migrate).await;
         }
         let folder = tempfile::tempdir().map_err(StoreError::unavailable)?;
         let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db"));
-        Self::start(options, None, Some(Arc::new(folder))).await
+        Self::start(options, None, Some(Arc::new(folder)), Schema::Migrate).await
+    }
+
+    /// Opens a database that is there and up to date, for hosts that run [`migrate`](crate::migrate()) at a time of their own.
+    /// Neither creates it nor changes its tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; if there is
+    /// no such file, or it can't be opened.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        Self::start(open::parse(url)?, None, None, Schema::Check).await
+    }
+
+    /// Opens a database that is there and up to date, for reading only: a copy, or one that a server is using. Changes nothing in
+    /// it, and refuses all writes as unavailable.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing).
+    pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        let options = open::parse_to_read(url)?.create_if_missing(false);
+        let readers = open::settings(options.clone()).read_only(true);
+        let mut conn = open::connect(&readers).await.map_err(error::read)?;
+        require_migrated(&migrate::missing(&mut conn).await?)?;
+        let files = Identity::of(options.get_filename());
+        // The last connection takes away what SQLite puts beside the database, if it is one that may write.
+        let keeper = options.connect().await.ok();
+        conn.close().await.map_err(error::read)?;
+        Ok(Self {
+            readers: open::readers(readers, files.clone()),
+            is_own_pool: true,
+            writer: Queue::refuse(keeper, files.clone()),
+            files,
+            is_damaged: Arc::default(),
+            _temporary: None,
+        })
     }
 
     /// Shares a host's database: reads through its pool, and writes through a connection of the store's own that is opened
@@ -67,17 +108,21 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
         let options = (*pool.connect_options()).clone();
-        Self::start(options, Some(pool), None).await
+        Self::start(options, Some(pool), None, Schema::Migrate).await
     }
 
     async fn start(
         options: SqliteConnectOptions,
         pool: Option<SqlitePool>,
         temporary: Option<Arc<TempDir>>,
+        schema: Schema,
     ) -> Result<Self, StoreError> {
-        let writer = open::writer(options.clone());
+        let writer = open::writer(options.clone()).create_if_missing(schema == Schema::Migrate);
         let mut conn = open::connect(&writer).await.map_err(open::failed)?;
-        open::migrate(&mut conn).await?;
+        match schema {
+            Schema::Migrate => migrate::migrate(&mut conn).await?,
+            Schema::Check => require_migrated(&migrate::missing(&mut conn).await?)?,
+        }
         open::require_writable(&mut conn).await?;
         let files = Identity::of(writer.get_filename());
         let is_own_pool = pool.is_none();

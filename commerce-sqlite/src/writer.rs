@@ -139,7 +139,14 @@ impl Queue {
     /// Starts the writer; it ends when the last queue into it is dropped.
     pub(crate) fn start(conn: SqliteConnection, options: SqliteConnectOptions, files: Identity) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer { conn: Some(conn), options, files, jobs, wary: 0 }.run());
+        tokio::spawn(Writer { conn: Some(conn), options: Some(options), files, jobs, wary: 0 }.run());
+        Self(queue)
+    }
+
+    /// The same of a writer that writes nothing, and only closes the connection in the end.
+    pub(crate) fn refuse(conn: Option<SqliteConnection>, files: Identity) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(Writer { conn, options: None, files, jobs, wary: 0 }.run());
         Self(queue)
     }
 
@@ -170,11 +177,13 @@ impl Queue {
     }
 }
 
+const READ_ONLY: &str = "the database was opened for reading only";
 const STILL_READ: &str = "another process is reading the database: the newest writes are still in the file -wal beside it";
 
 struct Writer {
     conn: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
+    /// How to connect; not at all, if nothing is to be written.
+    options: Option<SqliteConnectOptions>,
     files: Identity,
     jobs: mpsc::Receiver<Job>,
     /// Groups until one is tried bare again.
@@ -278,6 +287,7 @@ impl Writer {
 
     /// The connection, or a new one, to the database that was opened in the beginning.
     async fn connection(&mut self) -> Result<SqliteConnection, sqlx::Error> {
+        let options = self.options.as_ref().ok_or_else(|| sqlx::Error::Io(std::io::Error::other(READ_ONLY)))?;
         if self.conn.is_some() {
             // The connection is kept: the files may come back.
             self.files.check()?;
@@ -286,7 +296,7 @@ impl Writer {
             Some(conn) => Ok(conn),
             None => {
                 self.files.check_database()?;
-                let conn = connect(&self.options).await?;
+                let conn = connect(options).await?;
                 self.files.note_beside();
                 Ok(conn)
             }

@@ -6,8 +6,8 @@ use commerce_sqlite::BackupProgress;
 
 use crate::{
     Failure,
-    config::{self, Database},
     cli::Settings,
+    config::{self, Database},
     progress::Progress,
 };
 

@@ -20,10 +20,11 @@ mod signals;
 use std::{
     io::{ErrorKind, Write},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Parser;
-use commerce_core::{Commerce, call::Actor};
+use commerce_core::{Commerce, Currency, call::Actor, store::copy::Portable};
 use commerce_http::CommerceApi;
 
 use crate::{
@@ -138,10 +139,16 @@ async fn print_spec(settings: &Settings, yaml: bool) -> Result<(), Failure> {
 /// Prints every counter that disagrees with its ledger, and every payment that disagrees with its gateway.
 async fn verify(settings: &Settings) -> Result<ExitCode, Failure> {
     let (currency, gateways) = (config::currency(settings)?, Gateways::read(settings)?);
-    let store = shop::open_store(&config::database(settings)?, &[]).await?;
+    let store = shop::open_to_read(&config::database(settings)?).await?;
+    let outcome = compare(store.clone(), currency, &gateways).await;
+    store.close().await?;
+    outcome
+}
+
+async fn compare(store: Arc<dyn Portable>, currency: Currency, gateways: &Gateways) -> Result<ExitCode, Failure> {
     let drifts = store.reads().verify().await?;
     let builder = Commerce::builder().shared_store(store).currency(currency).secret(shop::random(32)?);
-    let (builder, _) = shop::with_gateways(builder, &gateways)?;
+    let (builder, _) = shop::with_gateways(builder, gateways)?;
     let payments = builder.build()?.payments().reconcile(&Actor::System).await?;
     for drift in &drifts {
         println!(

@@ -33,6 +33,31 @@ pub async fn open_store(database: &Database, replicas: &[String]) -> Result<Arc<
     }
 }
 
+/// Opens a database that is there and up to date, to look at what is in it. Neither creates nor changes anything.
+pub async fn open_to_read(database: &Database) -> Result<Arc<dyn Portable>, Failure> {
+    match database {
+        Database::Sqlite { file: Some(file), .. } if !file.exists() => {
+            Err(format!("there is no database {}", file.display()).into())
+        }
+        Database::Sqlite { url, .. } => {
+            let store = SqliteStore::open_read_only(url).await;
+            Ok(Arc::new(store.map_err(|error| format!("the database {url} can't be read: {error}"))?))
+        }
+        Database::Postgres(url) => read_postgres(url).await,
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
+    let store = commerce_postgres::PgStore::connect_existing(url).await;
+    Ok(Arc::new(store.map_err(|error| format!("PostgreSQL can't be used: {error}"))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
+    open_postgres(url, &[]).await
+}
+
 #[cfg(feature = "postgres")]
 async fn open_postgres(url: &str, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
     let failed = |error| format!("PostgreSQL can't be used: {error}");
