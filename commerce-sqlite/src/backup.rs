@@ -46,16 +46,16 @@ pub enum BackupError {
     #[error("{} is left over from another database, and would become part of this one: move it away first", .0.display())]
     Leftover(PathBuf),
     /// The file to be put back isn't all there is of its database.
-    #[error("{0} isn't a backup: its newest writes are in {1}", .0.display(), .1.display())]
+    #[error("{} isn't a backup: its newest writes are in {}", .0.display(), .1.display())]
     Incomplete(PathBuf, PathBuf),
     /// A file of something else.
     #[error("{} isn't the database of a shop", .0.display())]
     NotAShop(PathBuf),
     /// SQLite finds faults in it.
-    #[error("{0} is damaged: {1}", .0.display())]
+    #[error("{} is damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
     /// A file can't be read or written.
-    #[error("{0} can't be {1}: {2}", .0.display())]
+    #[error("{} can't be {}: {}", .0.display(), .1, .2)]
     File(PathBuf, &'static str, #[source] io::Error),
     /// The database can't be read.
     #[error("the database can't be read: {0}")]
@@ -88,7 +88,10 @@ pub async fn backup(url: &str, to: &Path, mut progress: impl FnMut(BackupProgres
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
-                copied = copying.as_mut() => break drop(copied?),
+                copied = copying.as_mut() => {
+                    copied?;
+                    break;
+                }
                 _ = look.tick() => progress(BackupProgress { done: draft.size().min(total), total }),
             }
         }
@@ -154,7 +157,8 @@ fn require_free(path: &Path) -> Result<(), BackupError> {
 }
 
 async fn require_shop(conn: &mut SqliteConnection, path: &Path) -> Result<(), BackupError> {
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('commerce_order', 'commerce_product', 'commerce_user')";
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('commerce_order', 'commerce_product', 'commerce_user')";
     let tables: Result<i64, _> = query_scalar(tables).fetch_one(conn).await;
     match tables {
         Ok(3) => Ok(()),
@@ -206,7 +210,8 @@ impl Draft {
     async fn check(&self) -> Result<(), BackupError> {
         let damaged = |why: String| BackupError::Damaged(self.0.clone(), why);
         let options = SqliteConnectOptions::new().filename(&self.0).create_if_missing(false);
-        let mut conn = options.disable_statement_logging().connect().await.map_err(|error| damaged(error.to_string()))?;
+        let mut conn =
+            options.disable_statement_logging().connect().await.map_err(|error| damaged(error.to_string()))?;
         require_shop(&mut conn, &self.0).await?;
         let found: Result<Vec<String>, _> = query_scalar("PRAGMA quick_check(3)").fetch_all(&mut conn).await;
         conn.close().await?;

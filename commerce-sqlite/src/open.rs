@@ -4,7 +4,7 @@ use std::{str::FromStr as _, time::Duration};
 
 use commerce_core::store::StoreError;
 use sqlx::{
-    ConnectOptions as _, SqliteConnection, SqlitePool,
+    ConnectOptions, Connection as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -75,7 +75,7 @@ pub(crate) fn asks_to_read_only(url: &str) -> bool {
 }
 
 pub(crate) fn parse_to_read(url: &str) -> Result<SqliteConnectOptions, StoreError> {
-    SqliteConnectOptions::from_str(url).map(|options| options.disable_statement_logging()).map_err(error::read)
+    SqliteConnectOptions::from_str(url).map(ConnectOptions::disable_statement_logging).map_err(error::read)
 }
 
 pub(crate) fn is_memory(url: &str) -> bool {

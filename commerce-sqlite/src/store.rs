@@ -16,7 +16,10 @@ use commerce_core::{
 };
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with,
+    sqlite::SqliteConnectOptions,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -199,15 +202,18 @@ impl SqliteStore {
     /// A row's JSON.
     pub(crate) async fn optional<T: DeserializeOwned>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
         let (sql, args) = sql.into_parts();
-        let row: Option<String> =
-            query_scalar_with(sql, args).fetch_optional(&self.readers).await.map_err(|error| self.failed_read(error))?;
+        let row: Option<String> = query_scalar_with(sql, args)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed_read(error))?;
         row.as_deref().map(decode).transpose()
     }
 
     /// Each row's JSON.
     pub(crate) async fn many<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let (sql, args) = sql.into_parts();
-        let rows: Vec<String> = query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(|error| self.failed_read(error))?;
+        let rows: Vec<String> =
+            query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(|error| self.failed_read(error))?;
         rows.iter().map(|row| decode(row)).collect()
     }
 
@@ -222,7 +228,8 @@ impl SqliteStore {
     /// A count.
     pub(crate) async fn number(&self, sql: Sql) -> Result<u64, StoreError> {
         let (sql, args) = sql.into_parts();
-        let number: i64 = query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(|error| self.failed_read(error))?;
+        let number: i64 =
+            query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(|error| self.failed_read(error))?;
         u64::try_from(number).map_err(StoreError::bug)
     }
 }

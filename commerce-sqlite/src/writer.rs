@@ -14,7 +14,9 @@ use std::{any::Any, panic::AssertUnwindSafe};
 use async_trait::async_trait;
 use commerce_core::store::{Applied, CommitError};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use sqlx::{Connection as _, Executor as _, Sqlite, SqliteConnection, Transaction, query_as, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection as _, Executor as _, Sqlite, SqliteConnection, Transaction, query_as, sqlite::SqliteConnectOptions,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
@@ -53,7 +55,11 @@ impl Fate {
 
 /// One who waits for the writer.
 pub(crate) enum Job {
-    Set { set: Box<Compiled>, answer: Option<Answer>, reply: oneshot::Sender<Answer> },
+    Set {
+        set: Box<Compiled>,
+        answer: Option<Answer>,
+        reply: oneshot::Sender<Answer>,
+    },
     Work(Box<dyn Work>),
     /// Ends the writer, when all that was queued before is done.
     Close(oneshot::Sender<Result<(), sqlx::Error>>),
@@ -178,7 +184,8 @@ impl Queue {
 }
 
 const READ_ONLY: &str = "the database was opened for reading only";
-const STILL_READ: &str = "another process is reading the database: the newest writes are still in the file -wal beside it";
+const STILL_READ: &str =
+    "another process is reading the database: the newest writes are still in the file -wal beside it";
 
 struct Writer {
     conn: Option<SqliteConnection>,

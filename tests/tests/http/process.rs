@@ -72,12 +72,8 @@ impl Raw {
 
 /// A server that stands still in the middle of a checkout.
 async fn stuck(settings: &[(&str, &str)]) -> Server {
-    let server = Server::start_with(
-        BACKEND,
-        &[settings, &[("COMMERCE_FAIL_POINT", "checkout.reserve")]].concat(),
-        &[],
-    )
-    .await;
+    let server =
+        Server::start_with(BACKEND, &[settings, &[("COMMERCE_FAIL_POINT", "checkout.reserve")]].concat(), &[]).await;
     let admin = server.admin().await;
     let product = server.product(&admin, "MUG", "19.90", 10).await;
     let mia = server.customer("mia").await;
@@ -298,17 +294,16 @@ async fn an_answer_before_the_end_of_the_body_ends_the_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_dawdle_are_not_waited_for() {
-    let settings = [
-        ("COMMERCE_HEADER_TIMEOUT", "1s"),
-        ("COMMERCE_BODY_TIMEOUT", "1500ms"),
-        ("COMMERCE_IDLE_TIMEOUT", "4s"),
-    ];
+    let settings =
+        [("COMMERCE_HEADER_TIMEOUT", "1s"), ("COMMERCE_BODY_TIMEOUT", "1500ms"), ("COMMERCE_IDLE_TIMEOUT", "4s")];
     let server = Server::start_with(BACKEND, &settings, &[]).await;
     let started = Instant::now();
     let mut head = Raw::to(&server);
     head.say("GET /health/live HTTP/1.1\r\nHost: sh");
     let mut body = Raw::to(&server);
-    body.say("POST /v1/auth/login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{");
+    body.say(
+        "POST /v1/auth/login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    );
     let mut idle = Raw::to(&server);
     idle.say("GET /health/live HTTP/1.1\r\nHost: shop\r\n\r\n");
     assert!(idle.answer().0.starts_with("http/1.1 200 "));

@@ -1,6 +1,6 @@
 //! A shop's database as one file, and back. PostgreSQL has tools of its own for that.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::path::Path;
 
 use commerce_sqlite::BackupProgress;
 
@@ -44,8 +44,6 @@ pub async fn restore(settings: &Settings, from: &Path) -> Result<(), Failure> {
     let progress = Progress::bytes("restoring");
     commerce_sqlite::restore(from, &url, |at| progress.show(at.done, at.total)).await?;
     progress.finish();
-    let age = fs::metadata(from).and_then(|file| file.modified()).ok();
-    let age = age.and_then(|written| SystemTime::now().duration_since(written).ok()).map_or(0, |age| age.as_secs() / 60);
-    println!("The backup, written {age} minutes ago, is the shop's database now; commerce-server verify checks it");
+    println!("The backup {} is the shop's database now; commerce-server verify checks it", from.display());
     Ok(())
 }

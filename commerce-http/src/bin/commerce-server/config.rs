@@ -13,7 +13,11 @@ use commerce_core::{
     pricing::{FlatShipping, FlatTax},
 };
 
-pub use self::{database::{Database, secret_beside}, gateways::Gateways, timeouts::Timeouts};
+pub use self::{
+    database::{Database, secret_beside},
+    gateways::Gateways,
+    timeouts::Timeouts,
+};
 use crate::cli::Settings;
 
 /// A value that can't be used.

@@ -54,7 +54,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(run_until_stopped(&cli.settings, cli.command.unwrap_or(Command::Serve { demo: false })));
+    let code =
+        runtime.block_on(run_until_stopped(&cli.settings, cli.command.unwrap_or(Command::Serve { demo: false })));
     // Threads that hang, looking a host name up for example, don't keep the program from ending.
     runtime.shutdown_background();
     code.unwrap_or_else(|error| {
