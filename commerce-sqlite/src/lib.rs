@@ -89,6 +89,7 @@ mod writer;
 pub use self::{
     backup::{BackupError, BackupProgress, backup, restore},
     migrate::migrate,
+    open::SqliteSettings,
     script::apply,
     store::SqliteStore,
     writer::WriteError,

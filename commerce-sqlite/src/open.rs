@@ -13,16 +13,45 @@ use crate::{
     identity::Identity,
 };
 
-/// More readers than this don't make two or four cores faster.
-const READERS: u32 = 4;
 /// 16 MiB of log before it is copied into the database: fewer, larger copies.
 const CHECKPOINT_PAGES: &str = "4000";
+
+/// How many connections read, and how long they wait for other processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SqliteSettings {
+    /// How many connections read, besides the one that writes; 4 if nothing is said, as more don't make two or four cores faster.
+    pub readers: u32,
+    /// How long to wait for another process that has locked the database; 5 s if nothing is said.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteSettings {
+    fn default() -> Self {
+        Self { readers: 4, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+impl SqliteSettings {
+    /// The same with another number of readers.
+    #[must_use]
+    pub const fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// The same with another limit for waiting.
+    #[must_use]
+    pub const fn busy_timeout(mut self, limit: Duration) -> Self {
+        self.busy_timeout = limit;
+        self
+    }
+}
 
 /// What every connection to the shop's database must be set to.
 pub(crate) fn settings(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(512)
         .pragma("temp_store", "MEMORY")
@@ -35,9 +64,9 @@ pub(crate) fn writer(options: SqliteConnectOptions) -> SqliteConnectOptions {
     settings(options).journal_mode(SqliteJournalMode::Wal).create_if_missing(true).read_only(false)
 }
 
-pub(crate) fn readers(options: SqliteConnectOptions, files: Identity) -> SqlitePool {
+pub(crate) fn readers(options: SqliteConnectOptions, readers: u32, files: Identity) -> SqlitePool {
     SqlitePoolOptions::new()
-        .max_connections(READERS)
+        .max_connections(readers)
         .test_before_acquire(false)
         // Another file in its place would show another shop.
         .after_connect(move |_, _| {

@@ -27,7 +27,8 @@ use crate::{
     codec::{Row, Shadowed, decode},
     error,
     identity::Identity,
-    migrate, open,
+    migrate,
+    open::{self, SqliteSettings},
     script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
@@ -62,12 +63,20 @@ impl SqliteStore {
     /// # Errors
     /// If the file can't be opened, or was written by a newer version of this crate.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, &SqliteSettings::default()).await
+    }
+
+    /// The same with other numbers.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(url: &str, settings: &SqliteSettings) -> Result<Self, StoreError> {
         if !open::is_memory(url) {
-            return Self::start(open::parse(url)?, None, None, Schema::Migrate).await;
+            return Self::start(open::parse(url)?, settings, None, None, Schema::Migrate).await;
         }
         let folder = tempfile::tempdir().map_err(StoreError::unavailable)?;
         let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db"));
-        Self::start(options, None, Some(Arc::new(folder)), Schema::Migrate).await
+        Self::start(options, settings, None, Some(Arc::new(folder)), Schema::Migrate).await
     }
 
     /// Opens a database that is there and up to date, for hosts that run [`migrate`](crate::migrate()) at a time of their own.
@@ -77,7 +86,7 @@ impl SqliteStore {
     /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; if there is
     /// no such file, or it can't be opened.
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
-        Self::start(open::parse(url)?, None, None, Schema::Check).await
+        Self::start(open::parse(url)?, &SqliteSettings::default(), None, None, Schema::Check).await
     }
 
     /// Opens a database that is there and up to date, for reading only: a copy, or one that a server is using. Changes nothing in
@@ -87,6 +96,7 @@ impl SqliteStore {
     /// As [`open_existing`](Self::open_existing).
     pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
         let options = open::parse_to_read(url)?.create_if_missing(false);
+        let options = options.busy_timeout(SqliteSettings::default().busy_timeout);
         let readers = open::settings(options.clone()).read_only(true);
         let mut conn = open::connect(&readers).await.map_err(error::read)?;
         require_migrated(&migrate::missing(&mut conn).await?)?;
@@ -95,7 +105,7 @@ impl SqliteStore {
         let keeper = options.connect().await.ok();
         conn.close().await.map_err(error::read)?;
         Ok(Self {
-            readers: open::readers(readers, files.clone()),
+            readers: open::readers(readers, SqliteSettings::default().readers, files.clone()),
             is_own_pool: true,
             writer: Queue::refuse(keeper, files.clone()),
             files,
@@ -111,15 +121,17 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
         let options = (*pool.connect_options()).clone();
-        Self::start(options, Some(pool), None, Schema::Migrate).await
+        Self::start(options, &SqliteSettings::default(), Some(pool), None, Schema::Migrate).await
     }
 
     async fn start(
         options: SqliteConnectOptions,
+        settings: &SqliteSettings,
         pool: Option<SqlitePool>,
         temporary: Option<Arc<TempDir>>,
         schema: Schema,
     ) -> Result<Self, StoreError> {
+        let options = options.busy_timeout(settings.busy_timeout);
         let writer = open::writer(options.clone()).create_if_missing(schema == Schema::Migrate);
         let mut conn = open::connect(&writer).await.map_err(open::failed)?;
         match schema {
@@ -129,7 +141,7 @@ impl SqliteStore {
         open::require_writable(&mut conn).await?;
         let files = Identity::of(writer.get_filename());
         let is_own_pool = pool.is_none();
-        let readers = pool.unwrap_or_else(|| open::readers(options, files.clone()));
+        let readers = pool.unwrap_or_else(|| open::readers(options, settings.readers, files.clone()));
         let writer = Queue::start(conn, writer.create_if_missing(false), files.clone());
         Ok(Self { readers, is_own_pool, writer, files, is_damaged: Arc::default(), _temporary: temporary })
     }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{clock::Clock as _, prelude::*, store::Store as _};
+use commerce_core::{prelude::*, store::Store as _};
 use commerce_sqlite::SqliteStore;
 use commerce_tests::http::{Backend, Client, Home, Server, at, card, id};
 use serde_json::{Value, json};

@@ -63,8 +63,8 @@ pub enum Command {
         #[arg(long)]
         yaml: bool,
     },
-    /// Recompute stock and rating counters from their ledgers, and compare every payment with the books of its gateway; exits
-    /// with 1 if any disagree
+    /// Recompute stock and rating counters from their ledgers, look for what is referred to and missing, and compare every payment
+    /// with the books of its gateway; exits with 1 if any disagree. Changes nothing
     Verify,
 }
 
@@ -106,6 +106,18 @@ pub struct Settings {
     /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
     #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
     pub database_replicas: Option<String>,
+    /// How many connections to the database a server has, at least 2 [default: 20 to PostgreSQL, 4 that read SQLite]
+    #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", global = true)]
+    pub database_connections: Option<String>,
+    /// How long a call to the database may take; with SQLite, how long to wait for another process that has locked it
+    #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
+    pub database_timeout: String,
+    /// How long PostgreSQL may take to let a server in
+    #[arg(long, env = "COMMERCE_DATABASE_CONNECT_TIMEOUT", global = true, default_value = "2s")]
+    pub database_connect_timeout: String,
+    /// How long a call may wait for a connection to PostgreSQL when all are in use
+    #[arg(long, env = "COMMERCE_DATABASE_ACQUIRE_TIMEOUT", global = true, default_value = "5s")]
+    pub database_acquire_timeout: String,
     /// The address to listen on
     #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
     pub listen: String,

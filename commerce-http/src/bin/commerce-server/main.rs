@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod connections;
 mod copy;
+mod gauges;
 mod listener;
 mod manager;
 mod output;
@@ -24,7 +25,11 @@ use std::{
 };
 
 use clap::Parser;
-use commerce_core::{Commerce, Currency, call::Actor, store::copy::Portable};
+use commerce_core::{
+    Commerce, Currency,
+    call::Actor,
+    store::{copy::Portable, missing_references},
+};
 use commerce_http::CommerceApi;
 
 use crate::{
@@ -95,7 +100,7 @@ async fn run(settings: &Settings, command: Command) -> Result<ExitCode, Failure>
     match command {
         Command::Serve { .. } => {}
         Command::Migrate { distributed: None } => {
-            shop::open_store(&config::database(settings)?, &[]).await?;
+            shop::open_store(&config::database(settings)?, None, &[]).await?;
             println!("The database is up to date");
         }
         Command::Migrate { distributed: Some(Distributed::Citus) } => {
@@ -137,7 +142,7 @@ async fn print_spec(settings: &Settings, yaml: bool) -> Result<(), Failure> {
     }
 }
 
-/// Prints every counter that disagrees with its ledger, and every payment that disagrees with its gateway.
+/// Prints every counter that disagrees with its ledger, everything that is referred to and isn't there, and every payment that disagrees with its gateway.
 async fn verify(settings: &Settings) -> Result<ExitCode, Failure> {
     let (currency, gateways) = (config::currency(settings)?, Gateways::read(settings)?);
     let store = shop::open_to_read(&config::database(settings)?).await?;
@@ -148,6 +153,7 @@ async fn verify(settings: &Settings) -> Result<ExitCode, Failure> {
 
 async fn compare(store: Arc<dyn Portable>, currency: Currency, gateways: &Gateways) -> Result<ExitCode, Failure> {
     let drifts = store.reads().verify().await?;
+    let missing = missing_references(&*store).await?;
     let builder = Commerce::builder().shared_store(store).currency(currency).secret(shop::random(32)?);
     let (builder, _) = shop::with_gateways(builder, gateways)?;
     let payments = builder.build()?.payments().reconcile(&Actor::System).await?;
@@ -157,11 +163,14 @@ async fn compare(store: Arc<dyn Portable>, currency: Currency, gateways: &Gatewa
             drift.counter, drift.id, drift.counted, drift.ledger
         );
     }
+    for reference in &missing {
+        println!("{reference}");
+    }
     for drift in &payments.drifts {
         println!("{drift}");
     }
-    if drifts.is_empty() && payments.drifts.is_empty() {
-        println!("All counters agree with their ledgers");
+    if drifts.is_empty() && missing.is_empty() && payments.drifts.is_empty() {
+        println!("All counters agree with their ledgers, and all is there that is referred to");
         println!("{} payments agree with their gateways ({} can't be compared)", payments.compared, payments.skipped);
         return Ok(ExitCode::SUCCESS);
     }

@@ -9,17 +9,16 @@ use std::{
     time::Duration,
 };
 
-use commerce_core::{Commerce, call::Actor, page::PageRequest, payment::PaymentStatus};
+use commerce_core::Commerce;
 use commerce_http::CommerceApi;
-use metrics::gauge;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Failure, admin,
     config::{Config, Timeouts},
-    connections,
+    connections, gauges,
     listener::Listener,
     manager,
     output::Format,
@@ -28,14 +27,9 @@ use crate::{
     signals::Signals,
 };
 
-/// How often what is open is counted.
-const COUNT_EVERY: Duration = Duration::from_secs(15);
-/// Latencies are counted in these buckets, in seconds.
-const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-
 /// Serves until it is told to stop, then ends what was begun.
 pub async fn serve(config: &Config, demo: bool, format: Format, signals: &mut Signals) -> Result<ExitCode, Failure> {
-    let metrics = record_metrics()?;
+    let metrics = gauges::record()?;
     // The address first: a server that can't have it leaves no trace in the database.
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
@@ -97,8 +91,9 @@ impl Running {
     fn start(config: &Config, opened: Shop, metrics: PrometheusHandle, listener: Listener) -> Self {
         let (commerce, stop) = (opened.commerce, CancellationToken::new());
         let worker = tokio::spawn(commerce.worker().run(stop.clone().cancelled_owned()));
-        tokio::spawn(keep_up(metrics.clone()));
-        tokio::spawn(count_what_is_open(commerce.clone()));
+        tokio::spawn(gauges::keep_up(metrics.clone()));
+        tokio::spawn(gauges::count_what_is_open(commerce.clone()));
+        tokio::spawn(gauges::compare_clocks(commerce.clone()));
         tokio::spawn(manager::stay_alive());
 
         let draining = Arc::new(AtomicBool::new(false));
@@ -130,48 +125,5 @@ impl Running {
         self.serving.await?;
         self.worker.await?;
         Ok(self.commerce.close().await?)
-    }
-}
-
-fn record_metrics() -> Result<PrometheusHandle, Failure> {
-    Ok(PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BUCKETS)?
-        .install_recorder()?)
-}
-
-/// Folds what was recorded into the buckets, so that memory doesn't grow while nobody asks.
-async fn keep_up(metrics: PrometheusHandle) {
-    let mut every = tokio::time::interval(Duration::from_secs(5));
-    loop {
-        every.tick().await;
-        metrics.run_upkeep();
-    }
-}
-
-/// Measures what waits for an end: payments by status, and the worker's queue.
-async fn count_what_is_open(shop: Commerce) {
-    let mut every = tokio::time::interval(COUNT_EVERY);
-    let count = PageRequest { count: true, ..PageRequest::first(1) };
-    loop {
-        every.tick().await;
-        for status in [PaymentStatus::Pending, PaymentStatus::RequiresAction, PaymentStatus::Unknown] {
-            match shop.payments().list(&Actor::System, Some(status), &count).await {
-                #[allow(clippy::cast_precision_loss)] // Nobody has 2^52 open payments.
-                Ok(page) => {
-                    let open = page.total.unwrap_or_default() as f64;
-                    gauge!("commerce_payments_open", "status" => status.as_str()).set(open);
-                }
-                Err(error) => tracing::warn!(%error, "open payments can't be counted"),
-            }
-        }
-        match shop.store().reads().task_backlog().await {
-            #[allow(clippy::cast_precision_loss)] // As above.
-            Ok((waiting, oldest)) => {
-                let late = oldest.map_or(0.0, |due| shop.clock().now().since(due).as_secs_f64());
-                gauge!("commerce_tasks_waiting").set(waiting as f64);
-                gauge!("commerce_tasks_oldest_due_seconds").set(late);
-            }
-            Err(error) => tracing::warn!(%error, "waiting tasks can't be counted"),
-        }
     }
 }

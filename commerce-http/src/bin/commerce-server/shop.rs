@@ -8,11 +8,11 @@ use commerce_core::{
     payment::{ManualGateway, TestGateway, stripe::StripeGateway},
     store::copy::Portable,
 };
-use commerce_sqlite::SqliteStore;
+use commerce_sqlite::{SqliteSettings, SqliteStore};
 
 use crate::{
     Failure,
-    config::{self, Config, Database, Gateways, Mail},
+    config::{self, Config, Database, DatabaseLimits, Gateways, Mail},
 };
 
 /// A shop, and its test gateway if it offers one.
@@ -22,11 +22,21 @@ pub struct Shop {
 }
 
 /// Opens the database, bringing it up to date; what is only shown may come from its replicas.
-pub async fn open_store(database: &Database, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+pub async fn open_store(
+    database: &Database,
+    limits: Option<DatabaseLimits>,
+    replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     match database {
         Database::Sqlite { url, .. } => {
-            let store =
-                SqliteStore::open(url).await.map_err(|error| format!("the database {url} can't be opened: {error}"))?;
+            let mut settings = SqliteSettings::default();
+            if let Some(limits) = limits {
+                settings = settings.busy_timeout(limits.call);
+                settings.readers = limits.connections.unwrap_or(settings.readers);
+            }
+            let store = SqliteStore::open_with(url, &settings)
+                .await
+                .map_err(|error| format!("the database {url} can't be opened: {error}"))?;
             Ok(Arc::new(store))
         }
         Database::Postgres(url) => open_postgres(url, replicas).await,
@@ -107,7 +117,7 @@ const NOT_DISTRIBUTED: &str =
 
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {
-    let store = open_store(&config.database, &config.replicas).await?;
+    let store = open_store(&config.database, Some(config.limits), &config.replicas).await?;
     let secret = match (&config.jwt_secret, &config.database) {
         (Some(secret), _) => secret.clone().into_bytes(),
         (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, wrong};
+use super::{ConfigError, non_empty, wrong};
 use crate::{cli::Settings, listener::ConnectionTimeouts};
 
 /// Nothing takes longer on purpose.
@@ -31,6 +31,34 @@ impl Timeouts {
             shutdown: limit("COMMERCE_SHUTDOWN_TIMEOUT", &settings.shutdown_timeout)?,
             drain_delay: duration("COMMERCE_DRAIN_DELAY", &settings.drain_delay, Duration::ZERO, LONGEST)?,
         })
+    }
+}
+
+/// The limits of talking to the database.
+#[derive(Clone, Copy, Debug)]
+pub struct DatabaseLimits {
+    pub connections: Option<u32>,
+    pub call: Duration,
+    pub connect: Duration,
+    pub acquire: Duration,
+}
+
+impl DatabaseLimits {
+    pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let limit = |variable, text: &str| duration(variable, text, Duration::from_millis(100), LONGEST);
+        Ok(Self {
+            connections: non_empty(settings.database_connections.as_deref()).map(connections).transpose()?,
+            call: limit("COMMERCE_DATABASE_TIMEOUT", &settings.database_timeout)?,
+            connect: limit("COMMERCE_DATABASE_CONNECT_TIMEOUT", &settings.database_connect_timeout)?,
+            acquire: limit("COMMERCE_DATABASE_ACQUIRE_TIMEOUT", &settings.database_acquire_timeout)?,
+        })
+    }
+}
+
+fn connections(text: &str) -> Result<u32, ConfigError> {
+    match text.trim().parse() {
+        Ok(connections @ 2..=1_000) => Ok(connections),
+        _ => Err(wrong("COMMERCE_DATABASE_CONNECTIONS", format!("must be from 2 to 1000, not '{text}'"))),
     }
 }
 
