@@ -21,7 +21,6 @@ use crate::{
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
     id::{IdGenerator, UuidV7},
-    inventory::Inventory,
     money::Currency,
     notification::{LogMailer, Mailer},
     order::Orders,
@@ -108,6 +107,10 @@ impl Commerce {
         CommerceBuilder::default()
     }
 
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// Users, sessions, addresses.
     #[must_use]
     pub fn accounts(&self) -> Accounts {
@@ -118,12 +121,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Stock and alerts.
-    #[must_use]
-    pub fn inventory(&self) -> Inventory {
-        Inventory::new(self.engine.clone())
     }
 
     /// Carts.
