@@ -7,6 +7,7 @@ use crate::{
     call::{Actor, Call},
     commerce::Commerce,
     inventory::Inventory,
+    review::Reviews,
     write::Scope,
 };
 
@@ -42,6 +43,12 @@ impl Caller {
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         Inventory::new(self.0.clone())
+    }
+
+    /// Reviews.
+    #[must_use]
+    pub fn reviews(&self) -> Reviews {
+        Reviews::new(self.0.clone())
     }
 }
 

@@ -26,7 +26,6 @@ use crate::{
     order::Orders,
     payment::{PaymentGateway, Payments},
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
-    review::Reviews,
     store::Store,
     worker::Worker,
 };
@@ -145,12 +144,6 @@ impl Commerce {
     #[must_use]
     pub fn payments(&self) -> Payments {
         Payments::new(self.engine.clone())
-    }
-
-    /// Reviews.
-    #[must_use]
-    pub fn reviews(&self) -> Reviews {
-        Reviews::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.

@@ -100,6 +100,6 @@ pub mod prelude {
         page::PageRequest,
         payment::{PaymentGateway, PlacementOutcome, RefundInput, TestGateway},
         pricing::{FlatMethod, FlatShipping, FlatTax},
-        review::ReviewDraft,
+        review::NewReview,
     };
 }

@@ -224,15 +224,16 @@ pub(crate) trait Operation<T, E>: Send + Sync {
 }
 
 type Plan<S, I, P, E> = for<'a> fn(&'a S, &'a WriteContext, &'a I) -> BoxFuture<'a, Result<Planned<P>, E>>;
+type Record<P> = fn(&P) -> serde_json::Result<Value>;
 type Recall<S, T, E> = for<'a> fn(&'a S, Value) -> BoxFuture<'a, Result<T, E>>;
 
 /// A write of one commit: a plan over fresh reads, and what surrounds it. `P` is what the plan yields, and `T` the answer.
-pub(crate) struct OneCommit<S, I, P, T, E> {
+pub(crate) struct OneCommit<S, I, T, E, P = T> {
     name: &'static str,
     service: S,
     input: I,
     plan: Plan<S, I, P, E>,
-    record: fn(&P) -> serde_json::Result<Value>,
+    record: Record<P>,
     recall: Recall<S, T, E>,
     /// What is done once the commit has been made.
     finish: for<'a> fn(&'a S, P) -> BoxFuture<'a, Result<T, E>>,
@@ -243,7 +244,7 @@ pub(crate) struct OneCommit<S, I, P, T, E> {
     refuse: fn(&I, &Conflicts) -> Option<E>,
 }
 
-impl<S, I, T, E> OneCommit<S, I, T, T, E>
+impl<S, I, T, E> OneCommit<S, I, T, E>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     E: From<CommonError> + Send + 'static,
@@ -261,7 +262,7 @@ where
     }
 }
 
-impl<S, I, T, E> OneCommit<S, I, T, T, E>
+impl<S, I, T, E> OneCommit<S, I, T, E>
 where
     T: Send + 'static,
     E: From<CommonError> + Send + 'static,
@@ -272,7 +273,7 @@ where
         service: S,
         input: I,
         plan: Plan<S, I, T, E>,
-        record: fn(&T) -> serde_json::Result<Value>,
+        record: Record<T>,
         recall: Recall<S, T, E>,
     ) -> Self {
         let finish: for<'a> fn(&'a S, T) -> BoxFuture<'a, Result<T, E>> =
@@ -281,15 +282,15 @@ where
     }
 }
 
-impl<S, I, P, T, E> OneCommit<S, I, P, T, E> {
+impl<S, I, T, E, P> OneCommit<S, I, T, E, P> {
     /// A write that does something once its commit has been made: `finish`. A prepared one leaves that to the worker, and
-    /// answers with a `preview`.
+    /// answers with a `preview`. `P` is what the plan yields, `T` the answer.
     pub fn followed(
         name: &'static str,
         service: S,
         input: I,
         plan: Plan<S, I, P, E>,
-        (record, recall): (fn(&P) -> serde_json::Result<Value>, Recall<S, T, E>),
+        (record, recall): (Record<P>, Recall<S, T, E>),
         finish: for<'a> fn(&'a S, P) -> BoxFuture<'a, Result<T, E>>,
         preview: fn(P) -> T,
     ) -> Self {
@@ -338,7 +339,7 @@ fn unreadable(error: serde_json::Error) -> CommonError {
 }
 
 #[async_trait]
-impl<S, I, P, T, E> Operation<T, E> for OneCommit<S, I, P, T, E>
+impl<S, I, T, E, P> Operation<T, E> for OneCommit<S, I, T, E, P>
 where
     S: Send + Sync,
     I: fmt::Debug + Send + Sync,

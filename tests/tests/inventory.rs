@@ -207,7 +207,7 @@ async fn the_same_key_adjusts_once() {
     assert!(!named(1).outcome().await.unwrap().replayed);
     assert!(named(1).outcome().await.unwrap().replayed);
     assert!(matches!(common(named(2).await.unwrap_err()), CommonError::Idempotency(IdempotencyError::Reused)));
-    let other = shop.acting_as(&someone(Role::Admin)).inventory().adjust(variant, 2, "found");
+    let other = shop.acting_as(someone(Role::Admin)).inventory().adjust(variant, 2, "found");
     assert!(!other.idempotent("delivery 7").outcome().await.unwrap().replayed, "keys belong to their actor");
 }
 

@@ -166,7 +166,7 @@ async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     assert_eq!(alerts.len(), 2, "armed again when stock had recovered");
     let acknowledged = shop.commerce.acting_as(&system).inventory().acknowledge(alerts[0].id).await.unwrap();
     assert!(acknowledged.acknowledged_at.is_some());
-    assert!(shop.commerce.acting_as(&customer()).inventory().acknowledge(alerts[1].id).await.is_err());
+    assert!(shop.commerce.acting_as(customer()).inventory().acknowledge(alerts[1].id).await.is_err());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    call::{Actor, Call, Idempotency, IdempotencyError},
+    call::{Call, Idempotency, IdempotencyError},
     checkout::CheckoutError,
     conformance::BrokenStore,
     error::CommonError,
