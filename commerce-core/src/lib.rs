@@ -84,7 +84,7 @@ pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
-pub use worker::Worker;
+pub use worker::{Worker, WorkerStatus};
 pub use write::{IdempotencyKey, Outcome, PreparedWrite, Write};
 
 /// What an embedding application names most: `use commerce_core::prelude::*`.
