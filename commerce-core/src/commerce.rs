@@ -22,13 +22,11 @@ use crate::{
     event::EventSink,
     health::{Health, WriteWatch},
     id::{IdGenerator, UuidV7},
-    inventory::Inventory,
     money::Currency,
     notification::{LogMailer, Mailer},
     order::Orders,
     payment::{PaymentGateway, Payments},
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
-    review::Reviews,
     store::{Store, StoreError},
     worker::Worker,
 };
@@ -109,6 +107,10 @@ impl Commerce {
         CommerceBuilder::default()
     }
 
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// Users, sessions, addresses.
     #[must_use]
     pub fn accounts(&self) -> Accounts {
@@ -119,12 +121,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Stock and alerts.
-    #[must_use]
-    pub fn inventory(&self) -> Inventory {
-        Inventory::new(self.engine.clone())
     }
 
     /// Carts.
@@ -149,12 +145,6 @@ impl Commerce {
     #[must_use]
     pub fn payments(&self) -> Payments {
         Payments::new(self.engine.clone())
-    }
-
-    /// Reviews.
-    #[must_use]
-    pub fn reviews(&self) -> Reviews {
-        Reviews::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.
