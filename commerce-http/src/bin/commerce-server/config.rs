@@ -16,7 +16,7 @@ use commerce_core::{
 pub use self::{
     database::{Database, secret_beside},
     gateways::Gateways,
-    timeouts::Timeouts,
+    timeouts::{DatabaseLimits, Timeouts},
 };
 use crate::cli::Settings;
 
