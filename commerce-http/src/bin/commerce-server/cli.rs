@@ -106,18 +106,12 @@ pub struct Settings {
     /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
     #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
     pub database_replicas: Option<String>,
-    /// How many connections to the database a server has, at least 2 [default: 20 to PostgreSQL, 4 that read SQLite]
+    /// How many connections read a SQLite database, at least 2 [default: 4]
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", global = true)]
     pub database_connections: Option<String>,
-    /// How long a call to the database may take; with SQLite, how long to wait for another process that has locked it
+    /// How long to wait for another process that has locked a SQLite database
     #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
     pub database_timeout: String,
-    /// How long PostgreSQL may take to let a server in
-    #[arg(long, env = "COMMERCE_DATABASE_CONNECT_TIMEOUT", global = true, default_value = "2s")]
-    pub database_connect_timeout: String,
-    /// How long a call may wait for a connection to PostgreSQL when all are in use
-    #[arg(long, env = "COMMERCE_DATABASE_ACQUIRE_TIMEOUT", global = true, default_value = "5s")]
-    pub database_acquire_timeout: String,
     /// The address to listen on
     #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
     pub listen: String,

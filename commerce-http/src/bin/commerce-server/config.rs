@@ -256,8 +256,6 @@ mod tests {
             ("--access-ttl=0", "COMMERCE_ACCESS_TTL"),
             ("--database-connections=1", "COMMERCE_DATABASE_CONNECTIONS"),
             ("--database-timeout=0", "COMMERCE_DATABASE_TIMEOUT"),
-            ("--database-connect-timeout=x", "COMMERCE_DATABASE_CONNECT_TIMEOUT"),
-            ("--database-acquire-timeout=2h", "COMMERCE_DATABASE_ACQUIRE_TIMEOUT"),
             ("--request-timeout=0", "COMMERCE_REQUEST_TIMEOUT"),
             ("--header-timeout=soon", "COMMERCE_HEADER_TIMEOUT"),
             ("--body-timeout=-1s", "COMMERCE_BODY_TIMEOUT"),

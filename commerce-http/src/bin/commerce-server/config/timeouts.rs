@@ -39,8 +39,6 @@ impl Timeouts {
 pub struct DatabaseLimits {
     pub connections: Option<u32>,
     pub call: Duration,
-    pub connect: Duration,
-    pub acquire: Duration,
 }
 
 impl DatabaseLimits {
@@ -49,8 +47,6 @@ impl DatabaseLimits {
         Ok(Self {
             connections: non_empty(settings.database_connections.as_deref()).map(connections).transpose()?,
             call: limit("COMMERCE_DATABASE_TIMEOUT", &settings.database_timeout)?,
-            connect: limit("COMMERCE_DATABASE_CONNECT_TIMEOUT", &settings.database_connect_timeout)?,
-            acquire: limit("COMMERCE_DATABASE_ACQUIRE_TIMEOUT", &settings.database_acquire_timeout)?,
         })
     }
 }
