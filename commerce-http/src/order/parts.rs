@@ -20,7 +20,7 @@ mirror! {
     RefundStatus = payment::RefundStatus { Pending, Settled, Failed }
 
     /// How a parcel stands.
-    FulfilmentStatus = core::FulfilmentStatus { Pending, Shipped, Delivered, Cancelled }
+    FulfilmentStatus = core::FulfilmentStatus { Pending, Shipped, Delivered, Cancelled, ReturnedToSender }
 
     /// How a return stands.
     ReturnStatus = core::ReturnStatus { Requested, Approved, Rejected, Received }

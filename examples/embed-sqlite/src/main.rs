@@ -37,7 +37,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Staff ship them, and give the money for one back; Ada says what she thinks.
     let (_, parcel) = shop.orders().fulfil(&staff, order.id, FulfilmentInput::new("Royal Mail", "RM1")).await?.value;
     shop.orders().update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await?;
-    let refund = RefundInput { amount: Some(price), items: vec![], reason: "a dent".into(), restock: false };
+    let refund =
+        RefundInput { amount: Some(price), items: ItemSelection::All, reason: "a dent".into(), restock: false };
     let (order, _) = shop.payments().refund(&staff, order.id, refund).await?.value;
     let review = ReviewDraft { rating: 4, title: "Sturdy".into(), body: "A dent, refunded at once.".into() };
     let review = shop.reviews().create(&ada, &found.slug, review).await?.value;
