@@ -42,7 +42,11 @@ pub use self::{
     store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},
     tracking::{TimelineEntry, Tracking},
 };
-pub(crate) use self::{edit::Effects, rules::NewParcel, withdraw::Withdrawn};
+pub(crate) use self::{
+    edit::Effects,
+    rules::{NewParcel, merge_items},
+    withdraw::Withdrawn,
+};
 
 /// Where an order stands as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -293,7 +293,7 @@ pub(crate) struct NewParcel {
 }
 
 /// Adds up items of the same variant, so that naming one twice counts twice.
-fn merge_items(items: Vec<LineQuantity>) -> Result<Vec<LineQuantity>, Invalid> {
+pub(crate) fn merge_items(items: Vec<LineQuantity>) -> Result<Vec<LineQuantity>, Invalid> {
     let mut merged: Vec<LineQuantity> = Vec::with_capacity(items.len());
     for (n, item) in items.into_iter().enumerate() {
         if item.quantity == 0 {

@@ -189,7 +189,11 @@ async fn what_was_refunded_is_not_shipped() {
         let seen = world.see(&order).await;
         assert_eq!((at(&seen, "/status"), at(&seen, "/payment_status")), ("cancelled", "refunded"));
         let shipped = json!({ "status": "shipped" });
-        world.admin.patch(&format!("/v1/admin/fulfilments/{}", id(&parcel)), shipped).await.refused(409, "invalid_state");
+        world
+            .admin
+            .patch(&format!("/v1/admin/fulfilments/{}", id(&parcel)), shipped)
+            .await
+            .refused(409, "invalid_state");
         let again = json!({ "carrier": "DHL", "tracking_number": "2" });
         let path = format!("/v1/admin/orders/{}/fulfilments", id(&order));
         world.admin.post(&path, again).await.refused(409, "invalid_state");

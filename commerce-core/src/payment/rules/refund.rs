@@ -6,7 +6,7 @@ use crate::{
     error::{CommonError, Invalid},
     id::{RefundId, ReturnId},
     money::Money,
-    order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, state::State},
+    order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items, state::State},
     payment::{
         LineQuantity, PaymentStatus, Refund, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
@@ -92,8 +92,10 @@ impl Order {
             ItemSelection::All => self.charged_items(),
             ItemSelection::Only(items) => {
                 let charged = |item: &LineQuantity| self.line(item.variant_id).map_or(0, OrderLine::charged_units);
-                let capped =
-                    items.into_iter().map(|item| LineQuantity { quantity: item.quantity.min(charged(&item)), ..item });
+                let named = items.into_iter().filter(|item| item.quantity > 0).collect();
+                let capped = merge_items(named)?
+                    .into_iter()
+                    .map(|item| LineQuantity { quantity: item.quantity.min(charged(&item)), ..item });
                 capped.filter(|item| item.quantity > 0).collect()
             }
         };
