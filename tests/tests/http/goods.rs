@@ -35,9 +35,10 @@ impl World {
     async fn order(&self, offline: bool) -> Value {
         let body = json!({ "variant_id": self.variant, "quantity": 2 });
         self.mia.post("/v1/cart/items", body).await.done(200);
-        let checkout = match offline {
-            true => json!({ "shipping_address": address(), "payment": { "method": "manual" } }),
-            false => card("pm_card_visa"),
+        let checkout = if offline {
+            json!({ "shipping_address": address(), "payment": { "method": "manual" } })
+        } else {
+            card("pm_card_visa")
         };
         let order = self.mia.post("/v1/checkout", checkout).await.expect(201);
         assert_eq!(order["totals"]["grand_total"], eur("44.90"), "{order}");

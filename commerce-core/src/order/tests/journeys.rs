@@ -87,21 +87,22 @@ impl Journey {
         })
     }
 
-    fn parcel(&mut self, nth: usize, update: FulfilmentUpdate) -> Result<(), OrderError> {
+    fn parcel(&mut self, nth: usize, update: impl Into<FulfilmentUpdate>) -> Result<(), OrderError> {
+        let update = update.into();
         let Some(parcel) = self.order.fulfilments.get(nth) else { return Ok(()) };
         let id = parcel.id;
         self.act(|order, effects, _| update_rule(order, id, &update, effects, NOW))
     }
 
     fn ship(&mut self, nth: usize) {
-        self.parcel(nth, FulfilmentStatus::Shipped.into()).unwrap();
+        self.parcel(nth, FulfilmentStatus::Shipped).unwrap();
     }
 
     fn deliver(&mut self) {
         self.pack(ItemSelection::All).unwrap();
         let nth = self.order.fulfilments.len() - 1;
         self.ship(nth);
-        self.parcel(nth, FulfilmentStatus::Delivered.into()).unwrap();
+        self.parcel(nth, FulfilmentStatus::Delivered).unwrap();
     }
 
     fn bounce(&mut self, nth: usize, restock: bool) -> Result<(), OrderError> {
@@ -320,7 +321,7 @@ fn of_a_part_that_has_left_the_rest_is_refunded_first() {
     assert_eq!((journey.order.lines[0].unfulfilled(), journey.order.lines[0].cancelled), (1, 1));
     journey.refund(None, [items(0, 2)], false).unwrap();
     assert_eq!((journey.order.lines[0].unfulfilled(), journey.order.lines[0].returned), (0, 0), "the sent one is kept");
-    journey.parcel(0, FulfilmentStatus::Delivered.into()).unwrap();
+    journey.parcel(0, FulfilmentStatus::Delivered).unwrap();
     assert_eq!(journey.order.status, OrderStatus::Completed);
     journey.check(true);
 
@@ -490,7 +491,7 @@ proptest! {
             let _ = match &step {
                 Step::Pack(of) => journey.pack(select(of)),
                 Step::Parcel(nth, FulfilmentStatus::ReturnedToSender, restock) => journey.bounce(*nth, *restock),
-                Step::Parcel(nth, to, _) => journey.parcel(*nth, (*to).into()),
+                Step::Parcel(nth, to, _) => journey.parcel(*nth, *to),
                 Step::Cancel(of, restock) => journey.cancel(select(of), *restock),
                 Step::Refund(amount, of, restock) => journey.refund(*amount, select(of), *restock && amount.is_none()),
                 Step::GiveBack(n, units, restock, refund) => journey.give_back(vec![items(*n, *units)], received(*restock, *refund)),
