@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use commerce_core::{
     checkout::{self as core, CheckoutError, Placement},
-    order,
     error::Invalid,
+    order,
     payment::{AmountNotPayable, PlacementOutcome},
 };
 use poem::{IntoResponse, Response, http::StatusCode};
@@ -60,7 +60,8 @@ const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
 pub fn declined(order: &order::Order, code: &str) -> ApiError {
     if code == AMOUNT_NOT_PAYABLE {
         let detail = "this amount can't be paid by the chosen method; nothing was charged";
-        return ApiError::from(Invalid::field("/payment/method", AMOUNT_NOT_PAYABLE, detail)).with("order_id", order.id);
+        return ApiError::from(Invalid::field("/payment/method", AMOUNT_NOT_PAYABLE, detail))
+            .with("order_id", order.id);
     }
     ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "the payment was declined; nothing was charged")
         .with("decline_code", code)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const MIGRATIONS: &[&str] = 
+const MIGRATIONS: &[&str] =
     &[include_str!("../migrations/0001_schema.sql"), include_str!("../migrations/0003_payments.sql")];
 
 /// Statements without comments, blanks evened out.

@@ -201,20 +201,20 @@ async fn a_total_that_cannot_be_taken_is_refused_before_anything_is_reserved() {
         ..Default::default()
     };
     let odd = shop.commerce.catalog().create_product(&staff, draft).await.unwrap().value.view.product.variants[0].id;
-    let ada = keyed(&customer(), "buy");
+    let ada = customer();
+    let once = keyed(&ada, "buy");
     shop.fill(&ada, odd, 1).await;
-    let refused = shop.commerce.checkout().place(&ada, card(VISA)).await;
+    let refused = shop.commerce.checkout().place(&once, card(VISA)).await;
     let Err(CheckoutError::AmountNotPayable(error)) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("must be a multiple of 0.010 KWD"), "{error}");
     assert_eq!((shop.units(odd).await, world.stripe.calls()), ((10, 0), 0));
     // Two are 10.250 KWD, which can be paid; half of that can't be sent back, so it is rounded.
     shop.fill(&ada, odd, 1).await;
-    let order = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order;
+    let order = shop.commerce.checkout().place(&once, card(VISA)).await.unwrap().value.order;
     assert_eq!(order.payments[0].captured, 10_250);
     let wrong = world.refund(&order, Some(Money::new(5125, kwd))).await;
     assert!(matches!(wrong, Err(OrderError::AmountNotPayable(_))), "{wrong:?}");
-    let half =
-        RefundInput { amount: None, items: vec![units_of(odd, 1)], reason: "broken".into(), restock: false };
+    let half = RefundInput { amount: None, items: vec![units_of(odd, 1)], reason: "broken".into(), restock: false };
     let order = shop.commerce.payments().refund(&staff, order.id, half).await.unwrap().value.0;
     assert_eq!(money(&order), (PaymentStatus::PartiallyRefunded, 5120, 0));
     let order = world.refund(&order, None).await.unwrap();
@@ -235,16 +235,17 @@ async fn an_amount_that_only_stripe_refuses_is_no_decline() {
     };
     let created = shop.commerce.catalog().create_product(&Call::system(), draft).await.unwrap();
     let cheap = created.value.view.product.variants[0].id;
-    let ada = keyed(&customer(), "buy");
+    let ada = customer();
+    let once = keyed(&ada, "buy");
     shop.fill(&ada, cheap, 1).await;
     for _ in 0..2 {
-        let refused = shop.commerce.checkout().place(&ada, card(VISA)).await;
+        let refused = shop.commerce.checkout().place(&once, card(VISA)).await;
         assert!(matches!(refused, Err(CheckoutError::AmountNotPayable(_))), "{refused:?}");
         assert_eq!(shop.units(cheap).await, (10, 0));
         assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1, "the cart is open again");
     }
     shop.fill(&ada, cheap, 1).await;
-    let placed = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value;
+    let placed = shop.commerce.checkout().place(&once, card(VISA)).await.unwrap().value;
     assert_eq!(placed.outcome, PlacementOutcome::Placed);
 }
 

@@ -205,7 +205,8 @@ impl Checkout {
                 return Err(CheckoutError::PriceChanged { totals: Box::new(priced.totals) });
             }
         }
-        if let (Some(gateway), false) = (self.engine.gateways.get(&wishes.gateway), priced.totals.grand_total.is_zero()) {
+        if let (Some(gateway), false) = (self.engine.gateways.get(&wishes.gateway), priced.totals.grand_total.is_zero())
+        {
             gateway.amounts(priced.totals.grand_total.currency).check_payment(priced.totals.grand_total)?;
         }
         let mut set = self.engine.set(&call.actor);

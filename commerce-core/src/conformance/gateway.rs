@@ -230,9 +230,8 @@ pub async fn it_refunds_once(fixture: &dyn GatewayFixture) {
 pub async fn it_tells_of_all_refunds(fixture: &dyn GatewayFixture) {
     let desk = Desk::new(fixture);
     let (request, payment) = desk.paid().await;
-    let account = async || {
-        desk.gateway.account(request.payment_id, Some(&payment.reference)).await.expect("the gateway answers")
-    };
+    let account =
+        async || desk.gateway.account(request.payment_id, Some(&payment.reference)).await.expect("the gateway answers");
     let Some(before) = account().await else {
         eprintln!("not applicable: this gateway keeps no books");
         return;

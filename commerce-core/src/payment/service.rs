@@ -258,8 +258,10 @@ impl Payments {
                 }
                 let (order, word) = process.ask(order, id).await?.map_err(|error| unreached(error, amount))?;
                 let (order, progress) = Box::pin(process.sync_refunds(order, id)).await?;
-                if let Progress::Refused(error) = progress {
-                    return Err(unreached(error, amount));
+                match progress {
+                    Progress::Done => {}
+                    Progress::Waits(_) => return Err(OrderError::PaymentBusy),
+                    Progress::Refused(error) => return Err(unreached(error, amount)),
                 }
                 if !give_up || order.status == OrderStatus::Cancelled {
                     return Ok(order);
@@ -304,7 +306,7 @@ impl Payments {
                 let _turn = self.engine.queues.turn(order.id).await;
                 let order = self.process().load(order.id).await?;
                 let report = RefundReport { refund_id, refund };
-                Box::pin(self.process().take_refund(order, payment, &report)).await.map(drop)
+                Box::pin(self.process().take_refund_in_time(order, payment, &report)).await
             }
             GatewayEvent::Refunds { payment_reference, .. } => {
                 let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };

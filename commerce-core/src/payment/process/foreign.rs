@@ -1,6 +1,6 @@
 //! Refunds that were made past the shop, at the gateway itself: each is booked once, whoever tells of it and how often.
 
-use super::{ATTEMPTS, Process, Progress, derived, send};
+use super::{ATTEMPTS, Process, Progress, send};
 use crate::call::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
@@ -12,16 +12,37 @@ use crate::payment::rules::ForeignRefund;
 use crate::store::{ChangeSet, Root, StoreError};
 
 impl Process {
-    /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't.
-    pub async fn take_refund(&self, order: Order, id: PaymentId, report: &RefundReport) -> Result<Order, CommonError> {
+    /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't. `false` if that can't be done yet.
+    async fn take_refund(
+        &self,
+        order: Order,
+        id: PaymentId,
+        report: &RefundReport,
+    ) -> Result<(Order, bool), CommonError> {
         let ours = order.refunds.iter().find(|ours| ours.payment_id == id && report.refund_id == Some(ours.id));
         match ours.map(|ours| ours.id).or_else(|| order.refund_called(id, &report.refund.reference)) {
-            Some(ours) => self.settle_refund(order, ours, &report.refund).await,
+            Some(ours) => Ok((self.settle_refund(order, ours, &report.refund).await?, true)),
             None => self.book_foreign(order, id, report).await,
         }
     }
 
-    async fn book_foreign(&self, order: Order, id: PaymentId, report: &RefundReport) -> Result<Order, CommonError> {
+    /// The same, and once more later if it can't be done yet.
+    pub async fn take_refund_in_time(
+        &self,
+        order: Order,
+        id: PaymentId,
+        report: &RefundReport,
+    ) -> Result<(), CommonError> {
+        let (order, is_taken) = self.take_refund(order, id, report).await?;
+        if is_taken { Ok(()) } else { self.look_again(order.id, id).await }
+    }
+
+    async fn book_foreign(
+        &self,
+        order: Order,
+        id: PaymentId,
+        report: &RefundReport,
+    ) -> Result<(Order, bool), CommonError> {
         let (order_id, word) = (order.id, &report.refund);
         let mut before = order;
         let mut has_asked = false;
@@ -31,11 +52,11 @@ impl Process {
             let gateway = before.payment(id)?.gateway.clone();
             let refund = foreign_id(&gateway, &word.reference);
             match after.book_foreign_refund(id, refund, word, set.at())? {
-                ForeignRefund::Known(known) => return self.settle_refund(before, known, word).await,
+                ForeignRefund::Known(known) => return Ok((self.settle_refund(before, known, word).await?, true)),
                 ForeignRefund::Mismatch(detail) => {
                     let detail = format!("order {}: {detail} ({})", before.number, word.reference);
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
-                    return Ok(before);
+                    return Ok((before, true));
                 }
                 // The refund may be faster than the news that the money was taken.
                 ForeignRefund::TooMuch if !has_asked => {
@@ -44,16 +65,14 @@ impl Process {
                         Ok((order, _)) => order,
                         Err(error) => {
                             tracing::warn!(payment = %id, %error, "a refund past the shop can't be booked yet");
-                            self.look_again(before.id, id).await?;
-                            return Ok(before);
+                            return Ok((before, false));
                         }
                     };
                     continue;
                 }
                 // One of ours is on its way, and the gateway will refuse it: then this one can be booked.
                 ForeignRefund::TooMuch if before.payment(id)?.refund_pending > 0 => {
-                    self.look_again(before.id, id).await?;
-                    return Ok(before);
+                    return Ok((before, false));
                 }
                 ForeignRefund::TooMuch => {
                     let (number, amount, theirs) = (&before.number, word.amount, &word.reference);
@@ -62,7 +81,7 @@ impl Process {
                         "order {number}: the gateway reports a refund of {amount} {currency} ({theirs}), which is more than is left"
                     );
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
-                    return Ok(before);
+                    return Ok((before, true));
                 }
                 ForeignRefund::Booked => {}
             }
@@ -70,7 +89,7 @@ impl Process {
             set.update(&before, &mut after);
             self.tell_foreign(&mut set, &after, refund, report).await?;
             if self.engine.commit(&mut set).await?.is_ok() {
-                return Ok(after);
+                return Ok((after, true));
             }
             self.engine.pause(attempt).await;
             before = self.load(order_id).await?;
@@ -117,10 +136,8 @@ impl Process {
     async fn look_again(&self, order: OrderId, payment: PaymentId) -> Result<(), CommonError> {
         let mut set = self.engine.set(&Actor::System);
         let due = set.at() + self.engine.settings.gateway_lease;
-        set.task_as(derived(payment, 4), due, Task::SettlePayment { order, payment });
-        // Whoever was faster has added the same task.
-        let _ = self.engine.commit(&mut set).await?;
-        Ok(())
+        set.task(self.engine.ids(), due, Task::SettlePayment { order, payment });
+        self.engine.commit(&mut set).await?.map(drop).map_err(|_| StoreError::Contended.into())
     }
 
     /// Books what the gateway's own books say of a payment's refunds.
@@ -133,18 +150,21 @@ impl Process {
             Ok(account) => account,
             Err(error) => return Ok((order, Progress::Refused(error))),
         };
-        let mut order = order;
+        let (mut order, mut all_taken) = (order, true);
         for report in account.map(|account| account.refunds).unwrap_or_default() {
-            order = self.take_refund(order, id, &report).await?;
+            let is_taken;
+            (order, is_taken) = self.take_refund(order, id, &report).await?;
+            all_taken &= is_taken;
         }
-        Ok((order, Progress::Done))
+        let waits = Progress::Waits("a refund past the shop waits for one of ours");
+        Ok((order, if all_taken { Progress::Done } else { waits }))
     }
 
     /// The same, now or, if the gateway can't be asked, later.
     pub async fn sync_refunds_in_time(&self, order: Order, id: PaymentId) -> Result<Order, CommonError> {
         let (order, progress) = self.sync_refunds(order, id).await?;
-        if let Progress::Refused(error) = progress {
-            tracing::warn!(payment = %id, %error, "the gateway's refunds can't be asked for yet");
+        if progress != Progress::Done {
+            tracing::warn!(payment = %id, ?progress, "the gateway's refunds can't be taken yet");
             self.look_again(order.id, id).await?;
         }
         Ok(order)

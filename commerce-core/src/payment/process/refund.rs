@@ -8,9 +8,9 @@ use crate::fail_point::Step;
 use crate::id::{OrderId, RefundId};
 use crate::inventory::AlertKind;
 use crate::order::Order;
-use crate::payment::{RefundOrigin, RefundStatus};
 use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
 use crate::payment::rules::RefundSettlement;
+use crate::payment::{RefundOrigin, RefundStatus};
 use crate::store::{ChangeSet, Root, StoreError};
 
 impl Process {

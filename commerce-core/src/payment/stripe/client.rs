@@ -196,12 +196,15 @@ mod tests {
         let error = r#"{"error": {"type": "invalid_request_error", "code": "charge_already_refunded"}}"#;
         assert_eq!(verdict(400, &[], error), "rejected 400 charge_already_refunded");
         assert_eq!(verdict(400, &[], r#"{"error": {"type": "idempotency_error"}}"#), "key reused");
-        for about in [r#""code": "amount_too_small""#, r#""code": "invalid_x", "param": "amount""#, r#""param": "currency""#] {
+        for about in
+            [r#""code": "amount_too_small""#, r#""code": "invalid_x", "param": "amount""#, r#""param": "currency""#]
+        {
             let told = verdict(400, &[], &format!(r#"{{"error": {{"type": "invalid_request_error", {about}}}}}"#));
             assert!(told.starts_with("amount "), "{told}");
         }
         // More than there is: that is about the payment's state.
-        let error = r#"{"error": {"type": "invalid_request_error", "code": "amount_too_large", "param": "amount_to_capture"}}"#;
+        let error =
+            r#"{"error": {"type": "invalid_request_error", "code": "amount_too_large", "param": "amount_to_capture"}}"#;
         assert_eq!(verdict(400, &[], error), "rejected 400 amount_too_large");
         assert_eq!(verdict(401, &[], "{}"), "forbidden");
         assert_eq!(verdict(403, &[], "{}"), "forbidden");

@@ -28,8 +28,8 @@ pub use self::{
 use super::{
     PayableAmounts,
     gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
-    GatewayState, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
+        AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+        GatewayState, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
     },
 };
 use crate::{
@@ -108,7 +108,8 @@ impl StripeGateway {
     /// call itself is exact for as long as Stripe remembers it.
     async fn find_refund(&self, reference: &str, id: RefundId) -> Result<Option<RefundObject>, GatewayError> {
         let path = format!("/v1/refunds?limit=100&payment_intent={}", segment(reference)?);
-        let found = self.search(&path, |refund: &RefundObject| refund.refund_id() == Some(id), |refund| &refund.id).await;
+        let found =
+            self.search(&path, |refund: &RefundObject| refund.refund_id() == Some(id), |refund| &refund.id).await;
         match found {
             Err(Failure::Forbidden(_)) if self.is_remembered(id) => Ok(None),
             found => found.map_err(Into::into),
