@@ -82,7 +82,7 @@ impl Orders {
             return Err(OrderError::PaymentBusy);
         }
         let given_up = self.process().give_up(order, payment.id, crate::payment::CANCELLED).await?;
-        given_up.ok_or(OrderError::GatewayUnavailable)
+        given_up.map_err(|_| OrderError::GatewayUnavailable)
     }
 
     pub(super) fn new_refund(&self, reason: &str, restock: bool, now: Timestamp) -> NewRefund {

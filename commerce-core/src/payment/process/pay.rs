@@ -1,6 +1,6 @@
 //! Calls that move a payment: promise or take, capture, void.
 
-use super::Process;
+use super::{Process, Progress};
 use crate::error::CommonError;
 use crate::fail_point::Step;
 use crate::id::PaymentId;
@@ -11,7 +11,7 @@ use crate::payment::PaymentStatus;
 use crate::payment::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
 };
-use crate::payment::rules::{CANCELLED, NOTHING_OWED};
+use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
@@ -45,6 +45,11 @@ impl Process {
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
                 let word = Self::refusal(&order, id, "rejected")?;
+                self.settle(order, id, &word).await.map(Ok)
+            }
+            Err(GatewayError::AmountNotPayable(reason)) => {
+                tracing::warn!(payment = %id, reason, "the gateway can't take this amount");
+                let word = Self::refusal(&order, id, AMOUNT_NOT_PAYABLE)?;
                 self.settle(order, id, &word).await.map(Ok)
             }
             Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
@@ -96,10 +101,10 @@ impl Process {
     }
 
     /// Voids an authorised payment of an order that nothing is owed for. `Ok(false)` if it must be tried again.
-    pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, bool), CommonError> {
+    pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, Progress), CommonError> {
         let payment = order.payment(id)?.clone();
         if payment.status != PaymentStatus::Authorized {
-            return Ok((order, true));
+            return Ok((order, Progress::Done));
         }
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
         let answer = self.gateway(&payment.gateway)?.void(&request).await;
@@ -109,15 +114,15 @@ impl Process {
                 let detail =
                     format!("order {}: its payment was to be voided, but had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
-                Ok((self.settle(order, id, &word).await?, true))
+                Ok((self.settle(order, id, &word).await?, Progress::Done))
             }
             Ok(word) => {
                 let reason = if order.status == OrderStatus::Cancelled { CANCELLED } else { NOTHING_OWED };
-                Ok((self.settle_as(order, id, &word, Some(reason)).await?, true))
+                Ok((self.settle_as(order, id, &word, Some(reason)).await?, Progress::Done))
             }
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "the payment can't be voided yet");
-                Ok((order, false))
+                Ok((order, Progress::Refused(error)))
             }
         }
     }
@@ -131,12 +136,13 @@ impl Process {
     ) -> Result<Result<Order, GatewayError>, CommonError> {
         let payment = order.payment(id)?.clone();
         let reference = payment.reference.clone().unwrap_or_default();
-        let request = CaptureRequest { payment_id: id, reference, amount };
         let gateway = self.gateway(&payment.gateway)?;
+        let amount = gateway.amounts(payment.amount.currency).round_down(amount);
+        let request = CaptureRequest { payment_id: id, reference, amount };
         let mut answer = gateway.capture(&request).await;
         for attempt in 1..CALLS {
             match answer {
-                Ok(_) | Err(GatewayError::Rejected(_)) => break,
+                Ok(_) | Err(GatewayError::Rejected(_) | GatewayError::AmountNotPayable(_)) => break,
                 Err(GatewayError::Unavailable(_) | GatewayError::Unknown(_)) => {
                     self.engine.pause(attempt + 5).await;
                     answer = gateway.capture(&request).await;

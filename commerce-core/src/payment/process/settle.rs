@@ -224,11 +224,15 @@ impl Process {
         let id = RefundId(ids.uuid());
         let (reason, items) = (reason.to_owned(), ItemSelection::All);
         let new = NewRefund { id, amount: None, items, reason, restock: false, return_id: None, lease_until: now };
-        let refund = order.refund_excess(new, now).map_err(|error| StoreError::bug(error.to_string()))?;
-        if refund.is_some() {
-            set.task_as(Self::refund_task(id), now, Task::SettleRefund { order: order.id, refund: id });
+        let mut after = order.clone();
+        let refund = after.refund_excess(new, now).map_err(|error| StoreError::bug(error.to_string()))?;
+        // Less than the gateway can send back stays, to be refunded with the rest.
+        if refund.is_none() || self.round_refund(&mut after, id)?.is_err() {
+            return Ok(None);
         }
-        Ok(refund.map(|refund| (id, refund.amount)))
+        *order = after;
+        set.task_as(Self::refund_task(id), now, Task::SettleRefund { order: order.id, refund: id });
+        Ok(Some((id, order.refund_mut(id)?.amount)))
     }
 
     /// Opens the cart of a given-up order again, unless its owner has opened another meanwhile: then a task merges the

@@ -8,7 +8,7 @@ use crate::{
     money::Money,
     order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items, state::State},
     payment::{
-        LineQuantity, PaymentStatus, Refund, RefundStatus,
+        LineQuantity, PaymentStatus, Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
 };
@@ -180,6 +180,7 @@ impl Order {
             payment_id: payment.id,
             amount,
             status: RefundStatus::Pending,
+            origin: RefundOrigin::Shop,
             reason: new.reason,
             items,
             restock: new.restock,
@@ -249,7 +250,9 @@ impl Order {
             _ => PaymentStatus::PartiallyRefunded,
         };
         payment.status.become_(next).map_err(bug)?;
-        self.payment_status = next;
+        if self.payments.last().is_some_and(|latest| latest.id == before.payment_id) {
+            self.payment_status = next;
+        }
         Ok(RefundSettlement::Moved)
     }
 }
