@@ -3,7 +3,8 @@
 ALTER TABLE commerce_key ADD CONSTRAINT commerce_key_length CHECK (length(key) = 32 AND length(fingerprint) = 32);
 ALTER TABLE commerce_user ADD CONSTRAINT commerce_user_role CHECK (role IN ('customer', 'support', 'manager', 'admin'));
 ALTER TABLE commerce_session DROP CONSTRAINT commerce_session_generation_check;
-ALTER TABLE commerce_mail_token ADD CONSTRAINT commerce_mail_token_kind CHECK (kind IN ('confirm_email', 'reset_password'));
+ALTER TABLE commerce_mail_token ADD CONSTRAINT commerce_mail_token_kind
+    CHECK (kind IN ('confirm_email', 'reset_password', 'change_email'));
 
 ALTER TABLE commerce_product
     ADD CONSTRAINT commerce_product_status CHECK (status IN ('draft', 'active', 'archived', 'deleted'));
@@ -32,7 +33,7 @@ ALTER TABLE commerce_refund DROP CONSTRAINT commerce_refund_amount_check;
 ALTER TABLE commerce_refund ADD CONSTRAINT commerce_refund_amount CHECK (amount > 0);
 ALTER TABLE commerce_refund ADD CONSTRAINT commerce_refund_status CHECK (status IN ('pending', 'settled', 'failed'));
 ALTER TABLE commerce_fulfilment ADD CONSTRAINT commerce_fulfilment_status
-    CHECK (status IN ('pending', 'shipped', 'delivered', 'cancelled'));
+    CHECK (status IN ('pending', 'shipped', 'delivered', 'cancelled', 'returned_to_sender'));
 ALTER TABLE commerce_return ADD CONSTRAINT commerce_return_status
     CHECK (status IN ('requested', 'approved', 'rejected', 'received'));
 ALTER TABLE commerce_review ADD CONSTRAINT commerce_review_status CHECK (status IN ('published', 'hidden'));
