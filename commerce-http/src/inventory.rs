@@ -110,7 +110,7 @@ impl InventoryApi {
     ) -> Result<Created<StockItem>, ApiError> {
         let id = variant_id.0.into();
         let Adjustment { delta, reason } = body.parse_for(self.existing(&caller, id)).await?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.inventory().adjust(&call, id, delta, reason).await?;
         Ok(Created::done(done).location(&format!("/v1/admin/inventory/{id}")))
     }
