@@ -109,9 +109,7 @@ impl Orders {
             Actor::User(identity) => {
                 order.customer_id == Some(identity.user) || identity.role.allows(Permission::ViewOrders)
             }
-            Actor::Guest { order: Some(token), .. } => {
-                self.opened_by(token) == Some(order.id)
-            }
+            Actor::Guest { order: Some(token), .. } => self.opened_by(token) == Some(order.id),
             Actor::Guest { order: None, .. } => false,
             Actor::System => true,
         }
