@@ -175,7 +175,7 @@ impl OrderApi {
         let id = OrderId(id.0);
         let NewReturn { items, reason } = body.parse_for(self.orders().get_to_act_on(&caller.actor, id)).await?;
         let items = items.into_iter().map(Into::into).collect();
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.orders().request_return(&call, id, items, reason).await?;
         let (mut found, return_id) = done.value;
         found.returns.retain(|back| back.id == return_id);

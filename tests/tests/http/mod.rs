@@ -14,5 +14,6 @@ mod goods;
 mod guards;
 mod load;
 mod orders;
+mod protocol;
 mod staff;
 mod stripe;
