@@ -5,7 +5,7 @@ use commerce_core::{
     clock::Timestamp,
     id::{FulfilmentId, PaymentId, ProductId, RefundId, ReturnId, VariantId},
     order::{Fulfilment, FulfilmentStatus, OrderLine, Return, ReturnStatus},
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundStatus},
+    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -31,6 +31,9 @@ table! {
         cancelled: Count,
         refunded: Count,
         returned: Count,
+        uncharged: Count,
+        restocked: Count,
+        written_off: Count,
     }
 }
 
@@ -53,6 +56,9 @@ impl OrderLineRow {
             cancelled: Count(line.cancelled),
             refunded: Count(line.refunded),
             returned: Count(line.returned),
+            uncharged: Count(line.uncharged),
+            restocked: Count(line.restocked),
+            written_off: Count(line.written_off),
         }
     }
 }
@@ -75,6 +81,9 @@ impl From<OrderLineRow> for OrderLine {
             cancelled: row.cancelled.0,
             refunded: row.refunded.0,
             returned: row.returned.0,
+            uncharged: row.uncharged.0,
+            restocked: row.restocked.0,
+            written_off: row.written_off.0,
         }
     }
 }
@@ -95,6 +104,7 @@ table! {
         reference: Option<String>,
         token: Option<String>,
         next_action: Option<Json<NextAction>>,
+        instructions: Option<String>,
         failure: Option<String>,
         lease_until: Option<i64>,
         reserved_until: Option<i64>,
@@ -119,6 +129,7 @@ impl PaymentRow {
             reference: payment.reference.clone(),
             token: payment.token.clone(),
             next_action: payment.next_action.clone().map(Json),
+            instructions: payment.instructions.clone(),
             failure: payment.failure.clone(),
             lease_until: payment.lease_until.map(Timestamp::as_micros),
             reserved_until: payment.reserved_until.map(Timestamp::as_micros),
@@ -142,6 +153,7 @@ impl From<PaymentRow> for Payment {
             reference: row.reference,
             token: row.token,
             next_action: row.next_action.map(|action| action.0),
+            instructions: row.instructions,
             failure: row.failure,
             lease_until: row.lease_until.map(Timestamp::from_micros),
             reserved_until: row.reserved_until.map(Timestamp::from_micros),
@@ -160,6 +172,7 @@ table! {
         currency: Name<Currency>,
         amount: i64,
         status: Name<RefundStatus>,
+        origin: Name<RefundOrigin>,
         reason: String,
         items: Json<Vec<LineQuantity>>,
         restock: bool,
@@ -181,6 +194,7 @@ impl RefundRow {
             currency: Name(refund.amount.currency),
             amount: refund.amount.minor,
             status: Name(refund.status),
+            origin: Name(refund.origin),
             reason: refund.reason.clone(),
             items: Json(refund.items.clone()),
             restock: refund.restock,
@@ -201,6 +215,7 @@ impl From<RefundRow> for Refund {
             payment_id: PaymentId(row.payment_id),
             amount: Money::new(row.amount, row.currency.0),
             status: row.status.0,
+            origin: row.origin.0,
             reason: row.reason,
             items: row.items.0,
             restock: row.restock,
@@ -273,6 +288,7 @@ table! {
         reason: String,
         created_at: i64,
         updated_at: i64,
+        waived: Option<i64>,
     }
 }
 
@@ -286,6 +302,7 @@ impl ReturnRow {
             reason: back.reason.clone(),
             created_at: back.created_at.as_micros(),
             updated_at: back.updated_at.as_micros(),
+            waived: back.waived,
         }
     }
 }
@@ -299,6 +316,7 @@ impl From<ReturnRow> for Return {
             reason: row.reason,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
+            waived: row.waived,
         }
     }
 }

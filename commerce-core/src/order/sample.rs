@@ -48,6 +48,9 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     };
     Order {
         id: OrderId(uuid::Uuid::from_u128(0x0D)),
@@ -84,6 +87,7 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
             reference: None,
             token: Some("pm_card_visa".to_owned()),
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: Some(NOW),
             reserved_until: Some(NOW),

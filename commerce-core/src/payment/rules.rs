@@ -1,5 +1,6 @@
 //! Pure rules over the money of an order in memory: what a gateway's word does to it, and ([`refund`]) what may go back.
 
+mod foreign;
 mod refund;
 
 use super::{
@@ -10,22 +11,29 @@ use crate::{
     clock::Timestamp,
     error::CommonError,
     id::PaymentId,
-    money::Money,
     order::{
         Order, OrderStatus,
         state::{NoSuchMove, State},
     },
 };
 
-pub(crate) use self::refund::{NewRefund, RefundSettlement};
+pub(crate) use self::{
+    foreign::ForeignRefund,
+    refund::{NewRefund, RefundSettlement},
+};
 
 /// A payment that was given up because the customer didn't finish it in time.
 pub(crate) const EXPIRED: &str = "expired";
 /// A payment that was given up because the order was cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
+/// A payment that was given up because nothing is owed for the order any more.
+pub(crate) const NOTHING_OWED: &str = "nothing_owed";
 
 /// A payment that staff gave up, because the gateway knows of no money for it.
 pub(crate) const WRITTEN_OFF: &str = "written_off";
+
+/// The failure of a payment whose amount the gateway can't take: no decline.
+pub(crate) const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
 
 /// What a gateway's word did to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,13 +189,6 @@ impl Order {
             line.cancelled = 0;
         }
         Ok(true)
-    }
-
-    /// What is to be captured of the authorised payment: its amount less the share of cancelled units.
-    pub(crate) fn capturable(&self, payment: &Payment) -> Result<Money, CommonError> {
-        let cancelled = self.lines.iter().map(|line| line.charged.cumulative_share(line.cancelled, line.quantity));
-        let cancelled = Money::sum(self.currency(), cancelled)?;
-        Ok(payment.amount.minus(cancelled)?)
     }
 }
 

@@ -186,6 +186,9 @@ fn line(product: &Product, position: i64) -> OrderLine {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     }
 }
 
@@ -202,6 +205,7 @@ fn payment(amount: Money, at: Timestamp) -> Payment {
         reference: None,
         token: Some("tok_visa".to_owned()),
         next_action: None,
+        instructions: None,
         failure: None,
         lease_until: Some(at),
         reserved_until: Some(at),

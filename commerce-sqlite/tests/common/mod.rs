@@ -143,6 +143,9 @@ impl Shop {
                     cancelled: 0,
                     refunded: 0,
                     returned: 0,
+                    uncharged: 0,
+                    restocked: 0,
+                    written_off: 0,
                 }
             })
             .collect::<Vec<_>>();
@@ -188,6 +191,7 @@ impl Shop {
             reference: None,
             token: Some("tok_1".into()),
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: Some(NOW),
             reserved_until: None,

@@ -44,6 +44,7 @@ async fn orders_with_all_their_children() {
         payment_id: order.payments[0].id,
         amount: eur(100),
         status: RefundStatus::Pending,
+        origin: commerce_core::payment::RefundOrigin::Gateway,
         reason: "broken".into(),
         items: items.clone(),
         restock: true,
@@ -72,6 +73,7 @@ async fn orders_with_all_their_children() {
         reason: "too big".into(),
         created_at: NOW,
         updated_at: NOW,
+        waived: None,
     });
     let mut set = shop.set();
     set.update(&before, &mut order);

@@ -154,6 +154,9 @@ fn order(cart: &Cart, variants: &[NewStock]) -> Order {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     };
     let id = OrderId(ids.uuid());
     let payment = Payment {
@@ -168,6 +171,7 @@ fn order(cart: &Cart, variants: &[NewStock]) -> Order {
         reference: None,
         token: Some("pm_card_visa".into()),
         next_action: None,
+        instructions: None,
         failure: None,
         lease_until: Some(now),
         reserved_until: Some(now),

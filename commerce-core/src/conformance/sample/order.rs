@@ -13,7 +13,7 @@ use crate::{
         Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderLine, OrderStatus, Return, ReturnStatus,
         ShippingMethod,
     },
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundStatus},
+    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
     pricing::Totals,
 };
 
@@ -69,6 +69,7 @@ impl Shop {
             reference: None,
             token: None,
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: None,
             reserved_until: None,
@@ -105,6 +106,7 @@ impl Shop {
             payment_id: payment.id,
             amount: Money::new(minor, payment.amount.currency),
             status: RefundStatus::Pending,
+            origin: RefundOrigin::Shop,
             reason: "changed their mind".to_owned(),
             items: Vec::new(),
             restock: false,
@@ -140,6 +142,7 @@ impl Shop {
             reason: ODD.to_owned(),
             created_at: at,
             updated_at: at,
+            waived: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl Shop {
         order.lines.push(order_line(product, 1, 21));
         for (line, n) in order.lines.iter_mut().zip(1..) {
             (line.fulfilled, line.cancelled, line.refunded, line.returned) = (n + 10, n, n + 4, n + 6);
+            (line.uncharged, line.restocked, line.written_off) = (n + 2, n + 1, n + 5);
         }
         let all = [quantity(&order.lines[0], 1), quantity(&order.lines[1], 2)];
         order.customer_id = Some(customer);
@@ -169,8 +173,11 @@ impl Shop {
         order.payments = vec![self.payment(eur(7290)), self.full_payment(eur(7290))];
         let parcel_back = self.r#return(all.to_vec());
         order.refunds = vec![self.full_refund(&order, parcel_back.id, &all), self.refund(&order.payments[1], 200)];
-        order.returns = vec![parcel_back, self.r#return(all[..1].to_vec())];
-        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec())];
+        let part_back = Return { waived: Some(1234), ..self.r#return(all[..1].to_vec()) };
+        order.returns = vec![parcel_back, part_back];
+        let undelivered =
+            Fulfilment { status: FulfilmentStatus::ReturnedToSender, ..self.fulfilment(all[..1].to_vec()) };
+        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec()), undelivered];
         order.cart_id = Some(self.id());
         order.idempotency_key = Some([7; 32]);
         order.cancel_reason = Some(ODD.to_owned());
@@ -219,6 +226,9 @@ pub(in crate::conformance) fn order_line(product: &Product, n: usize, quantity: 
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     }
 }
 
