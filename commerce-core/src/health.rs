@@ -120,24 +120,24 @@ async fn in_time(answer: impl Future<Output = Result<(), StoreError>> + Send) ->
 mod tests {
     use super::*;
 
-    fn note(watch: &WriteWatch, outcome: Result<(), CommitError>) {
-        watch.note(&outcome);
+    fn note(watch: &WriteWatch, outcome: &Result<(), CommitError>) {
+        watch.note(outcome);
     }
 
     #[test]
     fn the_last_write_tells() {
         let watch = WriteWatch::default();
         assert!(watch.known().is_none(), "nothing is known before the first");
-        note(&watch, Ok(()));
+        note(&watch, &Ok(()));
         assert!(watch.known().unwrap().is_ok());
-        note(&watch, Err(CommitError::Unavailable("full".into())));
+        note(&watch, &Err(CommitError::Unavailable("full".into())));
         assert!(watch.known().unwrap().is_err());
-        note(&watch, Err(CommitError::Conflict(Vec::new())));
-        note(&watch, Err(CommitError::Bug("a constraint".into())));
+        note(&watch, &Err(CommitError::Conflict(Vec::new())));
+        note(&watch, &Err(CommitError::Bug("a constraint".into())));
         assert!(watch.known().unwrap().is_err(), "guards say nothing about the database");
-        note(&watch, Err(CommitError::Unknown("no answer".into())));
+        note(&watch, &Err(CommitError::Unknown("no answer".into())));
         assert!(watch.known().unwrap().is_err());
-        note(&watch, Ok(()));
+        note(&watch, &Ok(()));
         assert!(watch.known().unwrap().is_ok());
     }
 
