@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    call::Actor,
+    context::Actor,
     engine::Engine,
     store::{CommitError, StoreError},
     worker::WorkerStatus,

@@ -10,7 +10,7 @@ use poem::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{front::failed, problem::ApiError, service::get};
+use crate::{problem::ApiError, service::get, stack::failed};
 
 /// Renders the process's metrics in Prometheus' text format.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;

@@ -40,7 +40,6 @@ mod checkout;
 mod coding;
 mod conditional;
 mod errors;
-mod front;
 mod header;
 mod health;
 mod inventory;
@@ -52,6 +51,7 @@ mod problem;
 mod review;
 mod service;
 mod spec;
+mod stack;
 mod types;
 
 pub use service::CommerceApi;

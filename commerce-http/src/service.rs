@@ -17,13 +17,13 @@ use crate::{
     cart::CartApi,
     catalog::{AdminCatalogApi, CatalogApi},
     checkout::CheckoutApi,
-    front::{Cors, Front, Limits, Methods, Shared, Timeouts, mount_prefix},
     health::{self, IsDraining, RenderMetrics},
     inventory::InventoryApi,
     order::{AdminOrderApi, OrderApi},
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
     review::{AdminReviewApi, ReviewApi},
     spec::{self, DocsCache},
+    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, mount_prefix},
 };
 
 /// Puts the API together.
@@ -119,16 +119,16 @@ impl CommerceApi {
         });
         let routes = add_documents(routes, &shared);
         let routes = health::add_to(routes, &shared.commerce, self.draining, self.metrics);
-        Front::new(shared, routes, self.cors, Timeouts { request: self.timeout, body: self.body_timeout })
+        HttpStack::new(shared, routes, self.cors, Timeouts { request: self.timeout, body: self.body_timeout })
     }
 
-    fn shared(&self) -> Arc<Shared> {
+    fn shared(&self) -> Arc<AppState> {
         let limits = if self.rate_limits { Limits::standard() } else { Limits::off() };
-        Arc::new(Shared { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
+        Arc::new(AppState { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
     }
 }
 
-fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
+fn api(shared: &Arc<AppState>) -> impl OpenApi + 'static {
     let customer = (
         AuthApi(shared.clone()),
         AccountApi(shared.clone()),
@@ -151,12 +151,12 @@ fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
     (customer, staff)
 }
 
-fn document(shared: &Arc<Shared>, prefix: &str) -> Value {
+fn document(shared: &Arc<AppState>, prefix: &str) -> Value {
     spec::document(api(shared), prefix, shared.test_gateway.is_some())
 }
 
 /// Every operation by path. The test gateway's are there only if it is.
-fn operations(shared: &Arc<Shared>) -> Vec<(String, Vec<(Method, BoxEndpoint<'static>)>)> {
+fn operations(shared: &Arc<AppState>) -> Vec<(String, Vec<(Method, BoxEndpoint<'static>)>)> {
     let mut table: HashMap<String, HashMap<Method, BoxEndpoint<'static>>> = HashMap::new();
     api(shared).add_routes(&mut table);
     let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
@@ -177,7 +177,7 @@ pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> 
     Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
 }
 
-fn add_documents(routes: Route, shared: &Arc<Shared>) -> Route {
+fn add_documents(routes: Route, shared: &Arc<AppState>) -> Route {
     let cache = {
         let shared = shared.clone();
         Arc::new(DocsCache::new(move |prefix| document(&shared, prefix)))

@@ -24,12 +24,12 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::{
+    batch::WritePlan,
     codec::{Row, Shadowed, decode},
     error,
     identity::Identity,
     migrate,
     open::{self, SqliteSettings},
-    script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
 };
@@ -253,7 +253,7 @@ const GLANCE: &str = "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT versi
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        self.writer.commit(Compiled::new(set)?).await
+        self.writer.commit(WritePlan::new(set)?).await
     }
 
     async fn lease(

@@ -47,9 +47,9 @@ impl Incoming {
 
 /// What is read of it, by one at a time.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Incoming>>);
+struct AppState(Arc<Mutex<Incoming>>);
 
-impl Stream for Shared {
+impl Stream for AppState {
     type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -58,7 +58,7 @@ impl Stream for Shared {
 }
 
 /// A body that is being received.
-pub struct Upload(Option<Shared>);
+pub struct Upload(Option<AppState>);
 
 impl Upload {
     /// Puts a watched body in the place of the request's own, if it has one.
@@ -72,7 +72,7 @@ impl Upload {
             has_ended: false,
             time_is_up: Box::pin(tokio::time::sleep(limit)),
         };
-        let shared = Shared(Arc::new(Mutex::new(incoming)));
+        let shared = AppState(Arc::new(Mutex::new(incoming)));
         request.set_body(Body::from_bytes_stream(shared.clone()));
         // Streams like this one can't be told from those of HTTP/2, which end without the connection.
         Self((request.version() <= Version::HTTP_11).then_some(shared))
@@ -89,7 +89,7 @@ impl Upload {
 }
 
 /// Whether it ended soon.
-async fn read_rest(mut body: Shared) -> bool {
+async fn read_rest(mut body: AppState) -> bool {
     let mut read = 0;
     while read <= LEFT_OVER {
         match body.next().await {
