@@ -33,6 +33,7 @@
 //! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
 //! | `write_plan`, `batch` | a change-set becomes one string of statements; [`apply`] |
+//! | `table`, `head` | where an aggregate's head is kept, and how it is written |
 //! | `guards` | which guard failed |
 //! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
 //! | `codec`, `list`, `sql`, `child_rows` | rows to entities, keyset pages, statements with binds, rows below a head |
@@ -57,6 +58,7 @@ mod child_rows;
 mod codec;
 mod error;
 mod guards;
+mod head;
 mod inventory;
 mod list;
 mod migrate;
@@ -67,8 +69,9 @@ mod payment;
 mod review;
 mod sql;
 mod store;
+mod table;
 mod table_dump;
 mod write_plan;
 mod writer;
 
-pub use self::{batch::apply, migrate::migrate, store::SqliteStore, writer::WriteError};
+pub use self::{migrate::migrate, store::SqliteStore, write_plan::apply, writer::WriteError};

@@ -14,7 +14,7 @@ use crate::{
     batch::Batch,
     child_rows::{children, remove},
     codec::json,
-    write_plan::head,
+    head::head,
 };
 
 const COLUMNS: [&str; 9] =
