@@ -68,6 +68,7 @@ pub mod event;
 pub mod fail_point;
 pub mod id;
 pub mod inventory;
+mod language;
 pub mod money;
 pub mod notification;
 pub mod order;
@@ -78,7 +79,7 @@ pub mod review;
 pub mod store;
 mod worker;
 
-pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
+pub use commerce::{BuildError, Commerce, CommerceBuilder, LOCAL_SENDER, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
 pub use worker::Worker;

@@ -63,7 +63,7 @@ impl Order {
         let (before, order_status) = (self.payment(id)?.clone(), self.status);
         if word.amount != before.amount || word.captured.minor > before.amount.minor {
             let (ours, theirs) = (before.amount, word.amount);
-            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:#}, the order of {ours:#}")));
         }
         let named = !word.reference.is_empty();
         if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
@@ -100,7 +100,7 @@ impl Order {
         if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
             let (ours, theirs) = (before.amount, word.captured);
             *self.payment_mut(id)? = before;
-            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:#}, the order is about {ours:#}")));
         }
         // What was promised or taken before the word arrived isn't given back by an older word.
         let is_old_news = before.captured > 0

@@ -152,7 +152,7 @@ impl Order {
         if word.amount != before.amount {
             let (ours, theirs) = (before.amount, word.amount);
             return Ok(RefundSettlement::Mismatch(format!(
-                "the gateway speaks of a refund of {theirs:?}, not {ours:?}"
+                "the gateway speaks of a refund of {theirs:#}, not {ours:#}"
             )));
         }
         let named = !word.reference.is_empty();

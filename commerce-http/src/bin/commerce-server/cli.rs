@@ -128,6 +128,12 @@ pub struct Settings {
     /// A mail server: smtps://user:password@host or smtp://user:password@host [default: mails are logged]
     #[arg(long, env = "COMMERCE_SMTP_URL", global = true, hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// The address that mails come from; needed with a mail server [default: shop@localhost]
+    #[arg(long, env = "COMMERCE_MAIL_FROM", global = true)]
+    pub mail_from: Option<String>,
+    /// The shop's name, as mails give it [default: Shop]
+    #[arg(long, env = "COMMERCE_SHOP_NAME", global = true)]
+    pub shop_name: Option<String>,
     /// Stripe's secret key, sk_…; without one, Stripe isn't offered
     #[arg(long, env = "STRIPE_SECRET_KEY", global = true, hide_env_values = true)]
     pub stripe_secret_key: Option<String>,
