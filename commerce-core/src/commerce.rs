@@ -429,7 +429,8 @@ mod tests {
     #[test]
     fn messages_that_leave_the_machine_have_a_sender() {
         let settings = |sender: Option<&str>| Settings { mail_from: sender.map(str::to_owned), ..Settings::default() };
-        let check = |sender, mailer: &dyn Mailer| check_sender(&settings(sender), mailer).map_err(|error| error.to_string());
+        let check =
+            |sender, mailer: &dyn Mailer| check_sender(&settings(sender), mailer).map_err(|error| error.to_string());
         assert_eq!(check(None, &MemoryMailer::default()), Ok(()));
         assert!(check(None, &Away).unwrap_err().contains("mail_from"));
         assert_eq!(check(Some("orders@shop.example"), &Away), Ok(()));

@@ -97,6 +97,32 @@ async fn whether_it_was_bought_comes_from_the_orders() {
 }
 
 #[tokio::test]
+async fn what_was_bought_follows_the_orders() {
+    let shop = open().await;
+    let mug = shop.product("Mug", "MUG", 100, 5).await.view.product;
+    let ada = shop.ada().await;
+    let review = shop.reviews().create(&ada, "mug", stars(5)).await.unwrap().value;
+    assert!(!review.verified_purchase, "nothing was bought yet");
+    let shown = async || {
+        let listed = shop.reviews().of_product(&Actor::guest(), "mug", &everything()).await.unwrap().items;
+        let mine = shop.reviews().mine(&ada.actor, &everything()).await.unwrap().items;
+        let staff = shop.reviews().admin_reviews(&Actor::System, None, &everything()).await.unwrap().items;
+        assert_eq!(listed, mine);
+        assert_eq!(listed, staff);
+        listed[0].verified_purchase
+    };
+    assert!(!shown().await);
+    let order = shop.buy(&ada, mug.variants[0].id).await;
+    assert!(shown().await, "bought after the review");
+    let moderated = shop.moderated(review.id, ReviewStatus::Published).await;
+    assert!(moderated.verified_purchase);
+    shop.orders().cancel(&ada, order.id).await.unwrap();
+    assert!(!shown().await, "the order was cancelled");
+    let patch = ReviewPatch { rating: Some(3), ..ReviewPatch::default() };
+    assert!(!shop.reviews().update(&ada, review.id, patch).await.unwrap().verified_purchase);
+}
+
+#[tokio::test]
 async fn only_active_products_can_be_reviewed() {
     let shop = open().await;
     let ada = shop.ada().await;

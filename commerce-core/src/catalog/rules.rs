@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Invalid,
-    id::CategoryId,
+    id::{CategoryId, VariantId},
     inventory::MAX_STOCK,
     money::{Currency, Money},
 };
@@ -57,12 +57,15 @@ pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTre
     check_images(&mut invalid, &draft.images);
     invalid.check(!draft.variants.is_empty(), "/variants", "required", "a product needs at least one variant");
     check_count(&mut invalid, "/variants", draft.variants.len(), MAX_VARIANTS);
-    let mut skus = BTreeSet::new();
+    let (mut skus, mut choices) = (BTreeSet::new(), BTreeSet::new());
     for (n, variant) in draft.variants.iter().enumerate() {
         let at = format!("/variants/{n}");
         check_variant_draft(&mut invalid, &at, variant, currency);
         let first = skus.insert(&variant.sku);
         invalid.check(first, &format!("{at}/sku"), "duplicate", "another variant of this product has the same SKU");
+        if !variant.options.is_empty() && !choices.insert(choice(&variant.options)) {
+            invalid.add(format!("{at}/options"), "duplicate", SAME_OPTIONS);
+        }
     }
     invalid.into_result()?;
     Ok(draft)
@@ -115,6 +118,32 @@ pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<Varian
     check_variant_draft(&mut invalid, "", &draft, currency);
     invalid.into_result()?;
     Ok(draft)
+}
+
+const SAME_OPTIONS: &str =
+    "another variant of this product has the same options: customers couldn't choose between them";
+
+/// What customers choose by: options without regard to case or blanks around them. Two variants of a product that lead to the
+/// same choice can't be told apart; those without any options aren't compared.
+fn choice(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    options.iter().map(|(name, value)| (plain(name), plain(value))).collect()
+}
+
+/// Checks that no variant of the product that is sold has the options of this one. What an edit leaves as it is isn't judged.
+pub(super) fn check_choice(
+    product: &Product,
+    id: Option<VariantId>,
+    options: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let wanted = choice(options);
+    let before = product.variants.iter().find(|variant| Some(variant.id) == id);
+    let unchanged = before.is_some_and(|before| choice(&before.options) == wanted);
+    let mut others = product.sold().filter(|variant| Some(variant.id) != id);
+    if options.is_empty() || unchanged || !others.any(|variant| choice(&variant.options) == wanted) {
+        return Ok(());
+    }
+    Err(Invalid::field("/options", "duplicate", SAME_OPTIONS))
 }
 
 /// A variant with a patch applied, if the patched fields keep all rules.

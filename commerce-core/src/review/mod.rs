@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub(crate) use self::service::look_up_purchases;
 pub use self::{
     entity::{Review, ReviewQuery, ReviewStatus},
     rules::{ReviewDraft, ReviewPatch},

@@ -9,9 +9,9 @@ use crate::{
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
-    id::{ProductId, ReviewId},
+    id::{ProductId, ReviewId, UserId},
     page::{Page, PageRequest},
-    store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads},
+    store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads, StoreError},
 };
 
 impl Reviews {
@@ -48,7 +48,7 @@ impl Reviews {
         let product_id = active_product(self.engine.reads(), id_or_slug).await?.product.id;
         let ReviewDraft { rating, title, body } = rules::review(draft)?;
         let user = self.engine.reads().load_user(customer_id).await?.ok_or(AccessError::Unauthenticated)?;
-        let verified_purchase = self.engine.reads().has_bought(customer_id, product_id).await?;
+        let verified_purchase = bought(self.engine.reads(), customer_id, product_id).await?;
         let mut set = self.engine.set(&call.actor);
         let mut review = Review {
             id: ReviewId(self.engine.uuid()),
@@ -103,7 +103,7 @@ impl Reviews {
             return Err(CommonError::NotFound("review").into());
         }
         let after = rules::patched(&before, patch)?;
-        Ok(self.plan_change(call, &before, after))
+        Ok(self.plan_change(call, &before, after).await?)
     }
 
     /// Removes a review: its author's own, or anybody's with the right to moderate. The author may write another.
@@ -211,20 +211,26 @@ impl Reviews {
         call.actor.require(Permission::ModerateReviews)?;
         let before = self.load(id).await?;
         let after = Review { status, ..before.clone() };
-        Ok(self.plan_change(call, &before, after))
+        Ok(self.plan_change(call, &before, after).await?)
     }
 
     /// Saves a changed review; the set stays empty if nothing changed.
-    fn plan_change(&self, call: &Call, before: &Review, mut after: Review) -> Planned<Review> {
+    async fn plan_change(
+        &self,
+        call: &Call,
+        before: &Review,
+        mut after: Review,
+    ) -> Result<Planned<Review>, StoreError> {
+        let verified_purchase = bought(self.engine.reads(), after.customer_id, after.product_id).await?;
         let mut set = self.engine.set(&call.actor);
         if after != *before {
-            after.updated_at = set.at();
+            (after.updated_at, after.verified_purchase) = (set.at(), verified_purchase);
             rate(&mut set, after.product_id, rating_change(Some(before), Some(&after)));
             set.update(before, &mut after);
             let event = DomainEvent::ReviewChanged { review: after.id, product: after.product_id };
             self.event(&mut set, &after, event);
         }
-        Planned { changes: set, output: after }
+        Ok(Planned { changes: set, output: Review { verified_purchase, ..after } })
     }
 
     fn event(&self, set: &mut ChangeSet, review: &Review, event: DomainEvent) {
@@ -238,7 +244,25 @@ impl Reviews {
 
 async fn list(reads: &dyn Reads, query: &ReviewQuery, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
     let slice = page.slice(query)?;
-    Ok(reads.list_reviews(query, &slice).await?.page(query))
+    let mut listed = reads.list_reviews(query, &slice).await?;
+    look_up_purchases(reads, &mut listed.items).await?;
+    Ok(listed.page(query))
+}
+
+/// Sets whether the authors have bought the products, as their orders stand now.
+pub(crate) async fn look_up_purchases(reads: &dyn Reads, reviews: &mut [Review]) -> Result<(), StoreError> {
+    let pairs: Vec<_> = reviews.iter().map(|review| (review.customer_id, review.product_id)).collect();
+    if !pairs.is_empty() {
+        let purchases = reads.load_purchases(&pairs).await?;
+        for (review, pair) in reviews.iter_mut().zip(pairs) {
+            review.verified_purchase = purchases.contains(&pair);
+        }
+    }
+    Ok(())
+}
+
+async fn bought(reads: &dyn Reads, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    Ok(!reads.load_purchases(&[(customer, product)]).await?.is_empty())
 }
 
 fn require_author_or_moderator(actor: &Actor) -> Result<(), AccessError> {

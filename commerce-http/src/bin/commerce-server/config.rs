@@ -176,9 +176,10 @@ fn mail_from(address: Option<&str>, mail: &Mail) -> Result<Option<String>, Confi
                 format!("must be an e-mail address such as orders@shop.example, not '{address}'"),
             )),
         },
-        (None, Mail::Server(_)) => {
-            Err(wrong("COMMERCE_MAIL_FROM", "must be set with COMMERCE_SMTP_URL: it is the address that mails come from"))
-        }
+        (None, Mail::Server(_)) => Err(wrong(
+            "COMMERCE_MAIL_FROM",
+            "must be set with COMMERCE_SMTP_URL: it is the address that mails come from",
+        )),
         (None, _) => Ok(None),
     }
 }
@@ -268,12 +269,9 @@ mod tests {
 
     #[test]
     fn mails_have_a_sender() {
-        let config = read(&[
-            "--smtp-url=smtps://mail.example",
-            "--mail-from=Orders@shop.example",
-            "--shop-name= Ada's books ",
-        ])
-        .unwrap();
+        let config =
+            read(&["--smtp-url=smtps://mail.example", "--mail-from=Orders@shop.example", "--shop-name= Ada's books "])
+                .unwrap();
         assert_eq!(config.mail_from.as_deref(), Some("orders@shop.example"));
         assert_eq!(config.shop_name.as_deref(), Some("Ada's books"));
         let config = read(&["--mail-dir=/tmp", "--shop-name="]).unwrap();
