@@ -130,16 +130,18 @@ fn choice(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     options.iter().map(|(name, value)| (plain(name), plain(value))).collect()
 }
 
-/// Checks that no variant of the product that is sold has the options of this one. What an edit leaves as it is isn't judged.
+/// Checks that no other variant of the product that is sold has the same options. What an edit leaves as it is isn't judged,
+/// nor is a variant with the SKU of another: it hears that the SKU is taken.
 pub(super) fn check_choice(
     product: &Product,
     id: Option<VariantId>,
+    sku: &str,
     options: &BTreeMap<String, String>,
 ) -> Result<(), Invalid> {
     let wanted = choice(options);
     let before = product.variants.iter().find(|variant| Some(variant.id) == id);
     let unchanged = before.is_some_and(|before| choice(&before.options) == wanted);
-    let mut others = product.sold().filter(|variant| Some(variant.id) != id);
+    let mut others = product.sold().filter(|variant| Some(variant.id) != id && variant.sku != sku);
     if options.is_empty() || unchanged || !others.any(|variant| choice(&variant.options) == wanted) {
         return Ok(());
     }
