@@ -132,6 +132,7 @@ impl Letterhead<'_> {
             AlertKind::LatePayment => "A payment came too late",
             AlertKind::PaymentDisputed => "A payment is disputed",
             AlertKind::RefundFailed => "A refund failed",
+            AlertKind::PaymentStuck => "A payment can't be settled",
         };
         let body = format!("{}\n\nRaised at {}.", sentence(&alert.detail), time(alert.raised_at));
         self.letter(kind, &body)

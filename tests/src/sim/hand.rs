@@ -343,6 +343,7 @@ fn checkout_error(error: &CheckoutError) -> Result<String, String> {
         CheckoutError::CartEmpty => "cart empty",
         CheckoutError::OutOfStock { .. } => "out of stock",
         CheckoutError::PriceChanged { .. } => "price changed",
+        CheckoutError::AmountNotPayable(_) => "amount not payable",
         CheckoutError::GatewayUnavailable => "gateway unavailable",
     }
     .to_owned())
@@ -358,6 +359,7 @@ fn order_error(error: &OrderError) -> Result<String, String> {
         OrderError::NothingToCapture => "nothing to capture",
         OrderError::NotAwaited => "not awaited",
         OrderError::GatewayUnavailable => "gateway unavailable",
+        OrderError::AmountNotPayable(_) => "amount not payable",
         OrderError::GatewayRefused(_) => "gateway refused",
         OrderError::PaymentHeld { .. } => "payment held",
         OrderError::PaymentBusy => "payment busy",

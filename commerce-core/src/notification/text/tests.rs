@@ -96,6 +96,7 @@ fn refund(status: RefundStatus) -> Refund {
         payment_id: PaymentId(Uuid::nil()),
         amount: eur(995),
         status,
+        origin: crate::payment::RefundOrigin::Shop,
         reason: "torn".into(),
         items: items(),
         restock: false,
@@ -171,6 +172,7 @@ fn letters_of(notice: &Notice) -> Vec<(&'static str, Letter)> {
             ("alert_late_payment", AlertKind::LatePayment),
             ("alert_payment_disputed", AlertKind::PaymentDisputed),
             ("alert_refund_failed", AlertKind::RefundFailed),
+            ("alert_payment_stuck", AlertKind::PaymentStuck),
         ]
         .map(|(name, kind)| (name, HEAD.alert(&alert(kind))))
         .into(),
