@@ -108,7 +108,7 @@ async fn what_was_bought_follows_the_orders() {
     let shown = async || {
         let listed = shop.as_guest().reviews().of_product("mug", &everything()).await.unwrap().items;
         let mine = shop.acting_as(&ada).reviews().mine(&everything()).await.unwrap().items;
-        let staff = shop.acting_as(&Call::system()).reviews().admin_reviews(None, &everything()).await.unwrap().items;
+        let staff = shop.acting_as(Call::system()).reviews().admin_reviews(None, &everything()).await.unwrap().items;
         assert_eq!(listed, mine);
         assert_eq!(listed, staff);
         listed[0].verified_purchase
