@@ -306,7 +306,7 @@ impl OrderStore for PgReads {
              JOIN commerce_order_line l ON l.order_id = o.id WHERE o.status IN ('confirmed', 'completed') \
              AND (o.payment_status IN ('paid', 'partially_refunded') \
                   OR o.payment_status <> 'refunded' AND o.fulfilment_status = 'delivered') \
-             AND greatest(l.cancelled, l.refunded, l.returned) < l.quantity AND o.customer_id = ANY(",
+             AND greatest(l.cancelled, l.refunded + l.uncharged, l.returned) < l.quantity AND o.customer_id = ANY(",
         );
         sql.bind(customers.into_iter().collect::<Vec<_>>()).push(") AND l.product_id = ANY(");
         sql.bind(products.into_iter().collect::<Vec<_>>()).push(")");

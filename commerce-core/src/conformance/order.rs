@@ -296,15 +296,25 @@ pub async fn purchases_are_found(fixture: &dyn StoreFixture) {
         }
     }
     // Some of a line has to be kept, whatever became of the rest.
-    for (refunded, returned, kept) in [(0, 0, true), (2, 0, true), (3, 0, false), (0, 3, false), (3, 3, false)] {
+    for (refunded, uncharged, returned, kept) in [
+        (0, 0, 0, true),
+        (2, 0, 0, true),
+        (3, 0, 0, false),
+        (0, 3, 0, false),
+        (2, 1, 0, false),
+        (1, 1, 2, true),
+        (0, 0, 3, false),
+        (3, 0, 3, false),
+    ] {
         let (product, customer) = (mug(&shop), shop.id());
-        let order = shop.order(&format!("{refunded} {returned}"), &product, 3);
+        let order = shop.order(&format!("{refunded} {uncharged} {returned}"), &product, 3);
         let (status, payment_status) = (OrderStatus::Completed, PaymentStatus::PartiallyRefunded);
         let mut order = Order { customer_id: Some(customer), status, payment_status, ..order };
-        (order.lines[0].refunded, order.lines[0].returned, order.lines[0].fulfilled) = (refunded, returned, 3);
+        let line = &mut order.lines[0];
+        (line.refunded, line.uncharged, line.returned, line.fulfilled) = (refunded, uncharged, returned, 3);
         let order = shop.insert(order).await;
-        assert_eq!(order.is_purchase_of(product.id), kept, "{refunded} of 3 refunded, {returned} returned");
-        assert_eq!(bought(customer, product.id).await, kept, "{refunded} of 3 refunded, {returned} returned");
+        assert_eq!(order.is_purchase_of(product.id), kept, "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned");
+        assert_eq!(bought(customer, product.id).await, kept, "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned");
     }
     assert!(reads.load_purchases(&[]).await.expect("nothing can be asked").is_empty());
 }

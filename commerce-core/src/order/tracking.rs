@@ -63,6 +63,10 @@ fn describe(event: &DomainEvent) -> Option<String> {
             format!("A parcel was shipped with {carrier}, tracking number {tracking_number}.")
         }
         E::FulfilmentDelivered { .. } => "A parcel was delivered.".to_owned(),
+        E::FulfilmentReturnedToSender { .. } => "A parcel came back undelivered.".to_owned(),
+        E::FulfilmentCorrected { carrier, tracking_number, .. } => {
+            format!("A parcel is now tracked with {carrier}, tracking number {tracking_number}.")
+        }
         E::FulfilmentCancelled { .. } => "A parcel was cancelled before it left.".to_owned(),
         E::RefundRequested { amount, .. } => format!("A refund of {amount:#} was begun."),
         E::RefundSettled { amount, .. } => format!("{amount:#} was refunded."),
