@@ -288,7 +288,7 @@ pub async fn purchases_are_found(fixture: &dyn StoreFixture) {
                 let number = format!("{status:?} {payment_status:?} {fulfilment_status:?}");
                 let customer_id = Some(customer);
                 let order = shop.order(&number, &product, 1);
-                let order = Order { status, payment_status, fulfilment_status, customer_id, ..order };
+                let order = Order { customer_id, status, payment_status, fulfilment_status, ..order };
                 let order = shop.insert(order).await;
                 assert!(ordered(product.id).await, "{number}: an order is an order");
                 assert_eq!(bought(customer, product.id).await, order.is_purchase_of(product.id), "{number}");
@@ -300,7 +300,7 @@ pub async fn purchases_are_found(fixture: &dyn StoreFixture) {
         let (product, customer) = (mug(&shop), shop.id());
         let order = shop.order(&format!("{refunded} {returned}"), &product, 3);
         let (status, payment_status) = (OrderStatus::Completed, PaymentStatus::PartiallyRefunded);
-        let mut order = Order { status, payment_status, customer_id: Some(customer), ..order };
+        let mut order = Order { customer_id: Some(customer), status, payment_status, ..order };
         (order.lines[0].refunded, order.lines[0].returned, order.lines[0].fulfilled) = (refunded, returned, 3);
         let order = shop.insert(order).await;
         assert_eq!(order.is_purchase_of(product.id), kept, "{refunded} of 3 refunded, {returned} returned");

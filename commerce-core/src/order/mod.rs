@@ -316,10 +316,10 @@ impl Order {
             PaymentStatus::Refunded => false,
             _ => self.fulfilment_status == FulfilmentState::Delivered,
         };
-        let lines = self.lines.iter().filter(|line| line.product_id == product);
+        let mut lines = self.lines.iter().filter(|line| line.product_id == product);
         stands
             && kept
-            && lines.map(|line| line.cancelled.max(line.refunded).max(line.returned) < line.quantity).any(|kept| kept)
+            && lines.any(|line| line.cancelled.max(line.refunded).max(line.returned) < line.quantity)
     }
 
     /// The currency of all its amounts.
