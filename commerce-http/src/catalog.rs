@@ -52,7 +52,8 @@ impl CatalogApi {
     async fn list(
         &self,
         caller: Caller<Public>,
-        /// Words that must all match, each by its beginning; small typos are forgiven where nothing matches.
+        /// Words that must all match, each by its beginning, with or without hyphens and accents; small typos are forgiven where
+        /// nothing matches. A title or SKU as a whole comes first, then whole words, then beginnings.
         q: Query<Option<String>>,
         /// Slug or id; its descendants count too.
         category: Query<Option<String>>,

@@ -368,6 +368,14 @@ where
     }
 }
 
+/// The rows of a statement within a transaction.
+pub(crate) async fn fetch_in<T>(connection: &mut PgConnection, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).fetch_all(connection).await
+}
+
 async fn fetch<T>(mut held: Held, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,

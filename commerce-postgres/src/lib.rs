@@ -46,6 +46,7 @@ mod outbox;
 mod plan;
 mod portable;
 mod reads;
+mod reindex;
 mod replica;
 mod review;
 mod shown;
@@ -137,7 +138,12 @@ impl PgStore {
     /// [`StoreError::Schema`] if a newer version of this crate wrote the database. If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool().clone();
-        task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+        task(async move {
+            migrate::migrate(&pool).await?;
+            reindex::reindex(&pool).await
+        })
+        .await
+        .map_err(StoreError::bug)?
     }
 
     /// Spreads the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter above; those that are placed

@@ -65,6 +65,7 @@ mod order;
 mod outbox;
 mod payment;
 mod portable;
+mod reindex;
 mod review;
 mod script;
 mod sql;

@@ -95,7 +95,7 @@ impl Script {
         self
     }
 
-    fn finish(self) -> Compiled {
+    pub(crate) fn finish(self) -> Compiled {
         let (sql, args) = self.sql.into_parts();
         Compiled { sql, args, expected: self.expected, guards: self.guards }
     }

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `product`, `category` | the entities; the rules of the tree |
-//! | `view`, `query`, `search`, `slug` | how products are shown, asked for, found and named |
+//! | `view`, `query`, `search`, `collation`, `slug` | how products are shown, asked for, found, sorted and named |
 //! | `input`, `rules` | what staff may say about them |
 //! | `service` | what everybody may ask |
 //! | `admin`, `variants`, `categories` | what staff may change |
@@ -11,6 +11,7 @@
 mod admin;
 mod categories;
 mod category;
+mod collation;
 mod input;
 mod product;
 mod query;
@@ -32,7 +33,7 @@ pub use self::{
     input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
     product::{Image, Product, ProductStatus, Variant},
     query::{AdminProductQuery, ProductFilter, ProductKey, ProductQuery, ProductSort},
-    search::{SearchDocument, SearchTerms},
+    search::{INDEX_VERSION, SearchDocument, SearchField, SearchTerm, SearchTerms},
     slug::is_slug,
     variants::AddedVariant,
     view::{Offer, ProductDetail, ProductView},

@@ -105,7 +105,7 @@ impl Catalog {
         }
         let mut listed = reads.list_products(filter, &slice).await?;
         if let (true, Some(terms)) = (listed.items.is_empty(), &filter.search) {
-            let similar = reads.load_similar_words(terms.words()).await?;
+            let similar = reads.load_similar_words(&terms.typed()).await?;
             if let Some(meant) = terms.corrected(&similar) {
                 let filter = ProductFilter { search: Some(meant), ..filter.clone() };
                 listed = reads.list_products(&filter, &slice).await?;

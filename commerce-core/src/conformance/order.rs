@@ -313,8 +313,16 @@ pub async fn purchases_are_found(fixture: &dyn StoreFixture) {
         let line = &mut order.lines[0];
         (line.refunded, line.uncharged, line.returned, line.fulfilled) = (refunded, uncharged, returned, 3);
         let order = shop.insert(order).await;
-        assert_eq!(order.is_purchase_of(product.id), kept, "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned");
-        assert_eq!(bought(customer, product.id).await, kept, "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned");
+        assert_eq!(
+            order.is_purchase_of(product.id),
+            kept,
+            "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned"
+        );
+        assert_eq!(
+            bought(customer, product.id).await,
+            kept,
+            "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned"
+        );
     }
     assert!(reads.load_purchases(&[]).await.expect("nothing can be asked").is_empty());
 }

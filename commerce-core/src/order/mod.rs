@@ -343,7 +343,9 @@ impl Order {
             _ => self.fulfilment_status == FulfilmentState::Delivered,
         };
         let mut lines = self.lines.iter().filter(|line| line.product_id == product);
-        stands && kept && lines.any(|line| line.cancelled.max(line.refunded + line.uncharged).max(line.returned) < line.quantity)
+        stands
+            && kept
+            && lines.any(|line| line.cancelled.max(line.refunded + line.uncharged).max(line.returned) < line.quantity)
     }
 
     /// The currency of all its amounts.

@@ -101,13 +101,14 @@ fn save_listing(script: &mut Script, product: &Product) {
     let categories: BTreeSet<_> = product.category_ids.iter().collect();
     script.statement(
         "INSERT INTO commerce_listing \
-         (product, category, status, created_at, min_price, max_price, title_key, rating, in_stock) \
-         SELECT p.n, m.column1, p.status, p.created_at, m.column2, m.column3, m.column4, \
+         (product, category, status, created_at, min_price, max_price, title_key, title_sort, rating, in_stock) \
+         SELECT p.n, m.column1, p.status, p.created_at, m.column2, m.column3, m.column4, m.column5, \
          iif(p.rating_count = 0, 0.0, CAST(p.rating_sum AS REAL) / p.rating_count), 0 FROM commerce_product p, (VALUES ",
     );
-    script.rows(1 + categories.len(), 4).push(") m WHERE p.id = ?");
+    script.rows(1 + categories.len(), 5).push(") m WHERE p.id = ?");
     for category in std::iter::once(Vec::new()).chain(categories.into_iter().map(|id| id.0.as_bytes().to_vec())) {
-        script.bind(category).bind(product.min_price()).bind(product.max_price()).bind(product.title_key());
+        script.bind(category).bind(product.min_price()).bind(product.max_price());
+        script.bind(product.title_key()).bind(product.title_sort_key());
     }
     script.bind(product.id.0);
     script.statement(
@@ -127,31 +128,50 @@ fn save_search(script: &mut Script, save: &Save<Product>) {
         forget_search(script, product.id);
         return;
     }
-    let document = product.search_document();
     let unchanged = |before: &Product| {
         (before.status, &before.category_ids) == (product.status, &product.category_ids)
-            && before.search_document() == document
+            && before.search_document() == product.search_document()
     };
     if save.before().is_some_and(unchanged) {
         return;
     }
+    index_words(script, product);
+}
+
+/// Writes the words that a product is found by.
+fn index_words(script: &mut Script, product: &Product) {
+    let document = product.search_document();
     let mut facets = product.status.as_str().to_owned();
     for category in &product.category_ids {
         facets.push(' ');
         facets.push_str(&category_token(category.0));
     }
-    let words: BTreeSet<&str> = [&document.title, &document.keywords, &document.body]
-        .into_iter()
-        .flat_map(|text| text.split_whitespace())
-        .collect();
     script
         .statement("INSERT INTO commerce_search_word SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING");
-    script.bind(json(&words));
+    script.bind(json(&document.words()));
     script.statement(
-        "INSERT OR REPLACE INTO commerce_search (rowid, facets, title, keywords, body) \
-         SELECT n, ?, ?, ?, ? FROM commerce_product WHERE id = ?",
+        "INSERT OR REPLACE INTO commerce_search (rowid, facets, whole, title, keywords, body) \
+         SELECT n, ?, ?, ?, ?, ? FROM commerce_product WHERE id = ?",
     );
-    script.bind(facets).bind(document.title).bind(document.keywords).bind(document.body).bind(product.id.0);
+    script
+        .bind(facets)
+        .bind(document.whole)
+        .bind(document.title)
+        .bind(document.keywords)
+        .bind(document.body)
+        .bind(product.id.0);
+}
+
+/// Makes anew what finds and sorts a product.
+pub(crate) fn index_again(script: &mut Script, product: &Product) {
+    script.statement("UPDATE commerce_listing SET title_key = ?, title_sort = ? ");
+    script.push("WHERE product = (SELECT n FROM commerce_product WHERE id = ?)");
+    script.bind(product.title_key()).bind(product.title_sort_key()).bind(product.id.0);
+    if product.status == ProductStatus::Deleted {
+        forget_search(script, product.id);
+    } else {
+        index_words(script, product);
+    }
 }
 
 pub(crate) fn forget_search(script: &mut Script, id: ProductId) {
