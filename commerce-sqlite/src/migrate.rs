@@ -68,10 +68,12 @@ pub(crate) async fn missing(conn: &mut SqliteConnection) -> Result<Vec<String>, 
 }
 
 async fn applied(conn: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
+    // Read before the table is looked for: whoever migrates meanwhile makes it and raises the number in one commit.
+    let number = number_of_first_release(conn).await?;
     if exists(conn, "commerce_migration").await? {
         return query_scalar("SELECT version FROM commerce_migration").fetch_all(conn).await;
     }
-    Ok((1..=number_of_first_release(conn).await?).collect())
+    Ok((1..=number).collect())
 }
 
 /// What the first release's migrator noted, or 0.
