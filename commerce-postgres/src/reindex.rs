@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     catalog::{ProductWithVariants, whole_products},
-    connect::{Fault, Held, fault, fetch_in, store_error},
+    connect::{ErrorClass, PooledConn, classify, fetch_in, store_error},
     listing,
 };
 
@@ -21,17 +21,17 @@ const ATTEMPTS: u32 = 20;
 /// Brings the index up to date. Each batch is a transaction that also notes how far it came: it may be interrupted, and several
 /// servers may take turns at it. Each row is a statement, which a distributed database takes too.
 pub(crate) async fn reindex(pool: &PgPool) -> Result<(), StoreError> {
-    let mut held = Held::fresh(pool).await.map_err(store_error)?;
+    let mut conn = PooledConn::fresh(pool).await.map_err(store_error)?;
     let mut attempt = 0;
     loop {
-        match batch(held.connection().map_err(store_error)?).await {
+        match batch(conn.connection().map_err(store_error)?).await {
             Ok(true) => attempt = 0,
             Ok(false) => break,
-            Err(error) if attempt < ATTEMPTS && fault(&error) == Fault::Clash => attempt += 1,
+            Err(error) if attempt < ATTEMPTS && classify(&error) == ErrorClass::Clash => attempt += 1,
             Err(error) => return Err(store_error(error)),
         }
     }
-    held.give_back();
+    conn.give_back();
     Ok(())
 }
 

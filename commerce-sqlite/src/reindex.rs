@@ -9,10 +9,10 @@ use sqlx::{Connection as _, Executor as _, SqliteConnection, query, query_as, qu
 use uuid::Uuid;
 
 use crate::{
+    batch::Batch,
     catalog::{index_again, whole_product},
     codec::{Row, decode},
     error,
-    script::Script,
     sql::Sql,
 };
 
@@ -49,9 +49,9 @@ async fn batch(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     let more = rows.len() == usize::try_from(BATCH).map_err(StoreError::bug)?;
     for row in rows {
         let product: Row<Product> = decode(&row)?;
-        let mut script = Script::new(CommitId(Uuid::nil()));
-        index_again(&mut script, &product.0);
-        script.finish().run_bare(&mut tx).await.map_err(error::read)?;
+        let mut batch = Batch::new(CommitId(Uuid::nil()));
+        index_again(&mut batch, &product.0);
+        batch.finish().run_bare(&mut tx).await.map_err(error::read)?;
         done = product.0.id.0;
     }
     query("UPDATE commerce_search_index SET version = ?, building = ?, done = ?")

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     Commerce,
-    call::Actor,
     catalog::{Product, ProductFilter, ProductQuery, ProductSort, ProductStatus, SearchTerms},
-    page::{PageRequest, Slice},
+    context::Actor,
+    page::{PageRequest, PageSpec},
     payment::TestGateway,
 };
 
@@ -100,12 +100,12 @@ pub async fn whole_words_beat_beginnings(fixture: &dyn StoreFixture) {
     let listed = found(&shop, "lamp").await;
     assert_eq!(listed[..4], ["lamp", "desk", "socket", "shade-24"]);
     assert_eq!(listed.len(), 28);
-    let (mut paged, mut slice) = (Vec::new(), Slice::first(2));
+    let (mut paged, mut spec) = (Vec::new(), PageSpec::first(2));
     loop {
-        let page = shop.reads().list_products(&query("lamp"), &slice).await.expect("products can be listed");
+        let page = shop.reads().list_products(&query("lamp"), &spec).await.expect("products can be listed");
         paged.extend(page.items.into_iter().map(|view| view.product.slug));
-        slice.after = page.next;
-        if slice.after.is_none() {
+        spec.after = page.next;
+        if spec.after.is_none() {
             break;
         }
     }

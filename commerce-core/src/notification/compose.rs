@@ -2,12 +2,12 @@
 
 use super::{
     Message,
-    text::{Letter, Letterhead},
+    text::{EmailContext, EmailTemplate},
 };
 use crate::{
     account::{MailToken, User},
-    call::Permission,
     commerce::LOCAL_SENDER,
+    context::Permission,
     engine::Engine,
     event::Notice,
     id::{MailTokenId, OrderId, TaskId, UserId},
@@ -34,7 +34,7 @@ pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> R
     }))
 }
 
-async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, Letter)>, StoreError> {
+async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     Ok(match *notice {
         Notice::ConfirmEmail { user, token } => {
             let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
@@ -104,8 +104,8 @@ async fn user_and_token(
 async fn about(
     engine: &Engine,
     order: OrderId,
-    letter: impl FnOnce(&Letterhead<'_>, &Order) -> Option<Letter> + Send,
-) -> Result<Option<(String, Letter)>, StoreError> {
+    letter: impl FnOnce(&EmailContext<'_>, &Order) -> Option<EmailTemplate> + Send,
+) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     let Some(order) = engine.reads().load_order(order).await? else { return Ok(None) };
     let account = match order.customer_id {
         Some(customer) => engine.reads().load_user(customer).await?,
@@ -115,7 +115,7 @@ async fn about(
     Ok(letter.map(|letter| (order.email, letter)))
 }
 
-fn to_user<'a>(engine: &'a Engine, user: &'a User) -> Letterhead<'a> {
+fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
     letterhead(engine, called(user))
 }
 
@@ -130,15 +130,15 @@ fn buyer<'a>(order: &'a Order, account: Option<&'a User>) -> &'a str {
     account.map(called).filter(|name| !name.is_empty()).unwrap_or(&order.billing_address.name)
 }
 
-fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> Letterhead<'a> {
+fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {
     let settings = &engine.settings;
-    Letterhead { shop: &settings.shop_name, url: &settings.public_url, name, gross: settings.prices_include_tax }
+    EmailContext { shop: &settings.shop_name, url: &settings.public_url, name, gross: settings.prices_include_tax }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{call::Role, clock::Timestamp, order::sample};
+    use crate::{clock::Timestamp, context::Role, order::sample};
 
     fn account(first_name: &str, last_name: &str) -> User {
         User {

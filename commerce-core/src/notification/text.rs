@@ -11,13 +11,13 @@ use crate::{
 };
 
 /// A message's subject and text.
-pub(super) struct Letter {
+pub(super) struct EmailTemplate {
     pub subject: String,
     pub text: String,
 }
 
 /// A letter from a shop to somebody.
-pub(super) struct Letterhead<'a> {
+pub(super) struct EmailContext<'a> {
     pub shop: &'a str,
     pub url: &'a str,
     pub name: &'a str,
@@ -25,14 +25,14 @@ pub(super) struct Letterhead<'a> {
     pub gross: bool,
 }
 
-impl Letterhead<'_> {
-    fn letter(&self, subject: &str, body: &str) -> Letter {
+impl EmailContext<'_> {
+    fn letter(&self, subject: &str, body: &str) -> EmailTemplate {
         let greeting = if self.name.is_empty() { "Hello".to_owned() } else { format!("Hello {}", self.name) };
         let text = format!("{greeting},\n\n{}\n\n{}\n{}\n", body.trim_end(), self.shop, self.url);
-        Letter { subject: format!("{}: {subject}", self.shop), text }
+        EmailTemplate { subject: format!("{}: {subject}", self.shop), text }
     }
 
-    pub fn confirm_email(&self, token: &str, until: Timestamp) -> Letter {
+    pub fn confirm_email(&self, token: &str, until: Timestamp) -> EmailTemplate {
         let body = format!(
             "Please confirm your e-mail address by opening this link:\n\n{}/confirm-email?token={token}\n\n\
              Or enter this code:\n\n{token}\n\n\
@@ -43,7 +43,7 @@ impl Letterhead<'_> {
         self.letter("Please confirm your e-mail address", &body)
     }
 
-    pub fn reset_password(&self, token: &str, until: Timestamp) -> Letter {
+    pub fn reset_password(&self, token: &str, until: Timestamp) -> EmailTemplate {
         let body = format!(
             "Somebody, most likely you, asked for a new password for your account. Set it by opening this link:\n\n\
              {}/reset-password?token={token}\n\n\
@@ -56,14 +56,14 @@ impl Letterhead<'_> {
         self.letter("Set a new password", &body)
     }
 
-    pub fn password_changed(&self) -> Letter {
+    pub fn password_changed(&self) -> EmailTemplate {
         let body = "The password of your account was changed. If this was you, there is nothing to do.\n\n\
                     If this was not you, ask for a new password at once. Setting one signs out everybody who uses your \
                     account.";
         self.letter("Your password was changed", body)
     }
 
-    pub fn order_confirmed(&self, order: &Order) -> Letter {
+    pub fn order_confirmed(&self, order: &Order) -> EmailTemplate {
         let mut body = format!("Thank you for your order {}.\n\n", order.number);
         for line in &order.lines {
             let _ = writeln!(body, "{} x {} ({}): {:#}", line.quantity, line.title, line.sku, line.total);
@@ -93,7 +93,7 @@ impl Letterhead<'_> {
         self.letter(&format!("Order {}", order.number), &body)
     }
 
-    pub fn order_shipped(&self, order: &Order, parcel: &Fulfilment) -> Letter {
+    pub fn order_shipped(&self, order: &Order, parcel: &Fulfilment) -> EmailTemplate {
         let mut body = format!("A parcel of your order {} is on its way. It contains:\n\n", order.number);
         write_items(&mut body, order, &parcel.items);
         let _ = write!(body, "\nCarrier: {}\nTracking number: {}\n", parcel.carrier, parcel.tracking_number);
@@ -103,7 +103,7 @@ impl Letterhead<'_> {
         self.letter(&format!("Order {} has been shipped", order.number), &body)
     }
 
-    pub fn order_cancelled(&self, order: &Order) -> Letter {
+    pub fn order_cancelled(&self, order: &Order) -> EmailTemplate {
         let mut body = format!("Your order {} was cancelled.", order.number);
         if let Some(reason) = &order.cancel_reason {
             let _ = write!(body, "\n\nReason: {reason}");
@@ -112,7 +112,7 @@ impl Letterhead<'_> {
         self.letter(&format!("Order {} was cancelled", order.number), &body)
     }
 
-    pub fn order_refunded(&self, order: &Order, refund: &Refund) -> Letter {
+    pub fn order_refunded(&self, order: &Order, refund: &Refund) -> EmailTemplate {
         let state = match refund.status {
             RefundStatus::Settled => "was sent back to you, the way you paid",
             RefundStatus::Pending | RefundStatus::Failed => "is on its way back to you",
@@ -125,7 +125,7 @@ impl Letterhead<'_> {
         self.letter(&format!("Refund for order {}", order.number), &body)
     }
 
-    pub fn alert(&self, alert: &Alert) -> Letter {
+    pub fn alert(&self, alert: &Alert) -> EmailTemplate {
         let kind = match alert.kind {
             AlertKind::LowStock => "Low stock",
             AlertKind::PaymentMismatch => "A payment does not match its order",

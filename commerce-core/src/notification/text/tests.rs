@@ -14,8 +14,8 @@ use crate::{
 };
 
 const AT: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
-const HEAD: Letterhead<'static> =
-    Letterhead { shop: "Bookshop", url: "https://shop.example", name: "Charles", gross: true };
+const HEAD: EmailContext<'static> =
+    EmailContext { shop: "Bookshop", url: "https://shop.example", name: "Charles", gross: true };
 
 fn eur(minor: i64) -> Money {
     Money::new(minor, Currency::EUR)
@@ -143,8 +143,8 @@ fn next(notice: Option<&Notice>) -> Option<Notice> {
 }
 
 /// The letters of a notice, with a name for each.
-fn letters_of(notice: &Notice) -> Vec<(&'static str, Letter)> {
-    let net = Letterhead { gross: false, ..HEAD };
+fn letters_of(notice: &Notice) -> Vec<(&'static str, EmailTemplate)> {
+    let net = EmailContext { gross: false, ..HEAD };
     let cancelled = Order { cancel_reason: Some("sold out".into()), ..order() };
     match notice {
         Notice::ConfirmEmail { .. } => vec![("confirm_email", HEAD.confirm_email("t0ken", AT))],
@@ -182,7 +182,7 @@ fn letters_of(notice: &Notice) -> Vec<(&'static str, Letter)> {
     }
 }
 
-fn letters() -> Vec<(&'static str, Letter)> {
+fn letters() -> Vec<(&'static str, EmailTemplate)> {
     let notices = std::iter::successors(next(None), |notice| next(Some(notice)));
     notices.flat_map(|notice| letters_of(&notice)).collect()
 }
@@ -197,7 +197,7 @@ fn letters_read_well() {
 
 #[test]
 fn all_letters_keep_the_rules() {
-    for (name, Letter { subject, text }) in letters() {
+    for (name, EmailTemplate { subject, text }) in letters() {
         let about = subject.strip_prefix("Bookshop: ").unwrap_or_else(|| panic!("{name}: {subject}"));
         assert!(about.starts_with(char::is_uppercase) && !about.ends_with('.'), "{name}: {subject}");
         let body = text.strip_prefix("Hello Charles,\n\n").unwrap_or_else(|| panic!("{name}: {text}"));
@@ -227,7 +227,7 @@ fn all_letters_keep_the_rules() {
 
 #[test]
 fn tax_is_within_gross_totals_and_added_to_net_ones() {
-    let text = |gross| Letterhead { gross, ..HEAD }.order_confirmed(&order()).text;
+    let text = |gross| EmailContext { gross, ..HEAD }.order_confirmed(&order()).text;
     assert!(text(true).contains("Total: 24.80 EUR (incl. tax: 1.62 EUR)\n") && !text(true).contains("\nTax: "));
     assert!(text(false).contains("\nTax: 1.62 EUR\nTotal: 24.80 EUR\n") && !text(false).contains("incl. tax"));
     let mut untaxed = order();
@@ -238,5 +238,5 @@ fn tax_is_within_gross_totals_and_added_to_net_ones() {
 
 #[test]
 fn a_letter_to_nobody_in_particular_still_greets() {
-    assert!(Letterhead { name: "", ..HEAD }.password_changed().text.starts_with("Hello,\n\nThe password"));
+    assert!(EmailContext { name: "", ..HEAD }.password_changed().text.starts_with("Hello,\n\nThe password"));
 }
