@@ -4,15 +4,16 @@ use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
 use commerce_core::store::{Applied, CommitError, Conflict, Root};
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
+    Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgArguments, query_as_with,
+    query_with, raw_sql,
 };
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    connect::{Fault, Held, PATIENCE, fault, is_answer},
+    connect::{Fault, fault, is_answer},
     layout::{Known, Layout},
     plan::{Miss, Plan, Section},
+    pool::{ConnectionPool, Held, Need},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -39,14 +40,39 @@ pub(crate) struct Judged {
 pub(crate) enum Trouble {
     /// Nothing was applied.
     Failed(sqlx::Error),
-    /// The connection was lost while the server was committing.
+    /// The connection was lost, or gave no answer in time, while the server was committing.
     Unknown(sqlx::Error),
+}
+
+/// On whose terms a plan is run.
+#[derive(Clone, Copy)]
+enum Terms<'a> {
+    /// In a transaction of ours: each statement has a deadline.
+    Ours { pool: &'a ConnectionPool, epoch: u64 },
+    /// In the host's, who watches over it.
+    Hosts,
+}
+
+impl Terms<'_> {
+    async fn in_time<T>(self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Ours { pool, epoch } => pool.in_time(epoch, work).await,
+            Self::Hosts => work.await,
+        }
+    }
+
+    fn names_statements(self) -> bool {
+        match self {
+            Self::Ours { pool, .. } => pool.names_statements(),
+            Self::Hosts => true,
+        }
+    }
 }
 
 /// Where sets are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub pool: PgPool,
+    pub pool: ConnectionPool,
     pub layout: Known,
 }
 
@@ -55,19 +81,30 @@ pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, Comm
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let held = if attempt > 0 { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
-        let tried = match held {
+        let epoch = target.pool.epoch();
+        let tried = match target.pool.acquire(Need::Write).await {
             Ok(held) => once(target, held, plan, "").await,
             Err(error) => Err(Trouble::Failed(error)),
         };
         let error = match tried {
             Ok(judged) => return judged.answer(),
-            Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
+            Err(Trouble::Unknown(error)) => {
+                // Whoever commits the set again must find a connection that answers.
+                let _ = target.pool.look(epoch, true).await;
+                return Err(CommitError::Unknown(error.into()));
+            }
             Err(Trouble::Failed(error)) => error,
         };
         attempt += 1;
         match fault(&error) {
-            Fault::Clash | Fault::Lost if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            Fault::Clash if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            Fault::Lost if attempt < ATTEMPTS => {
+                target.pool.note(&error);
+                if target.pool.look(epoch, true).await.is_err() {
+                    return Err(CommitError::Unavailable(error.into()));
+                }
+                tokio::time::sleep(pause(attempt)).await;
+            }
             Fault::Clash | Fault::Lost | Fault::Busy => return Err(CommitError::Unavailable(error.into())),
             Fault::Bug => return Err(CommitError::Bug(error.into())),
         }
@@ -82,7 +119,7 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
         Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
     };
     let layout = Layout::of(connection).await.map_err(failed)?;
-    let judged = match judge(connection, plan, SAVEPOINT, layout).await {
+    let judged = match judge(connection, plan, SAVEPOINT, layout, Terms::Hosts).await {
         Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
@@ -101,67 +138,78 @@ fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
 
 /// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
 pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Trouble> {
-    let held = Held::from(&target.pool).await.map_err(Trouble::Failed)?;
+    let held = target.pool.acquire(Need::Write).await.map_err(Trouble::Failed)?;
     once(target, held, plan, IMPATIENT).await
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
 async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
+    let (pool, epoch) = (&target.pool, held.epoch());
+    let terms = Terms::Ours { pool, epoch };
     let connection = held.connection().map_err(Trouble::Failed)?;
-    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(Trouble::Failed)?;
+    let ask = target.layout.get_or_try_init(|| Layout::of(connection));
+    let layout = *terms.in_time(ask).await.map_err(Trouble::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
-    let judged = match in_time(judge(connection, plan, &[begin, settings].concat(), layout)).await {
+    let begin = [begin, &pool.transaction_settings().unwrap_or_default(), settings].concat();
+    let judged = match judge(connection, plan, &begin, layout, terms).await {
         Ok(judged) => judged,
         Err(error) => {
-            if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+            if is_answer(&error) && terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
                 held.give_back();
             }
             return Err(Trouble::Failed(error));
         }
     };
     if judged.misses.is_empty() {
-        if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
+        if let Err(error) = pool.to_its_end(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
             return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
         }
         held.give_back();
-    } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+    } else if terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
         held.give_back();
     }
     Ok(judged)
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-}
-
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str, layout: Layout) -> Result<Judged, sqlx::Error> {
-    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
+async fn judge(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    begin: &str,
+    layout: Layout,
+    terms: Terms<'_>,
+) -> Result<Judged, sqlx::Error> {
+    terms.in_time(connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout))))).await?;
     let touched = match layout {
-        Layout::OneServer => write_at_once(connection, plan).await?,
-        Layout::Distributed => write_row_by_row(connection, plan).await?,
+        Layout::OneServer => terms.in_time(write_at_once(connection, plan, terms)).await?,
+        Layout::Distributed => write_row_by_row(connection, plan, terms).await?,
     };
     let guarded = plan.guarded().zip(&touched);
     let misses: Vec<Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
-    let stock = short_rows(connection, &misses).await?;
+    let stock = terms.in_time(short_rows(connection, &misses, terms)).await?;
     Ok(Judged { misses, stock })
 }
 
 /// The keys that each guarded section touched.
 type Touched = Vec<Vec<String>>;
 
-async fn write_at_once(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+async fn write_at_once(connection: &mut PgConnection, plan: &Plan, terms: Terms<'_>) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
     for column in plan.sections().iter().flat_map(Section::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
-    let row = query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await?;
+    let query = query_with(AssertSqlSafe(plan.folded()), args).persistent(terms.names_statements());
+    let row = query.fetch_one(connection).await?;
     (0..row.len()).map(|i| row.try_get(i)).collect()
 }
 
-async fn write_row_by_row(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+async fn write_row_by_row(
+    connection: &mut PgConnection,
+    plan: &Plan,
+    terms: Terms<'_>,
+) -> Result<Touched, sqlx::Error> {
     let mut all = Touched::new();
     for section in plan.sections() {
         let sql = section.for_a_row();
@@ -171,7 +219,8 @@ async fn write_row_by_row(connection: &mut PgConnection, plan: &Plan) -> Result<
             for column in section.columns() {
                 column.bind_cell(row, &mut args).map_err(sqlx::Error::Encode)?;
             }
-            for row in query_with(AssertSqlSafe(sql.as_str()), args).fetch_all(&mut *connection).await? {
+            let query = query_with(AssertSqlSafe(sql.as_str()), args).persistent(terms.names_statements());
+            for row in terms.in_time(query.fetch_all(&mut *connection)).await? {
                 if section.is_guarded() {
                     touched.push(row.try_get("k")?);
                 }
@@ -193,7 +242,11 @@ struct StockRow {
     alerted: i64,
 }
 
-async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
+async fn short_rows(
+    connection: &mut PgConnection,
+    misses: &[Miss],
+    terms: Terms<'_>,
+) -> Result<Vec<StockRow>, sqlx::Error> {
     let variants: Vec<Uuid> = misses
         .iter()
         .filter_map(|miss| match miss {
@@ -204,10 +257,10 @@ async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Ve
     if variants.is_empty() {
         return Ok(Vec::new());
     }
-    query_as("SELECT variant_id, on_hand, reserved, alerted FROM commerce_stock WHERE variant_id = ANY($1)")
-        .bind(variants)
-        .fetch_all(connection)
-        .await
+    let sql = "SELECT variant_id, on_hand, reserved, alerted FROM commerce_stock WHERE variant_id = ANY($1)";
+    let mut args = PgArguments::default();
+    args.add(variants).map_err(sqlx::Error::Encode)?;
+    query_as_with(sql, args).persistent(terms.names_statements()).fetch_all(connection).await
 }
 
 impl Judged {

@@ -2,7 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `connect` | pools, reads, what an error means |
+//! | `address` | URLs: hosts, what a session must be able to do, parameters |
+//! | `pool` | connections, deadlines, and whether the server is there |
+//! | `connect` | statements, reads, what an error means |
 //! | `replica` | which replicas may be read from |
 //! | `portable` | the door through which whole shops come and go |
 //! | `migrate` | the schema, applied once however many servers start |
@@ -28,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod address;
 mod cart;
 mod catalog;
 mod codec;
@@ -44,10 +47,12 @@ mod order;
 mod order_child;
 mod outbox;
 mod plan;
+mod pool;
 mod portable;
 mod reads;
 mod replica;
 mod review;
+mod settings;
 mod shown;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -65,8 +70,21 @@ use sqlx::{PgPool, Postgres, Transaction};
 #[cfg(feature = "testing")]
 use tokio::sync::OnceCell;
 
-pub use self::distribute::DistributeError;
-use crate::{commit::Target, connect::Reader, layout::Known, reads::PgReads, replica::Replicas, writer::Writer};
+pub use self::{
+    address::{UrlError, check_url},
+    distribute::DistributeError,
+    settings::PoolSettings,
+};
+use crate::{
+    address::Address,
+    commit::Target,
+    connect::{Reader, store_error},
+    layout::Known,
+    pool::ConnectionPool,
+    reads::PgReads,
+    replica::Replicas,
+    writer::Writer,
+};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
@@ -77,22 +95,33 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// Connects to a database by its URL, `postgres://user:password@host:port/name`.
+    /// Connects to a database by its URL, `postgres://user:password@host:port/name`, which may list several servers and say
+    /// which of them is wanted; see the chapter on clusters.
     ///
     /// # Errors
     /// If the URL isn't one, or the database can't be reached within seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::from_pool(connect::pool(connect::options(url)?).await?))
+        Self::connect_with(url, PoolSettings::default()).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(url: &str, settings: PoolSettings) -> Result<Self, StoreError> {
+        let pool = ConnectionPool::new(Address::parse(url).map_err(StoreError::bug)?, settings);
+        pool.find().await.map_err(store_error)?;
+        Ok(Self::laid_out(pool, Known::default()))
     }
 
     /// Shares a pool with the host. Let its connections have an `idle_in_transaction_session_timeout`, `jit = off`, and
     /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self::laid_out(pool, Known::default())
+        Self::laid_out(ConnectionPool::of_host(pool), Known::default())
     }
 
-    fn laid_out(pool: PgPool, layout: Known) -> Self {
+    fn laid_out(pool: ConnectionPool, layout: Known) -> Self {
         let primary = PgReads::new(Reader::new(pool.clone(), layout.clone()));
         Self { writer: Writer::new(Target { pool, layout }), primary, replicas: None }
     }
@@ -101,7 +130,10 @@ impl PgStore {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn as_if_distributed(self) -> Self {
-        Self::laid_out(self.pool().clone(), Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))))
+        Self::laid_out(
+            self.writer.target().pool.clone(),
+            Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))),
+        )
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -122,7 +154,7 @@ impl PgStore {
     /// # Errors
     /// If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = self.pool().clone();
+        let pool = self.writer.target().pool.clone();
         task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -132,7 +164,7 @@ impl PgStore {
     /// # Errors
     /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
     pub async fn distribute(&self) -> Result<u64, DistributeError> {
-        let pool = self.pool().clone();
+        let pool = self.writer.target().pool.clone();
         task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -146,10 +178,16 @@ impl PgStore {
         commit::apply(transaction, &compose::compose(set).into_plan()).await
     }
 
-    /// The pool of the primary, for what the host wants to ask itself.
+    /// Ends the connections that aren't in use, for tests and orderly ends. The store must not be used any more.
+    pub async fn close(&self) {
+        self.writer.target().pool.close().await;
+    }
+
+    /// A pool of connections to the primary, for what the host wants to ask itself: the host's own, or one that isn't connected
+    /// until it is used. Its connections have a `statement_timeout` a little shorter than [`PoolSettings::call_timeout`].
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.writer.target().pool
+        self.writer.target().pool.driver()
     }
 }
 

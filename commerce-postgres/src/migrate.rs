@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use commerce_core::store::StoreError;
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, query, query_as, raw_sql};
+use sqlx::{Connection as _, Executor as _, PgConnection, query, query_as, raw_sql};
 
-use crate::connect::{Fault, Held, fault, store_error};
+use crate::{
+    connect::{Fault, fault, store_error},
+    pool::ConnectionPool,
+};
 
 /// Applied in order; a released one never changes.
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_schema.sql")];
 
 const ATTEMPTS: u32 = 20;
 
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn migrate(pool: &ConnectionPool) -> Result<(), StoreError> {
     let mut attempt = 0;
     loop {
-        let mut held = Held::fresh(pool).await.map_err(store_error)?;
-        match run(held.connection().map_err(store_error)?).await {
-            Ok(()) => {
-                held.give_back();
-                return Ok(());
-            }
+        let mut connection = pool.unhurried().await.map_err(store_error)?;
+        match run(&mut connection).await {
+            Ok(()) => return connection.close().await.map_err(store_error),
             Err(error) if attempt < ATTEMPTS && may_pass(&error) => attempt += 1,
             Err(error) => return Err(store_error(error)),
         }
