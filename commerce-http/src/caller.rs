@@ -6,7 +6,10 @@ use commerce_core::{
     account::token::{CartToken, OrderToken},
     call::{AccessError, Actor, Call, Idempotency, Origin, Permission},
 };
-use poem::{Request, RequestBody};
+use poem::{
+    Request, RequestBody,
+    http::{Method, StatusCode},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
@@ -172,6 +175,11 @@ async fn actor(request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
     })
 }
 
+/// Whether everybody is shown the same.
+fn is_for_everybody<W: Who>(request: &Request) -> bool {
+    request.method() == Method::GET && W::OPEN && W::SCHEMES.is_empty()
+}
+
 impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
@@ -197,7 +205,13 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let Some(visit) = request.data::<Arc<Visit>>() else { return Err(ApiError::internal().into()) };
-        let actor = actor(request, visit).await?;
+        let actor = match actor(request, visit).await {
+            // While sessions can't be looked up, whoever it is may see what everybody may.
+            Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE && is_for_everybody::<W>(request) => {
+                Actor::guest()
+            }
+            other => other?,
+        };
         W::admit(&actor).map_err(ApiError::from)?;
         Ok(Self { context: Context::new(actor, visit.clone(), request), who: PhantomData })
     }

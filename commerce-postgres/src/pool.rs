@@ -325,6 +325,12 @@ impl ConnectionPool {
         timeout(self.0.settings.connect_timeout, PgConnection::connect_with(&options)).await.map_err(|_| timed_out())?
     }
 
+    /// How a transaction begins on such a connection. What others have prepared under the names that the driver is about to
+    /// use goes, if a pooler in between doesn't keep them apart.
+    pub(crate) fn begin_unhurried(&self) -> &'static str {
+        if self.names_statements() { "BEGIN" } else { "BEGIN; DEALLOCATE ALL" }
+    }
+
     /// A connection of the pool. Fails at once while the server is away.
     pub(crate) async fn acquire(&self, need: Need) -> Result<Held, sqlx::Error> {
         match self.try_acquire(need).await {

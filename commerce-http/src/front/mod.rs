@@ -40,6 +40,9 @@ pub struct Shared {
     pub test_gateway: Option<TestGateway>,
 }
 
+/// How long an answer is waited for when an older page could be shown in its place.
+const STALE_AFTER: Duration = Duration::from_millis(1_500);
+
 /// One request's circumstances.
 pub struct Visit {
     pub shared: Arc<Shared>,
@@ -102,7 +105,12 @@ impl Front {
     /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
         if let Some(token) = caller::bearer(request)? {
-            let identity = self.shared.commerce.accounts().authenticate(token).await?;
+            let identity = match self.shared.commerce.accounts().authenticate(token).await.map_err(ApiError::from) {
+                Ok(identity) => identity,
+                // Whoever it is may see what everybody may.
+                Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+                Err(error) => return Err(error),
+            };
             if self.shared.commerce.may_have_written(&Actor::User(identity)) {
                 return Ok(None);
             }
@@ -120,13 +128,51 @@ impl Front {
         }
         let revision = self.shared.commerce.catalog_revision();
         let (key, headers) = (cache::key(&request), request.headers().clone());
-        let response = self.answer(request, visit).await;
+        let response = match self.answer_or_stale(request, visit, &key, encoding).await {
+            Ok(response) => response,
+            Err(stale) => return stale,
+        };
         if response.status() != StatusCode::OK {
             return response;
         }
         match self.cache.keep(key, encoding, revision, response).await {
             Ok(page) => page.response(&headers),
             Err(response) => response,
+        }
+    }
+
+    /// An answer; or a page of the last minutes if the database is away, or takes so long that it may be.
+    async fn answer_or_stale(
+        &self,
+        request: Request,
+        visit: &Arc<Visit>,
+        key: &str,
+        encoding: Encoding,
+    ) -> Result<Response, Response> {
+        let Some(stale) = self.cache.find_stale(key, encoding) else { return Ok(self.answer(request, visit).await) };
+        let headers = request.headers().clone();
+        match tokio::time::timeout(STALE_AFTER, self.answer(request, visit)).await {
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => Ok(response),
+            Ok(_) | Err(_) => Err(stale.stale_response(&headers)),
+        }
+    }
+
+    /// A product's reviews: made anew each time, and kept for a time in which they can't be.
+    async fn review_page(&self, request: Request, visit: &Arc<Visit>, encoding: Encoding) -> Response {
+        let key = cache::key(&request);
+        let (headers, is_whole) = (request.headers().clone(), !request.headers().contains_key(header::IF_NONE_MATCH));
+        let making = self.private_page(request, visit, encoding);
+        let Some(stale) = self.cache.find_stale(&key, encoding) else {
+            let response = making.await;
+            let keep = response.status() == StatusCode::OK && is_whole;
+            return if keep { self.cache.keep_for_later(key, encoding, response).await } else { response };
+        };
+        match tokio::time::timeout(STALE_AFTER, making).await {
+            Ok(response) if response.status() == StatusCode::OK && is_whole => {
+                self.cache.keep_for_later(key, encoding, response).await
+            }
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => response,
+            Ok(_) | Err(_) => stale.stale_response(&headers),
         }
     }
 
@@ -166,6 +212,8 @@ impl Endpoint for Front {
             preflight
         } else if cache::is_public_page(&request) {
             self.public_page(request, &visit, encoding).await
+        } else if cache::is_review_page(&request) {
+            self.review_page(request, &visit, encoding).await
         } else {
             self.private_page(request, &visit, encoding).await
         };
