@@ -193,7 +193,9 @@ impl Address {
         for (host, port) in named {
             let server = one_server(&user, &host, port.as_deref(), database, &passed)?;
             // An empty cache alone doesn't keep the driver from naming statements; see `ConnectionPool::names_statements`.
-            address.servers.push(server.statement_cache_capacity(address.statements));
+            // Digits of floats are all there from version 12 on, and poolers refuse the parameter.
+            let server = server.statement_cache_capacity(address.statements).extra_float_digits(None);
+            address.servers.push(server);
         }
         Ok(address)
     }

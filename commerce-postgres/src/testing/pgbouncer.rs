@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 use super::{TestingError, as_owner, file, new_folder};
 
@@ -64,7 +64,9 @@ impl PgBouncer {
             .map_err(|error| file(program, error))?;
         let bouncer = Self { process, folder, port, version };
         let started = Instant::now();
-        while let Err(error) = PgConnection::connect(&bouncer.url("postgres")).await {
+        let options: PgConnectOptions = bouncer.url("postgres").parse()?;
+        let options = options.extra_float_digits(None);
+        while let Err(error) = PgConnection::connect_with(&options).await {
             if started.elapsed() > LIMIT {
                 let log = fs::read_to_string(bouncer.folder.join("log")).unwrap_or_default();
                 return Err(failed(format!("{error}\n{log}")));
