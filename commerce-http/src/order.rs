@@ -50,6 +50,7 @@ impl From<OrderError> for ApiError {
             OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
+            OrderError::AmountNotPayable(error) => error.into(),
             OrderError::GatewayRefused(_) => Self::conflict("gateway_refused", detail),
             OrderError::PaymentHeld { held } => {
                 Self::conflict("payment_held", detail).with("held", crate::types::Money::from(held))
@@ -170,7 +171,7 @@ impl OrderApi {
         let id = OrderId(id.0);
         let NewReturn { items, reason } = body.parse_for(self.orders().get_to_act_on(&caller.actor, id)).await?;
         let items = items.into_iter().map(Into::into).collect();
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.orders().request_return(&call, id, items, reason).await?;
         let (mut found, return_id) = done.value;
         found.returns.retain(|back| back.id == return_id);

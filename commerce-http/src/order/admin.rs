@@ -100,7 +100,7 @@ impl AdminOrderApi {
     ) -> Result<Created<Fulfilment>, ApiError> {
         let id = OrderId(id.0);
         let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let done = self.orders().fulfil(&caller.once(&idempotency_key, body.bytes()), id, input).await;
+        let done = self.orders().fulfil(&caller.once(&idempotency_key, &body), id, input).await;
         let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, parcel) = done.value;
         let location = format!("/v1/admin/orders/{id}");
@@ -169,7 +169,7 @@ impl AdminOrderApi {
         let id = OrderId(id.0);
         let currency = self.0.commerce.settings().currency;
         let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.0.commerce.payments().refund(&call, id, input).await;
         let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, refund) = done.value;
