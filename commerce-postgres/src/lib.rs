@@ -33,6 +33,10 @@ mod account;
 mod address;
 mod cart;
 mod catalog;
+// Product names, most of which look like code.
+#[allow(clippy::doc_markdown)]
+#[doc = include_str!("clusters.md")]
+pub mod clusters {}
 mod codec;
 mod commit;
 mod compose;
@@ -96,7 +100,7 @@ pub struct PgStore {
 
 impl PgStore {
     /// Connects to a database by its URL, `postgres://user:password@host:port/name`, which may list several servers and say
-    /// which of them is wanted; see the chapter on clusters.
+    /// which of them is wanted; see [`clusters`].
     ///
     /// # Errors
     /// If the URL isn't one, or the database can't be reached within seconds.
