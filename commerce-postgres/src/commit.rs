@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
-use commerce_core::store::{Applied, CommitError, Conflict, Root};
+use commerce_core::store::{AggregateId, Applied, CommitError, Conflict};
 use sqlx::{
     Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgArguments, query_as_with,
     query_with, raw_sql,
@@ -10,10 +10,10 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    connect::{Fault, fault, is_answer},
+    connect::{ErrorClass, classify, is_answer},
     layout::{Known, Layout},
-    plan::{Miss, Plan, Section},
-    pool::{ConnectionPool, Held, Need},
+    pool::{ConnectionPool, Need, PooledConn},
+    statement::{GuardFailure, Statement, TableWrite},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -23,21 +23,21 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_
                      SET LOCAL enable_seqscan = off";
 /// Citus finds a statement's node by its parameters, for which it has to be planned with them.
 const BEGIN_DISTRIBUTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-const IMPATIENT: &str = "; SET LOCAL lock_timeout = '200ms'";
+const SHORT_LOCK_TIMEOUT: &str = "; SET LOCAL lock_timeout = '200ms'";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
 
 /// The guards that failed. If there are none, the plan was applied.
 #[derive(Debug, Default)]
-pub(crate) struct Judged {
-    pub misses: Vec<Miss>,
+pub(crate) struct FailedGuards {
+    pub failures: Vec<GuardFailure>,
     stock: Vec<StockRow>,
 }
 
 /// Why an attempt has no answer.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum CommitFailure {
     /// Nothing was applied.
     Failed(sqlx::Error),
     /// The connection was lost, or gave no answer in time, while the server was committing.
@@ -77,49 +77,51 @@ pub(crate) struct Target {
 }
 
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
-pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn commit(target: &Target, plan: &Statement) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
         let epoch = target.pool.epoch();
         let tried = match target.pool.acquire(Need::Write).await {
-            Ok(held) => once(target, held, plan, "").await,
-            Err(error) => Err(Trouble::Failed(error)),
+            Ok(conn) => once(target, conn, plan, "").await,
+            Err(error) => Err(CommitFailure::Failed(error)),
         };
         let error = match tried {
             Ok(judged) => return judged.answer(),
-            Err(Trouble::Unknown(error)) => {
+            Err(CommitFailure::Unknown(error)) => {
                 // Whoever commits the set again must find a connection that answers.
                 let _ = target.pool.look(epoch, true).await;
                 return Err(CommitError::Unknown(error.into()));
             }
-            Err(Trouble::Failed(error)) => error,
+            Err(CommitFailure::Failed(error)) => error,
         };
         attempt += 1;
-        match fault(&error) {
-            Fault::Clash if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
-            Fault::Lost if attempt < ATTEMPTS => {
+        match classify(&error) {
+            ErrorClass::Clash if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            ErrorClass::Lost if attempt < ATTEMPTS => {
                 target.pool.note(&error);
                 if target.pool.look(epoch, true).await.is_err() {
                     return Err(CommitError::Unavailable(error.into()));
                 }
                 tokio::time::sleep(pause(attempt)).await;
             }
-            Fault::Clash | Fault::Lost | Fault::Busy => return Err(CommitError::Unavailable(error.into())),
-            Fault::Bug => return Err(CommitError::Bug(error.into())),
+            ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => {
+                return Err(CommitError::Unavailable(error.into()));
+            }
+            ErrorClass::Bug => return Err(CommitError::Bug(error.into())),
         }
     }
 }
 
 /// Runs a plan in a savepoint of the caller's transaction, which a refusal leaves as it was.
-pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn apply(connection: &mut PgConnection, plan: &Statement) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
-    let failed = |error: sqlx::Error| match fault(&error) {
-        Fault::Bug => CommitError::Bug(error.into()),
-        Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
+    let failed = |error: sqlx::Error| match classify(&error) {
+        ErrorClass::Bug => CommitError::Bug(error.into()),
+        ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => CommitError::Unavailable(error.into()),
     };
     let layout = Layout::of(connection).await.map_err(failed)?;
-    let judged = match judge(connection, plan, SAVEPOINT, layout, Terms::Hosts).await {
+    let judged = match failed_guards(connection, plan, SAVEPOINT, layout, Terms::Hosts).await {
         Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
@@ -127,77 +129,87 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
             return Err(failed(error));
         }
     };
-    let end = if judged.misses.is_empty() { RELEASE } else { ROLL_BACK_TO };
+    let end = if judged.failures.is_empty() { RELEASE } else { ROLL_BACK_TO };
     connection.execute(raw_sql(end)).await.map_err(failed)?;
     judged.answer()
 }
 
-fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
+fn refuse_nonsense(plan: &Statement) -> Result<(), CommitError> {
     plan.nonsense().map_or(Ok(()), |why| Err(CommitError::Bug(why.into())))
 }
 
 /// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
-pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Trouble> {
-    let held = target.pool.acquire(Need::Write).await.map_err(Trouble::Failed)?;
-    once(target, held, plan, IMPATIENT).await
+pub(crate) async fn try_group(target: &Target, plan: &Statement) -> Result<FailedGuards, CommitFailure> {
+    let conn = target.pool.acquire(Need::Write).await.map_err(CommitFailure::Failed)?;
+    once(target, conn, plan, SHORT_LOCK_TIMEOUT).await
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
-async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
-    let (pool, epoch) = (&target.pool, held.epoch());
+async fn once(
+    target: &Target,
+    mut conn: PooledConn,
+    plan: &Statement,
+    settings: &str,
+) -> Result<FailedGuards, CommitFailure> {
+    let (pool, epoch) = (&target.pool, conn.epoch());
     let terms = Terms::Ours { pool, epoch };
-    let connection = held.connection().map_err(Trouble::Failed)?;
+    let connection = conn.connection().map_err(CommitFailure::Failed)?;
     let ask = target.layout.get_or_try_init(|| Layout::of(connection));
-    let layout = *terms.in_time(ask).await.map_err(Trouble::Failed)?;
+    let layout = *terms.in_time(ask).await.map_err(CommitFailure::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
     let begin = [begin, &pool.transaction_settings().unwrap_or_default(), settings].concat();
-    let judged = match judge(connection, plan, &begin, layout, terms).await {
+    let judged = match failed_guards(connection, plan, &begin, layout, terms).await {
         Ok(judged) => judged,
         Err(error) => {
             if is_answer(&error) && terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
-                held.give_back();
+                conn.give_back();
             }
-            return Err(Trouble::Failed(error));
+            return Err(CommitFailure::Failed(error));
         }
     };
-    if judged.misses.is_empty() {
+    if judged.failures.is_empty() {
         if let Err(error) = pool.to_its_end(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
-            return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
+            return Err(if is_answer(&error) { CommitFailure::Failed(error) } else { CommitFailure::Unknown(error) });
         }
-        held.give_back();
+        conn.give_back();
     } else if terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
-        held.give_back();
+        conn.give_back();
     }
     Ok(judged)
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(
+async fn failed_guards(
     connection: &mut PgConnection,
-    plan: &Plan,
+    plan: &Statement,
     begin: &str,
     layout: Layout,
     terms: Terms<'_>,
-) -> Result<Judged, sqlx::Error> {
+) -> Result<FailedGuards, sqlx::Error> {
     terms.in_time(connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout))))).await?;
     let touched = match layout {
         Layout::OneServer => terms.in_time(write_at_once(connection, plan, terms)).await?,
         Layout::Distributed => write_row_by_row(connection, plan, terms).await?,
     };
     let guarded = plan.guarded().zip(&touched);
-    let misses: Vec<Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).cloned().collect();
+    let failures: Vec<GuardFailure> =
+        guarded.flat_map(|(section, touched)| section.failures_among(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
-    let stock = terms.in_time(short_rows(connection, &misses, terms)).await?;
-    Ok(Judged { misses, stock })
+    let stock = terms.in_time(short_rows(connection, &failures, terms)).await?;
+    Ok(FailedGuards { failures, stock })
 }
 
 /// The keys that each guarded section touched.
 type Touched = Vec<Vec<String>>;
 
-async fn write_at_once(connection: &mut PgConnection, plan: &Plan, terms: Terms<'_>) -> Result<Touched, sqlx::Error> {
+async fn write_at_once(
+    connection: &mut PgConnection,
+    plan: &Statement,
+    terms: Terms<'_>,
+) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
-    for column in plan.sections().iter().flat_map(Section::columns) {
+    for column in plan.sections().iter().flat_map(TableWrite::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
     let query = query_with(AssertSqlSafe(plan.folded()), args).persistent(terms.names_statements());
@@ -207,7 +219,7 @@ async fn write_at_once(connection: &mut PgConnection, plan: &Plan, terms: Terms<
 
 async fn write_row_by_row(
     connection: &mut PgConnection,
-    plan: &Plan,
+    plan: &Statement,
     terms: Terms<'_>,
 ) -> Result<Touched, sqlx::Error> {
     let mut all = Touched::new();
@@ -244,13 +256,13 @@ struct StockRow {
 
 async fn short_rows(
     connection: &mut PgConnection,
-    misses: &[Miss],
+    failures: &[GuardFailure],
     terms: Terms<'_>,
 ) -> Result<Vec<StockRow>, sqlx::Error> {
-    let variants: Vec<Uuid> = misses
+    let variants: Vec<Uuid> = failures
         .iter()
-        .filter_map(|miss| match miss {
-            Miss::Stock { variant, .. } => Some(variant.0),
+        .filter_map(|failure| match failure {
+            GuardFailure::Stock { variant, .. } => Some(variant.0),
             _ => None,
         })
         .collect();
@@ -263,23 +275,23 @@ async fn short_rows(
     query_as_with(sql, args).persistent(terms.names_statements()).fetch_all(connection).await
 }
 
-impl Judged {
+impl FailedGuards {
     /// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
     fn answer(self) -> Result<Applied, CommitError> {
-        if self.misses.is_empty() {
+        if self.failures.is_empty() {
             return Ok(Applied::Now);
         }
         let (mut key, mut taken, mut stale, mut floors, mut bugs) = (vec![], vec![], vec![], vec![], BTreeSet::new());
-        for miss in self.misses {
-            match miss {
-                Miss::Applied(_) => return Ok(Applied::Before),
-                Miss::Key(_) => key = vec![Conflict::KeyTaken],
-                Miss::Claim(claim) => taken.push(Conflict::Taken(claim)),
-                Miss::Stale(root) => stale.push(Conflict::Stale(root)),
-                Miss::Stock { variant, expect_on_hand, alerted } => {
+        for failure in self.failures {
+            match failure {
+                GuardFailure::Applied(_) => return Ok(Applied::Before),
+                GuardFailure::Key(_) => key = vec![Conflict::KeyTaken],
+                GuardFailure::Claim(claim) => taken.push(Conflict::Taken(claim)),
+                GuardFailure::Stale(root) => stale.push(Conflict::Stale(root)),
+                GuardFailure::Stock { variant, expect_on_hand, alerted } => {
                     let row = self.stock.iter().find(|row| row.variant_id == variant.0);
                     if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
-                        stale.push(Conflict::Stale(Root::StockAlert(variant)));
+                        stale.push(Conflict::Stale(AggregateId::StockAlert(variant)));
                     } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
                         floors.push(Conflict::Moved(variant));
                     } else {
@@ -287,7 +299,7 @@ impl Judged {
                         floors.push(Conflict::Short { variant, available });
                     }
                 }
-                Miss::Bug(what) => drop(bugs.insert(what)),
+                GuardFailure::Bug(what) => drop(bugs.insert(what)),
             }
         }
         Err(match [key, taken, stale, floors].into_iter().find(|class| !class.is_empty()) {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use commerce_core::{
-    page::{Listed, Position, Slice, SortKey},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 use sqlx::{
@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use crate::{
     layout::{Known, Layout},
-    pool::{ConnectionPool, Held, Need, is_refusal},
+    pool::{ConnectionPool, Need, PooledConn, is_refusal},
     replica::Watch,
 };
 
 /// What an error means for what was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ErrorClass {
     /// Two transactions got in each other's way: once more.
     Clash,
     /// The connection is gone, or leads to a server that doesn't take writes (any more): another connection.
@@ -32,21 +32,23 @@ pub(crate) enum Fault {
     Bug,
 }
 
-pub(crate) fn fault(error: &sqlx::Error) -> Fault {
+pub(crate) fn classify(error: &sqlx::Error) -> ErrorClass {
     match error {
         // A process of the server's that panics takes all connections with it, and may have committed first.
-        sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => Fault::Lost,
-        sqlx::Error::Database(error) => error.code().map_or(Fault::Bug, |code| fault_of(&code)),
-        sqlx::Error::Io(error) if is_refusal(error) => Fault::Busy,
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Fault::Lost,
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Fault::Busy,
-        _ => Fault::Bug,
+        sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => ErrorClass::Lost,
+        sqlx::Error::Database(error) => error.code().map_or(ErrorClass::Bug, |code| classify_code(&code)),
+        sqlx::Error::Io(error) if is_refusal(error) => ErrorClass::Busy,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            ErrorClass::Lost
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => ErrorClass::Busy,
+        _ => ErrorClass::Bug,
     }
 }
 
 /// Whether the server itself reported the error, and goes on serving this connection.
 pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_)) && fault(error) != Fault::Lost
+    matches!(error, sqlx::Error::Database(_)) && classify(error) != ErrorClass::Lost
 }
 
 fn is_panic(error: &PgDatabaseError) -> bool {
@@ -58,23 +60,23 @@ fn is_panic(error: &PgDatabaseError) -> bool {
 const NOT_PREPARED: &[&str] = &["26000", "42P05", "0A000"];
 
 // SQLSTATE, PostgreSQL's appendix A.
-fn fault_of(code: &str) -> Fault {
+fn classify_code(code: &str) -> ErrorClass {
     match code {
-        "40001" | "40P01" => Fault::Clash,
-        code if NOT_PREPARED.contains(&code) => Fault::Lost,
+        "40001" | "40P01" => ErrorClass::Clash,
+        code if NOT_PREPARED.contains(&code) => ErrorClass::Lost,
         // XX000, an internal error: so Citus reports a node that went away while it answered.
-        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => Fault::Lost,
-        _ if code.starts_with("08") => Fault::Lost,
-        "55P03" | "57014" => Fault::Busy,
-        _ if ["28", "3D", "53", "58"].contains(&code.get(..2).unwrap_or_default()) => Fault::Busy,
-        _ => Fault::Bug,
+        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => ErrorClass::Lost,
+        _ if code.starts_with("08") => ErrorClass::Lost,
+        "55P03" | "57014" => ErrorClass::Busy,
+        _ if ["28", "3D", "53", "58"].contains(&code.get(..2).unwrap_or_default()) => ErrorClass::Busy,
+        _ => ErrorClass::Bug,
     }
 }
 
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
-    match fault(&error) {
-        Fault::Bug => StoreError::bug(error),
-        Fault::Clash | Fault::Lost | Fault::Busy => StoreError::unavailable(error),
+    match classify(&error) {
+        ErrorClass::Bug => StoreError::bug(error),
+        ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => StoreError::unavailable(error),
     }
 }
 
@@ -175,8 +177,8 @@ impl Sql {
     }
 
     /// A page of a list: what comes after the position where the page before ended, in order.
-    pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
-        if let Some(Position { key: at, id: last }) = &slice.after {
+    pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, spec: &PageSpec) -> &mut Self {
+        if let Some(Cursor { key: at, id: last }) = &spec.after {
             let than = if matches!(direction, Direction::Rising) { ">" } else { "<" };
             self.push(&format!(" AND ({key}, {id}) {than} ("));
             match at {
@@ -186,13 +188,13 @@ impl Sql {
             };
             self.push(", ").bind(*last).push(")");
         }
-        self.order(key, id, direction, slice)
+        self.order(key, id, direction, spec)
     }
 
     /// In order, and one row more than the page holds. The limit is written out: the planner doesn't know a parameter's value.
-    pub(crate) fn order(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
+    pub(crate) fn order(&mut self, key: &str, id: &str, direction: Direction, spec: &PageSpec) -> &mut Self {
         let order = direction.sql();
-        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT {}", slice.limit + 1))
+        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT {}", spec.limit + 1))
     }
 }
 
@@ -244,9 +246,9 @@ impl Reader {
         let Some((watch, primary)) = &self.instead else { return read(&self.pool, sql).await };
         match fetch(&self.pool, sql).await {
             Ok(rows) => Ok(rows),
-            Err((error, _)) if fault(&error) == Fault::Bug => Err(store_error(error)),
+            Err((error, _)) if classify(&error) == ErrorClass::Bug => Err(store_error(error)),
             // What it replays removes rows that this statement needs: it is well, and busy.
-            Err((error, _)) if fault(&error) == Fault::Clash => read(primary, sql).await,
+            Err((error, _)) if classify(&error) == ErrorClass::Clash => read(primary, sql).await,
             Err((_, epoch)) => {
                 watch.failed();
                 self.pool.forget_idle(epoch);
@@ -270,27 +272,27 @@ impl Reader {
     }
 
     /// One page of a list, and how many rows match in all if that was asked. `from` begins with ` FROM`.
-    pub(crate) async fn list<R, T>(&self, list: List<'_>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    pub(crate) async fn list<R, T>(&self, list: List<'_>, from: &Sql, spec: &PageSpec) -> Result<Rows<T>, StoreError>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + Into<T> + Sorted,
     {
         let mut page = from.prefixed(list.select);
-        page.page(list.key, list.id, list.direction, slice);
+        page.page(list.key, list.id, list.direction, spec);
         let rows: Vec<R> = self.all(&page).await?;
-        self.page(rows, from, slice).await
+        self.page(rows, from, spec).await
     }
 
     /// The same of rows that were read in order: a page of them, if there are so many.
-    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, spec: &PageSpec) -> Result<Rows<T>, StoreError>
     where
         R: Into<T> + Sorted,
     {
-        let total = if slice.count { Some(self.count(from).await?) } else { None };
-        let limit = slice.limit as usize;
+        let total = if spec.count { Some(self.count(from).await?) } else { None };
+        let limit = spec.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = if more { rows.last().map(Sorted::position) } else { None };
-        Ok(Listed { items: rows.into_iter().map(Into::into).collect(), next, total })
+        Ok(Rows { items: rows.into_iter().map(Into::into).collect(), next, total })
     }
 
     pub(crate) async fn count(&self, from: &Sql) -> Result<u64, StoreError> {
@@ -310,12 +312,12 @@ pub(crate) struct List<'a> {
 
 /// A row of a list knows its place.
 pub(crate) trait Sorted {
-    fn position(&self) -> Position;
+    fn position(&self) -> Cursor;
 }
 
 /// The place of a row in a list that is sorted by a time or another number.
-pub(crate) const fn at(key: i64, id: Uuid) -> Position {
-    Position { key: SortKey::Int(key), id }
+pub(crate) const fn at(key: i64, id: Uuid) -> Cursor {
+    Cursor { key: SortKey::Int(key), id }
 }
 
 /// Reads from a server, and once more if the connection was lost or its call ran into the deadline.
@@ -324,7 +326,7 @@ where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     match fetch(pool, sql).await {
-        Err((error, epoch)) if fault(&error) == Fault::Lost => {
+        Err((error, epoch)) if classify(&error) == ErrorClass::Lost => {
             pool.note(&error);
             pool.look(epoch, true).await.map_err(store_error)?;
             fetch(pool, sql).await.map_err(|(error, _)| store_error(error))
@@ -340,32 +342,32 @@ where
 {
     let epoch = pool.epoch();
     let need = if sql.mode == Mode::Write { Need::Write } else { Need::Read };
-    let mut held = pool.acquire(need).await.map_err(|error| (error, epoch))?;
-    let epoch = held.epoch();
+    let mut conn = pool.acquire(need).await.map_err(|error| (error, epoch))?;
+    let epoch = conn.epoch();
     let answer = match sql.mode {
-        Mode::Unhurried => run(&mut held, sql, pool.names_statements()).await,
-        _ => pool.in_time(epoch, run(&mut held, sql, pool.names_statements())).await,
+        Mode::Unhurried => run(&mut conn, sql, pool.names_statements()).await,
+        _ => pool.in_time(epoch, run(&mut conn, sql, pool.names_statements())).await,
     };
     if answer.as_ref().err().is_none_or(is_answer) {
-        held.give_back();
+        conn.give_back();
     }
     answer.map_err(|error| (error, epoch))
 }
 
-async fn run<T>(held: &mut Held, sql: &Sql, named: bool) -> Result<Vec<T>, sqlx::Error>
+async fn run<T>(conn: &mut PooledConn, sql: &Sql, named: bool) -> Result<Vec<T>, sqlx::Error>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).persistent(named);
-    let Some(begin) = sql.mode.begin(named) else { return query.fetch_all(held.connection()?).await };
-    let mut transaction = held.connection()?.begin_with(begin).await?;
+    let Some(begin) = sql.mode.begin(named) else { return query.fetch_all(conn.connection()?).await };
+    let mut transaction = conn.connection()?.begin_with(begin).await?;
     let answer = query.fetch_all(&mut *transaction).await;
     if sql.mode == Mode::Write && answer.is_ok() {
         transaction.commit().await?;
     } else {
         // Has the ROLLBACK sent on the connection's way back: nobody waits for it.
         drop(transaction);
-        held.is_unsettled();
+        conn.is_unsettled();
     }
     answer
 }

@@ -25,7 +25,7 @@ use sqlx::{
 };
 
 use crate::{
-    connect::{Fault, fault, store_error},
+    connect::{ErrorClass, classify, store_error},
     pool::ConnectionPool,
 };
 
@@ -116,13 +116,15 @@ fn may_pass(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let raced = ["23505", "42P07", "42710", "XX000"].contains(&code.as_deref().unwrap_or_default());
-    raced || matches!(fault(error), Fault::Clash | Fault::Lost)
+    raced || matches!(classify(error), ErrorClass::Clash | ErrorClass::Lost)
 }
 
 fn migration_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(cause) => store_error(cause),
-        MigrateError::ExecuteMigration(ref cause, _) if fault(cause) != Fault::Bug => StoreError::unavailable(error),
+        MigrateError::ExecuteMigration(ref cause, _) if classify(cause) != ErrorClass::Bug => {
+            StoreError::unavailable(error)
+        }
         MigrateError::VersionMismatch(version) => StoreError::Schema(format!(
             "the database has another migration {version} than this program: they come from different versions"
         )),

@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{
     address::{Address, SessionTarget},
-    connect::{Fault, fault},
+    connect::{ErrorClass, classify},
     settings::PoolSettings,
 };
 
@@ -332,7 +332,7 @@ impl ConnectionPool {
     }
 
     /// A connection of the pool. Fails at once while the server is away.
-    pub(crate) async fn acquire(&self, need: Need) -> Result<Held, sqlx::Error> {
+    pub(crate) async fn acquire(&self, need: Need) -> Result<PooledConn, sqlx::Error> {
         match self.try_acquire(need).await {
             // Found out here only if nobody looked before, as at replicas.
             Err(error) if is_foreign_setting(&error) && !self.0.plain.load(Ordering::Relaxed) => {
@@ -343,7 +343,7 @@ impl ConnectionPool {
         }
     }
 
-    async fn try_acquire(&self, need: Need) -> Result<Held, sqlx::Error> {
+    async fn try_acquire(&self, need: Need) -> Result<PooledConn, sqlx::Error> {
         let known = *self.0.known.borrow();
         known.allows(need)?;
         let mut acquiring = pin!(self.take(known.epoch));
@@ -360,7 +360,7 @@ impl ConnectionPool {
         }
     }
 
-    async fn take(&self, epoch: u64) -> Result<Held, sqlx::Error> {
+    async fn take(&self, epoch: u64) -> Result<PooledConn, sqlx::Error> {
         let inner = &self.0;
         let limit = inner.settings.acquire_timeout;
         let permit =
@@ -377,7 +377,14 @@ impl ConnectionPool {
             let connecting = timeout(inner.settings.connect_timeout, PgConnection::connect_with(&options));
             (Connection::Own(connecting.await.map_err(|_| timed_out())??), Instant::now())
         };
-        Ok(Held { connection: Some(connection), pool: self.clone(), epoch, made, _permit: permit, is_unsettled: false })
+        Ok(PooledConn {
+            connection: Some(connection),
+            pool: self.clone(),
+            epoch,
+            made,
+            _permit: permit,
+            is_unsettled: false,
+        })
     }
 
     /// Resolves once the server is known not to serve this need, after having had it looked at.
@@ -661,7 +668,7 @@ impl Inner {
 fn is_absence(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
-        error => fault(error) == Fault::Lost,
+        error => classify(error) == ErrorClass::Lost,
     }
 }
 
@@ -708,7 +715,7 @@ enum Connection {
 }
 
 /// A connection that goes back to its pool only if its owner says that it is sound; otherwise it is closed.
-pub(crate) struct Held {
+pub(crate) struct PooledConn {
     connection: Option<Connection>,
     pool: ConnectionPool,
     epoch: u64,
@@ -717,7 +724,7 @@ pub(crate) struct Held {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Held {
+impl PooledConn {
     pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         match &mut self.connection {
             Some(Connection::Own(connection)) => Ok(connection),
@@ -757,7 +764,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PooledConn {
     fn drop(&mut self) {
         // Without a goodbye, which a server that hangs wouldn't hear.
         if let Some(Connection::Hosts(connection)) = self.connection.take() {

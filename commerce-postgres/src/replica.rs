@@ -35,7 +35,7 @@ const STANDS_IN: Duration = Duration::from_secs(2);
 /// How often each is looked at.
 const PERIOD: Duration = Duration::from_millis(150);
 /// How long a look may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Which cluster and database this is, and where its log ends on disk: all that was acknowledged is before that.
 const PRIMARY: &str = "SELECT system_identifier || '/' || current_database(), \
@@ -186,8 +186,8 @@ impl Watcher {
     async fn look(&mut self, n: usize, watch: &Watch) {
         let at = Instant::now();
         let (ask_primary, ask_replica) = (Sql::new(PRIMARY), Sql::new(REPLICA));
-        let primary = timeout(PATIENCE, self.primary.one::<(String, i64)>(&ask_primary));
-        let replica = timeout(PATIENCE, self.replica.one::<(String, Option<i64>)>(&ask_replica));
+        let primary = timeout(PROBE_TIMEOUT, self.primary.one::<(String, i64)>(&ask_primary));
+        let replica = timeout(PROBE_TIMEOUT, self.replica.one::<(String, Option<i64>)>(&ask_replica));
         let (primary, replica) = tokio::join!(primary, replica);
         if let Ok(Ok((cluster, position))) = primary {
             self.primary_watch.answered();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use commerce_core::{
     catalog::{ProductFilter, ProductStatus},
-    page::Slice,
+    page::PageSpec,
     store::{Applied, CommitError, Store as _, StoreError},
 };
 use commerce_postgres::{PgStore, PoolSettings, testing::Cluster};
@@ -28,7 +28,7 @@ fn quick() -> PoolSettings {
 
 async fn list(store: &PgStore) -> Result<usize, StoreError> {
     let active = ProductFilter { statuses: vec![ProductStatus::Active], ..ProductFilter::default() };
-    Ok(store.reads().list_products(&active, &Slice::first(20)).await?.items.len())
+    Ok(store.reads().list_products(&active, &PageSpec::first(20)).await?.items.len())
 }
 
 /// Waits until something holds, and says how long that took.
@@ -111,7 +111,7 @@ async fn a_commit_that_runs_into_its_deadline_is_unknown_and_committed_again() {
     let store = PgStore::connect_with(&url, quick()).await.expect("a store");
     for then in [Applied::Before, Applied::Now] {
         let (set, product) = stocked(&format!("mug-{then:?}"), 5);
-        proxy.at_commit(if then == Applied::Before { Commits::HoldAnswer } else { Commits::Hold });
+        proxy.at_commit(if then == Applied::Before { Commits::HoldAnswer } else { Commits::Acquire });
         let started = Instant::now();
         let lost = store.commit(&set).await;
         assert!(matches!(lost, Err(CommitError::Unknown(_))), "{lost:?}");

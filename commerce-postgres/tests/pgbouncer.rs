@@ -8,7 +8,7 @@ use std::sync::Arc;
 use commerce_core::{
     catalog::{ProductFilter, ProductSort, ProductStatus},
     conformance::StoreFixture,
-    page::Slice,
+    page::PageSpec,
     store::{Applied, Store},
 };
 use commerce_postgres::{
@@ -78,9 +78,13 @@ async fn many_at_once(fixture: &Fixture) {
         let (active, search) = (&active, &search);
         async move {
             let reads = store.reads();
-            assert_eq!(reads.list_products(search, &Slice::first(20)).await.expect("found").items.len(), 4);
+            assert_eq!(reads.list_products(search, &PageSpec::first(20)).await.expect("found").items.len(), 4);
             assert!(
-                reads.list_products(active, &Slice { count: true, ..Slice::first(20) }).await.expect("listed").total
+                reads
+                    .list_products(active, &PageSpec { count: true, ..PageSpec::first(20) })
+                    .await
+                    .expect("listed")
+                    .total
                     >= Some(4)
             );
             let (cart, _) = support::cart(&[]);

@@ -95,7 +95,8 @@ async fn connections_that_hang_hold_up_neither_visitors_nor_the_worker_nor_the_e
     until("an order over new connections", async || buy(&guest, &variant, "after").await == 201).await;
     assert!(started.elapsed() < Duration::from_secs(10) + MARGIN, "it took {:?}", started.elapsed());
     guest.get("/v1/products?asked=1").await.done(200);
-    until("both mails", async || server.mails().iter().filter(|mail| mail.contains("ada@example.com")).count() >= 2).await;
+    until("both mails", async || server.mails().iter().filter(|mail| mail.contains("ada@example.com")).count() >= 2)
+        .await;
     cluster.freeze().expect("stopped");
     let started = Instant::now();
     server.signal("TERM");
@@ -112,8 +113,7 @@ async fn replicas_show_the_shop_while_the_primary_hangs() {
     let product = home.product(&admin, "MUG", "19.90", 20).await;
     drop(home);
     let replica = primary.replica().await.expect("a replica");
-    let server =
-        start(primary.url("postgres"), vec![("COMMERCE_DATABASE_REPLICAS", replica.url("postgres"))]).await;
+    let server = start(primary.url("postgres"), vec![("COMMERCE_DATABASE_REPLICAS", replica.url("postgres"))]).await;
     server.logged("the replica is read from").await;
     let guest = server.anyone();
     let path = format!("/v1/products/{}", id(&product));

@@ -94,8 +94,8 @@ impl Proxy {
                             return;
                         }
                         2 => return,
-                        held => {
-                            if held == 3 {
+                        conn => {
+                            if conn == 3 {
                                 let _ = server.write_all(message).await;
                                 let _ = server.read(&mut answered).await;
                             }
