@@ -5,11 +5,12 @@
 //! if it doesn't, it is *away*: all calls fail at once, while one task looks for its return, or for the server of the list that
 //! has taken its place.
 
+mod conn;
+mod look;
+mod state;
+
 use std::{
-    error::Error,
-    fmt,
     future::Future,
-    io,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,21 +19,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt as _, stream};
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Postgres, Row as _,
-    pool::PoolConnection,
+    Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    query_scalar, raw_sql,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 
+pub(crate) use self::{
+    conn::PooledConn,
+    state::{Need, is_refusal, timed_out},
+};
+use self::{
+    conn::{Connection, Idle},
+    look::is_foreign_setting,
+    state::{Known, ServerState},
+};
 use crate::{
     address::{Address, SessionTarget},
-    connect::{ErrorClass, classify},
     settings::PoolSettings,
 };
 
@@ -40,91 +46,12 @@ use crate::{
 const SUSPICIOUS: Duration = Duration::from_secs(1);
 /// How long a connection may be waited for before that.
 const SUSPICIOUS_WAIT: Duration = Duration::from_millis(300);
-/// How long the answer of a look is good enough for those who merely wait.
-const LOOK_IS_GOOD: Duration = Duration::from_secs(1);
-/// The pause between two looks for a server that is away.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// The same of a server that answers and takes no writes: it may be a standby for good.
-const LOOK_FOR_WRITES: Duration = Duration::from_millis(500);
 /// How long a connection may be idle, and how long it may live: what a server keeps for each grows with time.
 const IDLE_LIMIT: Duration = Duration::from_mins(10);
 const LIFE_LIMIT: Duration = Duration::from_mins(30);
 
 /// SQLSTATE: a statement of this name is prepared already.
 const NAME_IN_USE: &str = "42P05";
-
-/// What is asked of a server that is looked at.
-const LOOK: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', \
-                    (SELECT setting FROM pg_settings WHERE name = 'lock_timeout')";
-
-/// What is known of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ServerState {
-    Up,
-    /// It answers, and takes no writes.
-    ReadOnly,
-    /// It doesn't answer.
-    Away(Instant),
-}
-
-/// What a connection is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    Read,
-    Write,
-}
-
-/// A state, and how often connections from before were given up.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    state: ServerState,
-    epoch: u64,
-}
-
-impl Known {
-    fn allows(self, need: Need) -> Result<(), sqlx::Error> {
-        match (self.state, need) {
-            (ServerState::Up, _) | (ServerState::ReadOnly, Need::Read) => Ok(()),
-            (ServerState::ReadOnly, Need::Write) => Err(Refused::ReadOnly.into()),
-            (ServerState::Away(since), _) => Err(Refused::Away(since.elapsed()).into()),
-        }
-    }
-}
-
-/// Why nothing is asked of the server.
-#[derive(Clone, Copy, Debug)]
-enum Refused {
-    Away(Duration),
-    ReadOnly,
-    NoneFits,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away(time) => write!(f, "it hasn't answered for {:.1} s, and is looked for", time.as_secs_f32()),
-            Self::ReadOnly => write!(f, "it takes no writes at the moment"),
-            Self::NoneFits => write!(f, "none of the servers is what target_session_attrs asks for"),
-        }
-    }
-}
-
-impl Error for Refused {}
-
-impl From<Refused> for sqlx::Error {
-    fn from(refused: Refused) -> Self {
-        Self::Io(io::Error::other(refused))
-    }
-}
-
-/// Whether an error is the pool's own: nothing was tried.
-pub(crate) fn is_refusal(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Refused>)
-}
-
-pub(crate) fn timed_out() -> sqlx::Error {
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database didn't answer in time"))
-}
 
 /// Connections to a server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -151,24 +78,6 @@ struct Inner {
     mixes_names: AtomicBool,
     known: watch::Sender<Known>,
     looked: tokio::sync::Mutex<Option<Instant>>,
-}
-
-/// A connection that waits for its next use. The driver's pool pings each that comes back, which over a long line takes as
-/// long as a statement, and for ever if the server hangs.
-#[derive(Debug)]
-struct Idle {
-    connection: PgConnection,
-    epoch: u64,
-    made: Instant,
-    since: Instant,
-}
-
-/// What a look at a server showed.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    server: usize,
-    read_only: bool,
-    has_settings: bool,
 }
 
 impl ConnectionPool {
@@ -217,29 +126,6 @@ impl ConnectionPool {
             known: watch::Sender::new(Known { state: ServerState::Up, epoch: 0 }),
             looked: tokio::sync::Mutex::default(),
         }))
-    }
-
-    /// Waits until a server answers that will do, for as long as a connection may be waited for.
-    pub(crate) async fn find(&self) -> Result<(), sqlx::Error> {
-        let started = Instant::now();
-        loop {
-            match self.0.look_around().await {
-                Ok(look) => {
-                    self.0.arrive(look, false);
-                    if look.read_only {
-                        self.look_for_it();
-                    }
-                    if self.names_statements() && self.0.is_mixed_up().await? {
-                        self.note_mixed_names();
-                    }
-                    return Ok(());
-                }
-                Err(error) if !is_absence(&error) || started.elapsed() > self.0.settings.acquire_timeout => {
-                    return Err(error);
-                }
-                Err(_) => sleep(LOOK_AGAIN).await,
-            }
-        }
     }
 
     /// The driver's pool, for the host.
@@ -425,204 +311,9 @@ impl ConnectionPool {
     ) -> Result<T, sqlx::Error> {
         timeout(self.0.settings.call_timeout, work).await.unwrap_or_else(|_| Err(timed_out()))
     }
-
-    /// Has the server looked at, unless somebody did since this epoch. If a connection was `lost`, those that were idle at the
-    /// time are dropped: they most likely lead to where it led.
-    pub(crate) async fn look(&self, epoch: u64, lost: bool) -> Result<(), sqlx::Error> {
-        // Whoever wonders may go away before there is an answer, and the next one would begin anew.
-        let this = self.clone();
-        let looking = tokio::spawn(async move { this.look_now(epoch, lost).await });
-        looking.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
-    }
-
-    async fn look_now(&self, epoch: u64, lost: bool) -> Result<(), sqlx::Error> {
-        let mut looked = self.0.looked.lock().await;
-        let known = *self.0.known.borrow();
-        let recent = looked.is_some_and(|at| at.elapsed() < LOOK_IS_GOOD);
-        if known.epoch != epoch || matches!(known.state, ServerState::Away(_)) || (recent && !lost) {
-            return known.allows(Need::Read);
-        }
-        match self.0.look_around().await {
-            Ok(look) => {
-                self.0.arrive(look, lost);
-                *looked = Some(Instant::now());
-                if look.read_only {
-                    self.look_for_it();
-                }
-                Ok(())
-            }
-            Err(error) if is_absence(&error) => {
-                tracing::error!(%error, "the database doesn't answer; it is looked for");
-                self.0.known.send_modify(|known| known.state = ServerState::Away(Instant::now()));
-                self.0.drop_idle();
-                self.look_for_it();
-                Err(error)
-            }
-            // It refuses this user or has no room: it is there, and will say so to those who ask.
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Looks for the server until it is up, or nobody wants to know any more.
-    fn look_for_it(&self) {
-        let inner = Arc::downgrade(&self.0);
-        tokio::spawn(async move {
-            loop {
-                let Some(strong) = inner.upgrade() else { return };
-                let state = strong.known.borrow().state;
-                let pause = match state {
-                    ServerState::Up => return,
-                    ServerState::ReadOnly => LOOK_FOR_WRITES,
-                    ServerState::Away(_) => LOOK_AGAIN,
-                };
-                drop(strong);
-                sleep(pause).await;
-                let Some(strong) = inner.upgrade().filter(|strong| !strong.driver.is_closed()) else { return };
-                match strong.look_around().await {
-                    Ok(look) if look.read_only && state == ServerState::ReadOnly => {}
-                    Ok(look) => {
-                        strong.arrive(look, true);
-                        if let ServerState::Away(since) = state {
-                            tracing::info!(away_for = ?since.elapsed(), "the database answers again");
-                        }
-                    }
-                    // What it refuses, it will refuse to those who ask.
-                    Err(error) if !is_absence(&error) && matches!(state, ServerState::Away(_)) => {
-                        tracing::error!(%error, "the database answers again, and refuses connections");
-                        strong.known.send_modify(|known| known.state = ServerState::Up);
-                    }
-                    Err(_) => {}
-                }
-            }
-        });
-    }
 }
 
 impl Inner {
-    /// Whether two connections are lent the same connection of the server's, by somebody who doesn't give the statements that
-    /// each prepares names of their own.
-    async fn is_mixed_up(&self) -> Result<bool, sqlx::Error> {
-        let plain = self.plain.load(Ordering::Relaxed);
-        let options = configured(&self.servers[self.current.load(Ordering::Relaxed)], &self.settings, plain);
-        let ask = async {
-            let mut both = [PgConnection::connect_with(&options).await?, PgConnection::connect_with(&options).await?];
-            let mut seen = [Vec::new(), Vec::new()];
-            for n in [0, 1, 0, 1] {
-                let row = raw_sql("SELECT pg_backend_pid()").fetch_one(&mut both[n]).await?;
-                seen[n].push(row.try_get::<i32, _>(0)?);
-            }
-            let lent = seen[0][0] != seen[0][1] || seen[1][0] != seen[1][1] || seen[0] == seen[1];
-            let mixed = lent && !Self::keeps_names_apart(&mut both[0]).await?;
-            for connection in both {
-                connection.close().await?;
-            }
-            Ok(mixed)
-        };
-        timeout(self.settings.connect_timeout * 2, ask).await.unwrap_or_else(|_| Err(timed_out()))
-    }
-
-    /// Whether a statement that is prepared under one name has another at the server.
-    async fn keeps_names_apart(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let mut transaction = connection.begin().await?;
-        let own = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'sqlx%'";
-        let Ok(count) = query_scalar::<_, i64>(own).fetch_one(&mut *transaction).await else { return Ok(false) };
-        if count > 0 {
-            transaction.execute(raw_sql("DEALLOCATE ALL")).await?;
-        }
-        transaction.commit().await?;
-        Ok(count == 0)
-    }
-
-    /// Looks for a server that will do, at the one that did so far first.
-    async fn look_around(&self) -> Result<Look, sqlx::Error> {
-        if self.servers.is_empty() {
-            let options = (*self.driver.connect_options()).clone();
-            return self.look_at(0, options, SessionTarget::Any).await;
-        }
-        match (self.target, self.servers.len()) {
-            (SessionTarget::PreferStandby, _) => match self.first_of(SessionTarget::Standby, 1).await {
-                Ok(look) => Ok(look),
-                Err(_) => self.first_of(SessionTarget::Any, 1).await,
-            },
-            // In order, as libpq does it.
-            (SessionTarget::Any, _) => self.first_of(SessionTarget::Any, 1).await,
-            // At most one of them fits: all are asked at once, so that one that hangs doesn't hold up the others.
-            (target, all) => self.first_of(target, all).await,
-        }
-    }
-
-    async fn first_of(&self, target: SessionTarget, at_once: usize) -> Result<Look, sqlx::Error> {
-        let current = self.current.load(Ordering::Relaxed);
-        let mut order: Vec<usize> = (0..self.servers.len()).collect();
-        order.sort_by_key(|n| *n != current);
-        let looks = order.into_iter().map(|n| async move {
-            let plain = self.plain.load(Ordering::Relaxed);
-            let first = self.look_at(n, configured(&self.servers[n], &self.settings, plain), target).await;
-            match first {
-                Err(error) if !plain && is_foreign_setting(&error) => {
-                    let look = self.look_at(n, configured(&self.servers[n], &self.settings, true), target).await?;
-                    self.plain.store(true, Ordering::Relaxed);
-                    tracing::info!("what is between here and the database takes no settings: transactions bring them");
-                    Ok(look)
-                }
-                other => other,
-            }
-        });
-        let mut looks = pin!(stream::iter(looks).buffer_unordered(at_once));
-        let mut worst = None;
-        while let Some(look) = looks.next().await {
-            match look {
-                Ok(look) => return Ok(look),
-                // What a server itself says tells more than that another is silent.
-                Err(error) if worst.is_none() || !is_absence(&error) => worst = Some(error),
-                Err(_) => {}
-            }
-        }
-        Err(worst.unwrap_or(sqlx::Error::PoolClosed))
-    }
-
-    async fn look_at(
-        &self,
-        server: usize,
-        options: PgConnectOptions,
-        target: SessionTarget,
-    ) -> Result<Look, sqlx::Error> {
-        let look = async {
-            let mut connection = PgConnection::connect_with(&options).await?;
-            let row = raw_sql(LOOK).fetch_one(&mut connection).await?;
-            let (in_recovery, read_only): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
-            let lock_timeout: String = row.try_get(2)?;
-            connection.close().await?;
-            if !target.accepts(in_recovery, read_only) {
-                return Err(Refused::NoneFits.into());
-            }
-            let has_settings = lock_timeout == lock_timeout_ms(&self.settings).to_string();
-            Ok(Look { server, read_only, has_settings })
-        };
-        timeout(self.settings.connect_timeout, look).await.unwrap_or_else(|_| Err(timed_out()))
-    }
-
-    /// Has the pool lead to the server that was found.
-    fn arrive(&self, look: Look, lost: bool) {
-        let moved = self.current.swap(look.server, Ordering::Relaxed) != look.server;
-        if let Some(server) = self.servers.get(look.server) {
-            let plain = self.plain.load(Ordering::Relaxed);
-            self.driver.set_connect_options(configured(server, &self.settings, plain));
-            self.per_transaction.store(!look.has_settings, Ordering::Relaxed);
-        }
-        let state = if look.read_only { ServerState::ReadOnly } else { ServerState::Up };
-        self.known.send_modify(|known| {
-            if known.state != state && look.read_only {
-                tracing::warn!("the database takes no writes");
-            }
-            known.state = state;
-            known.epoch += u64::from(lost || moved);
-        });
-        if lost || moved {
-            self.drop_idle();
-        }
-    }
-
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -655,27 +346,15 @@ impl Inner {
         if self.servers.is_empty() {
             // Each that is in use comes back once at most, so this ends.
             for _ in 0..self.driver.size() {
-                let Some(idle) = self.driver.try_acquire() else { return };
+                let Some(idle) = self.driver.try_acquire() else {
+                    return;
+                };
                 drop(idle.detach());
             }
         }
         let dropped = std::mem::take(&mut *self.idle());
         drop(dropped);
     }
-}
-
-/// Whether nobody is there who could serve, as opposed to somebody who refuses.
-fn is_absence(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
-        error => classify(error) == ErrorClass::Lost,
-    }
-}
-
-/// Whether the other end takes no settings with a connection, as poolers do.
-fn is_foreign_setting(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("08P01" | "0A000"))
 }
 
 fn lock_timeout_ms(settings: &PoolSettings) -> u128 {
@@ -707,68 +386,4 @@ fn configured(server: &PgConnectOptions, settings: &PoolSettings, plain: bool) -
     let theirs = server.get_options().unwrap_or_default();
     let ours = server_settings(settings).into_iter().filter(|(name, _)| !theirs.contains(name));
     options.options(ours)
-}
-
-enum Connection {
-    Own(PgConnection),
-    Hosts(PoolConnection<Postgres>),
-}
-
-/// A connection that goes back to its pool only if its owner says that it is sound; otherwise it is closed.
-pub(crate) struct PooledConn {
-    connection: Option<Connection>,
-    pool: ConnectionPool,
-    epoch: u64,
-    made: Instant,
-    is_unsettled: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl PooledConn {
-    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        match &mut self.connection {
-            Some(Connection::Own(connection)) => Ok(connection),
-            Some(Connection::Hosts(connection)) => Ok(connection),
-            None => Err(sqlx::Error::WorkerCrashed),
-        }
-    }
-
-    /// When it was made, as the pool counts; for [`ConnectionPool::look`].
-    pub(crate) const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// Notes that the driver still has something to send, a ROLLBACK for which nobody waits.
-    pub(crate) const fn is_unsettled(&mut self) {
-        self.is_unsettled = true;
-    }
-
-    pub(crate) fn give_back(mut self) {
-        let limit = self.pool.0.settings.connect_timeout;
-        match self.connection.take() {
-            Some(Connection::Own(mut connection)) if self.is_unsettled => {
-                tokio::spawn(async move {
-                    if let Ok(Ok(())) = timeout(limit, connection.ping()).await {
-                        self.pool.0.keep(connection, self.epoch, self.made);
-                    }
-                });
-            }
-            Some(Connection::Own(connection)) => self.pool.0.keep(connection, self.epoch, self.made),
-            Some(Connection::Hosts(connection)) if self.pool.epoch() != self.epoch => drop(connection.detach()),
-            // The driver pings what comes back, and would wait for the answer for ever.
-            Some(Connection::Hosts(mut connection)) => {
-                tokio::spawn(async move { timeout(limit, connection.return_to_pool()).await });
-            }
-            None => {}
-        }
-    }
-}
-
-impl Drop for PooledConn {
-    fn drop(&mut self) {
-        // Without a goodbye, which a server that hangs wouldn't hear.
-        if let Some(Connection::Hosts(connection)) = self.connection.take() {
-            drop(connection.detach());
-        }
-    }
 }

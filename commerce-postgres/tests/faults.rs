@@ -111,7 +111,7 @@ async fn a_commit_that_runs_into_its_deadline_is_unknown_and_committed_again() {
     let store = PgStore::connect_with(&url, quick()).await.expect("a store");
     for then in [Applied::Before, Applied::Now] {
         let (set, product) = stocked(&format!("mug-{then:?}"), 5);
-        proxy.at_commit(if then == Applied::Before { Commits::HoldAnswer } else { Commits::Acquire });
+        proxy.at_commit(if then == Applied::Before { Commits::HoldAnswer } else { Commits::Silence });
         let started = Instant::now();
         let lost = store.commit(&set).await;
         assert!(matches!(lost, Err(CommitError::Unknown(_))), "{lost:?}");

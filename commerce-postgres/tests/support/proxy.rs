@@ -25,7 +25,7 @@ pub enum Commits {
     /// It reaches the server, and the line stays open and silent.
     HoldAnswer = 3,
     /// It doesn't get there, and the line stays open and silent.
-    Hold = 4,
+    Silence = 4,
 }
 
 #[derive(Clone, Default)]
