@@ -258,4 +258,10 @@ impl EventQueries for PgReads {
         let (_,): (i32,) = self.reader.one(&Sql::new("SELECT 1")).await?;
         Ok(())
     }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = Sql::new("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+        let (now,): (i64,) = self.reader.one(&sql).await?;
+        Ok(Some(Timestamp::from_micros(now)))
+    }
 }

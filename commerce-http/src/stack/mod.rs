@@ -3,6 +3,7 @@
 //! request id → CORS preflight → cache of public pages → router (with a time limit) → problem documents → 304 →
 //! compression → headers → metrics and log.
 
+mod body;
 mod cache;
 mod compress;
 mod cors;
@@ -24,7 +25,7 @@ use poem::{
 };
 use tracing::Instrument;
 
-use self::{cache::PageCache, compress::Encoding};
+use self::{body::Upload, cache::PageCache, compress::Encoding};
 pub use self::{
     cors::Cors,
     limit::Limits,
@@ -66,6 +67,15 @@ impl RequestInfo {
     }
 }
 
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// In all.
+    pub request: Duration,
+    /// Until its body has come.
+    pub body: Duration,
+}
+
 /// The whole API as one endpoint.
 pub struct HttpStack {
     pub(crate) shared: Arc<AppState>,
@@ -73,12 +83,12 @@ pub struct HttpStack {
     cors: Cors,
     cache: PageCache,
     metrics: RouteMetrics,
-    timeout: Duration,
+    timeouts: Timeouts,
 }
 
 impl HttpStack {
-    pub(crate) fn new(shared: Arc<AppState>, routes: Route, cors: Cors, timeout: Duration) -> Self {
-        Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeout }
+    pub(crate) fn new(shared: Arc<AppState>, routes: Route, cors: Cors, timeouts: Timeouts) -> Self {
+        Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeouts }
     }
 
     async fn answer(&self, mut request: Request, info: &Arc<RequestInfo>) -> Response {
@@ -87,7 +97,7 @@ impl HttpStack {
             "request", id = info.request_id, method = %request.method(), path = request.uri().path()
         );
         request.set_data(info.clone());
-        let routed = tokio::time::timeout(self.timeout, self.routes.call(request).instrument(span)).await;
+        let routed = tokio::time::timeout(self.timeouts.request, self.routes.call(request).instrument(span)).await;
         let mut response = match routed {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => failed(error.into()),
@@ -202,6 +212,7 @@ impl Endpoint for HttpStack {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
+        let upload = Upload::watch(&mut request, self.timeouts.body);
         let info = Arc::new(RequestInfo::of(&request, &self.shared));
         let encoding = Encoding::accepted(request.headers());
         let origin = self.cors.allowed_origin(request.headers());
@@ -230,6 +241,7 @@ impl Endpoint for HttpStack {
         }
         headers::secure(&mut response, &info.request_id, self.shared.commerce.settings());
         self.cors.expose(&mut response, origin);
+        upload.finish(&mut response).await;
         let metrics = response.data::<Arc<RouteMetrics>>().cloned();
         let metrics = metrics.as_deref().unwrap_or(&self.metrics);
         metrics.record(&method, response.status(), started.elapsed());

@@ -14,6 +14,7 @@ mod goods;
 mod guards;
 mod load;
 mod orders;
+mod process;
 mod protocol;
 mod staff;
 mod stripe;

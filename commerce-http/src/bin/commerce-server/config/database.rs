@@ -1,6 +1,6 @@
 //! Where everything is kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{ConfigError, items, wrong};
 
@@ -15,6 +15,13 @@ pub enum Database {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Where the secret of a shop in this file is kept, unless a setting gives it.
+pub fn secret_beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".secret");
+    name.into()
 }
 
 impl Database {
