@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::{StreamExt, stream};
 
 use crate::{
+    account::Accounts,
     call::{Actor, Call},
     cart::{CartStatus, Carts},
     engine::Engine,
@@ -170,6 +171,9 @@ impl Worker {
                     Err(crate::cart::CartError::Common(error)) => Err(error),
                     Err(error @ crate::cart::CartError::OutOfStock { .. }) => Err(StoreError::bug(error).into()),
                 }
+            }
+            Task::JoinOrders { user } => {
+                Accounts::new(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
             }
             Task::Send { message } => {
                 let Some(message) = compose(&self.engine, leased.id, &message).await? else { return Ok(Outcome::Done) };

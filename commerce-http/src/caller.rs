@@ -192,6 +192,21 @@ async fn actor(request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
     })
 }
 
+/// The scheme of operations on one order, which is the `id` of their path.
+const ORDER: &str = "order_token";
+
+/// A session doesn't take away what an order's token opens.
+async fn with_order_token(actor: Actor, request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
+    let token = request.header("x-order-token").filter(|_| actor.user().is_some());
+    let order = request.raw_path_param("id").and_then(|id| id.parse().ok());
+    match token.zip(order) {
+        Some((token, order)) => {
+            Ok(visit.shared.commerce.orders().holder(actor, OrderToken(token.to_owned()), order).await?)
+        }
+        None => Ok(actor),
+    }
+}
+
 impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
@@ -217,7 +232,10 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let Some(visit) = request.data::<Arc<Visit>>() else { return Err(ApiError::internal().into()) };
-        let actor = actor(request, visit).await?;
+        let mut actor = actor(request, visit).await?;
+        if W::SCHEMES.contains(&ORDER) {
+            actor = with_order_token(actor, request, visit).await?;
+        }
         W::admit(&actor).map_err(ApiError::from)?;
         Ok(Self { context: Context::new(actor, visit.clone(), request), who: PhantomData })
     }

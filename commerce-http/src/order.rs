@@ -103,7 +103,7 @@ impl OrderApi {
 
     /// Find a guest's order again
     ///
-    /// Answers the order with a fresh `order_token`.
+    /// Answers the order with a fresh `order_token`. Orders that belong to an account are found by signing in to it.
     ///
     /// Errors: 404 not_found; 429 rate_limited
     #[oai(path = "/lookup", method = "post", operation_id = "lookup_order")]

@@ -249,6 +249,9 @@ impl OrderStore for PgReads {
             .and("o.number =", query.number.as_deref())
             .and("o.placed_at >=", query.placed_after.map(Timestamp::as_micros))
             .and("o.placed_at <", query.placed_before.map(Timestamp::as_micros));
+        if query.of_guests {
+            from.push(" AND o.customer_id IS NULL");
+        }
         if query.hide_declined {
             from.push(" AND NOT o.declined");
         }

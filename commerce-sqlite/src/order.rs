@@ -222,6 +222,9 @@ fn order_filter(sql: &mut Sql, query: &OrderQuery) {
     if let Some(customer) = query.customer {
         sql.push(" AND o.customer_id = ?").bind(customer.0);
     }
+    if query.of_guests {
+        sql.push(" AND o.customer_id IS NULL");
+    }
     if query.hide_declined {
         sql.push(" AND NOT o.declined");
     }

@@ -33,6 +33,12 @@ impl Accounts {
         Ok(self.take_slot("mailed-link", &user.to_string(), links).await?.is_some())
     }
 
+    /// Takes one of the slots for links mailed to an address that isn't an account's yet; whether there was one.
+    pub(super) async fn may_mail_to(&self, email: &str) -> Result<bool, CommonError> {
+        let Some(links) = self.engine.settings.mailed_links else { return Ok(true) };
+        Ok(self.take_slot("mailed-link-to", email, links).await?.is_some())
+    }
+
     /// Takes one of the slots of the current window. A slot is an idempotency key, and like all keys it is purged in the end.
     async fn take_slot(&self, purpose: &str, name: &str, slots: u32) -> Result<Option<[u8; 32]>, CommonError> {
         let (now, window) = self.window();

@@ -7,14 +7,16 @@
 //! | `rules`, `session` | pure rules: fields; refresh rotation and the life of sessions |
 //! | `token`, `access`, `password` | opaque tokens, access tokens (JWT), Argon2id |
 //! | `shared` | what this process remembers between calls |
-//! | `register`, `login`, `recovery`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
+//! | `register`, `login`, `recovery`, `email`, `guest_orders`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
 
 mod access;
 mod addresses;
 mod attempts;
 mod devices;
+mod email;
 mod error;
 mod export;
+mod guest_orders;
 mod login;
 mod password;
 mod profile;
@@ -141,6 +143,8 @@ pub enum MailTokenKind {
     ConfirmEmail,
     /// Sets a new password.
     ResetPassword,
+    /// Makes the address it was mailed to the account's.
+    ChangeEmail,
 }
 
 /// A single-use token sent by e-mail. Its secret is derived by HMAC from the id when the message is sent; only a hash is kept.
@@ -160,6 +164,10 @@ pub struct MailToken {
     pub used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The address it was mailed to. Tokens made by an earlier version don't say.
+    pub email: Option<String>,
+    /// Of a change of address: the account's address when it was asked for, which is told of it.
+    pub former_email: Option<String>,
     /// Counts writes.
     pub version: Version,
 }

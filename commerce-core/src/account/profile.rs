@@ -2,14 +2,14 @@
 
 use super::{AccountError, Accounts, User, expect_version, password::Check, rules, session::end_all};
 use crate::{
-    call::{Actor, Call, Role},
+    call::{Actor, Call, Identity, Role},
     engine::Planned,
     error::Invalid,
     event::DomainEvent,
     id::{ReviewId, UserId},
     page::Slice,
     review::ReviewQuery,
-    store::{Aggregate, Claim, Version},
+    store::{Aggregate, ChangeSet, Claim, Version},
 };
 
 /// What to change of a profile; what is absent stays.
@@ -84,12 +84,14 @@ impl Accounts {
     /// Changes the actor's password. Their other sessions end; the one that asks goes on.
     ///
     /// # Errors
-    /// [`AccountError::InvalidCredentials`] if `current` is wrong; `weak_password` at `/new_password`.
+    /// [`AccountError::InvalidCredentials`] if `current` is wrong, which counts as a sign-in that failed; `weak_password` at
+    /// `/new_password`.
     pub async fn change_password(&self, call: &Call, current: &str, new: &str) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         let (current, new) = (current.to_owned(), new.to_owned());
         self.run(call, |this, call| async move {
             let user = this.signed_in(&call.actor).await?;
+            let attempt = this.take_attempt(&user.email).await?;
             this.prove_password(&user, &current).await?;
             let password_hash = this.new_password_hash(&user, &new).await?;
             let plan = || async {
@@ -99,12 +101,10 @@ impl Accounts {
                 }
                 let mut changes = this.engine.set(&call.actor);
                 let user = this.replace_password(&mut changes, &before, &password_hash);
-                // The session that proved to know the password begins anew with it.
-                if let Some((old, _)) = this.engine.reads().load_session(identity.session).await? {
-                    let mut session = old.clone();
-                    session.created_at = user.sessions_from;
-                    changes.update(&old, &mut session);
+                if let Some(attempt) = attempt {
+                    changes.forget(attempt);
                 }
+                this.spare_session(&mut changes, identity, &user).await?;
                 Ok(Planned { changes, output: () })
             };
             let done = this.engine.transact(&call, plan, |_| None::<AccountError>).await;
@@ -114,7 +114,22 @@ impl Accounts {
         .await
     }
 
-    async fn prove_password(&self, user: &User, password: &str) -> Result<(), AccountError> {
+    /// Has the session that proved to know the password begin anew, where the user's others end.
+    pub(super) async fn spare_session(
+        &self,
+        changes: &mut ChangeSet,
+        identity: Identity,
+        user: &User,
+    ) -> Result<(), AccountError> {
+        if let Some((old, _)) = self.engine.reads().load_session(identity.session).await? {
+            let mut session = old.clone();
+            session.created_at = user.sessions_from;
+            changes.update(&old, &mut session);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn prove_password(&self, user: &User, password: &str) -> Result<(), AccountError> {
         match self.shared().passwords.check(password, Some(&user.password_hash)).await? {
             Check::Wrong => Err(AccountError::InvalidCredentials),
             Check::Right | Check::Rehashed(_) => Ok(()),
@@ -162,6 +177,10 @@ impl Accounts {
         changes.event(self.engine.ids(), user.root(), user.version, DomainEvent::UserErased { user: user.id });
         for address in self.engine.reads().list_addresses(user.id).await? {
             changes.remove(address.root(), address.version);
+        }
+        // They hold addresses.
+        for token in self.engine.reads().list_mail_tokens(user.id).await? {
+            changes.remove(token.root(), token.version);
         }
         for session in self.engine.reads().list_sessions(user.id).await? {
             let mut ended = session.clone();

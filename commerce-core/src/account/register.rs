@@ -83,7 +83,8 @@ impl Accounts {
         Ok(self.welcome(call, &newcomer, Role::Customer, false))
     }
 
-    /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself.
+    /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself. As nobody proved to own the
+    /// address, no orders of guests join the account.
     ///
     /// # Errors
     /// As [`Self::register`], and if the actor may not edit users.
@@ -150,6 +151,6 @@ impl Accounts {
     }
 }
 
-fn email_taken(conflicts: &Conflicts) -> Option<AccountError> {
+pub(super) fn email_taken(conflicts: &Conflicts) -> Option<AccountError> {
     conflicts.taken(ClaimKind::Email).then_some(AccountError::EmailTaken)
 }

@@ -68,6 +68,8 @@ impl Shop {
             expires_at: at + minutes(30),
             used_at: None,
             created_at: at,
+            email: Some(ODD.to_owned()),
+            former_email: (kind == MailTokenKind::ChangeEmail).then(|| "ada@example.com".to_owned()),
             version: 0,
         }
     }

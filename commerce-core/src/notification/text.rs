@@ -52,6 +52,26 @@ impl Letterhead<'_> {
         self.letter(format!("{}: set a new password", self.shop), &body)
     }
 
+    pub fn change_email(&self, token: &str, until: Timestamp) -> Letter {
+        let body = format!(
+            "Please confirm that this is the new e-mail address of your account by opening this link while you are \
+             signed in:\n\n{}/confirm-new-email?token={token}\n\n\
+             Or enter this code:\n\n{token}\n\n\
+             It is good once, until {}. If you have no account here, you can ignore this message.",
+            self.url,
+            time(until),
+        );
+        self.letter(format!("{}: please confirm your new e-mail address", self.shop), &body)
+    }
+
+    pub fn email_change_requested(&self) -> Letter {
+        let body = "A new e-mail address was asked for, for your account. Once it is confirmed, this address no longer \
+                    belongs to your account. If it was you, there is nothing to do here.\n\n\
+                    If it wasn't, ask for a new password at once: that signs out everybody who uses your account, and voids \
+                    the change.";
+        self.letter(format!("{}: a new e-mail address was asked for", self.shop), body)
+    }
+
     pub fn password_changed(&self) -> Letter {
         let body = "your password was changed. If it was you, there is nothing to do.\n\n\
                     If it wasn't, ask for a new password at once: that signs out everybody who uses your account.";

@@ -4,6 +4,7 @@ mod cancel;
 mod edit;
 mod error;
 mod fulfil;
+mod number;
 mod returns;
 mod rules;
 mod service;
@@ -32,6 +33,7 @@ pub(crate) use self::{edit::Effects, rules::NewParcel};
 pub use self::{
     error::OrderError,
     fulfil::FulfilmentInput,
+    number::normalise_number,
     rules::OrderAction,
     service::Orders,
     store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},

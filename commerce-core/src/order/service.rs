@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking};
+use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number};
 use crate::{
     account::{normalise_email, token::OrderToken},
     call::{Actor, Call, Permission},
@@ -70,8 +70,14 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ViewOrders`].
-    pub async fn list(&self, actor: &Actor, query: OrderQuery, page: &PageRequest) -> Result<Page<Order>, OrderError> {
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        mut query: OrderQuery,
+        page: &PageRequest,
+    ) -> Result<Page<Order>, OrderError> {
         actor.require(Permission::ViewOrders)?;
+        query.number = query.number.as_deref().map(normalise_number);
         let slice = page.slice(&query)?;
         Ok(self.engine.reads().list_orders(&query, &slice).await?.page(&query))
     }
@@ -110,11 +116,26 @@ impl Orders {
                 order.customer_id == Some(identity.user) || identity.role.allows(Permission::ViewOrders)
             }
             Actor::Guest { order: Some(token), .. } => {
-                self.opened_by(token) == Some(order.id)
+                // An order that joined an account is opened by that alone: whoever else had its token has no more to do with it.
+                order.customer_id.is_none() && self.opened_by(token) == Some(order.id)
             }
             Actor::Guest { order: None, .. } => false,
             Actor::System => true,
         }
+    }
+
+    /// Who acts on an order: of somebody signed in who holds a token that opens it, the guest who placed it, unless they may
+    /// manage orders themselves.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn holder(&self, actor: Actor, token: OrderToken, id: OrderId) -> Result<Actor, OrderError> {
+        if self.opened_by(&token) != Some(id) || actor.may(Permission::ManageOrders) {
+            return Ok(actor);
+        }
+        let guest = Actor::Guest { cart: None, order: Some(token) };
+        let order = self.engine.reads().load_order(id).await?;
+        Ok(if order.is_some_and(|order| self.may_see(&guest, &order)) { guest } else { actor })
     }
 
     /// Where an order is and what has happened to it.
@@ -127,17 +148,19 @@ impl Orders {
         Ok(Tracking::of(&order, &events))
     }
 
-    /// Finds a guest's order again by its number and e-mail address, with a fresh token for it.
+    /// Finds a guest's order again by its number, however it is [written](normalise_number), and e-mail address, with a fresh
+    /// token for it.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if the two don't belong together.
+    /// [`CommonError::NotFound`] if the two don't belong together, or the order belongs to an account: whoever signs in to that
+    /// finds it there.
     pub async fn lookup(&self, _call: &Call, number: &str, email: &str) -> Result<(Order, OrderToken), OrderError> {
         let not_found = || CommonError::NotFound("order");
-        let number = number.trim().to_ascii_uppercase();
+        let number = normalise_number(number);
         let email = normalise_email(email).map_err(|_| not_found())?;
         let id = self.engine.reads().load_claim(&Claim::order_number(&number)).await?.ok_or_else(not_found)?;
         let order = self.process().load(id.into()).await?;
-        if order.email != email {
+        if order.email != email || order.customer_id.is_some() {
             return Err(not_found().into());
         }
         let token = self.engine.signer.issue_order_token(order.id, self.engine.now());

@@ -256,6 +256,22 @@ impl Example for PasswordChange {
     }
 }
 
+/// A new e-mail address, by the present password.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct EmailChange {
+    pub email: String,
+    pub password: String,
+}
+
+impl Example for EmailChange {
+    fn example() -> Self {
+        let (email, password) = ("mia.berger@example.com".to_owned(), "violet-Harbour-27".to_owned());
+        Self { email, password }
+    }
+}
+
 /// Changes to a profile.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]

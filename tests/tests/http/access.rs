@@ -42,6 +42,8 @@ const ROUTES: &str = "
     Members GET /v1/me
     Members PATCH /v1/me
     Members POST /v1/me/password
+    Members POST /v1/me/email
+    Members POST /v1/me/email/confirm
     Members GET /v1/me/sessions
     Owner DELETE /v1/me/sessions/{session}
     Members GET /v1/me/export
