@@ -376,6 +376,7 @@ impl CommerceBuilder {
             settings: self.settings,
             writes: TaskTracker::new(),
             queues: Queues::default(),
+            worker: crate::worker::WorkerWatch::default(),
             catalog_revision: AtomicU64::new(0),
             writers: recent_writers(),
         };

@@ -85,6 +85,7 @@ pub(crate) struct Engine {
     pub accounts: crate::account::Shared,
     pub writes: TaskTracker,
     pub queues: Queues,
+    pub worker: crate::worker::WorkerWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
     pub writers: Cache<UserId, ()>,

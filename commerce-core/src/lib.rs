@@ -81,7 +81,7 @@ mod worker;
 pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
-pub use worker::Worker;
+pub use worker::{Worker, WorkerStatus};
 
 /// What an embedding application names most: `use commerce_core::prelude::*`.
 pub mod prelude {

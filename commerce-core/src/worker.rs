@@ -1,8 +1,14 @@
 //! [`Worker`]: due tasks, low-stock alerts, clean-up.
 
+mod status;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+
+pub use self::status::WorkerStatus;
+pub(crate) use self::status::WorkerWatch;
 
 use crate::{
     account::Accounts,
@@ -30,6 +36,8 @@ const LEASE: Duration = Duration::from_secs(45);
 const MONEY_WAITS: Duration = Duration::from_secs(30);
 /// The longest wait before anything else is tried again.
 const OTHERS_WAIT: Duration = Duration::from_mins(10);
+/// How long a round may take. Tasks that take longer go on by themselves; their leases run out, and others may take them.
+const ROUND_LIMIT: Duration = Duration::from_secs(50);
 /// How long the worker sleeps when nothing is due.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what is no longer needed is forgotten, and how old it must be.
@@ -62,6 +70,7 @@ const MAX_DELIVERIES: u32 = 12;
 #[derive(Clone)]
 pub struct Worker {
     engine: Arc<Engine>,
+    round_limit: Duration,
 }
 
 /// What became of a task.
@@ -72,21 +81,28 @@ enum Outcome {
 
 impl Worker {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self { engine, round_limit: ROUND_LIMIT }
     }
 
     /// Works until `shutdown` resolves, then finishes what it holds.
+    ///
+    /// A round that hangs, because the database or a gateway does, is given up after a while, logged and counted; see
+    /// [`round_limit`](Self::round_limit) and [`status`](Self::status).
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
+        let _running = self.engine.worker.start();
         let name = self.engine.uuid().to_string();
         let mut purged_at = None;
         loop {
             let now = self.engine.now();
             if purged_at.is_none_or(|at| now.since(at) >= PURGE_EVERY) {
                 purged_at = Some(now);
-                log(self.purge().await);
+                log(self.in_time("clean-up", self.purge()).await);
             }
-            let worked = self.round(&name).await;
+            let worked = self.in_time("round", self.round(&name)).await;
+            if worked.is_ok() {
+                self.engine.worker.finished_round();
+            }
             let busy = matches!(worked, Ok(count) if count > 0);
             log(worked.map(drop));
             let pause = tokio::time::sleep(if busy { Duration::ZERO } else { IDLE });
@@ -95,6 +111,32 @@ impl Worker {
                 () = pause => {}
             }
         }
+    }
+
+    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself.
+    #[must_use]
+    pub const fn round_limit(mut self, limit: Duration) -> Self {
+        self.round_limit = limit;
+        self
+    }
+
+    /// How the workers of this process are getting on, for health checks.
+    #[must_use]
+    pub fn status(&self) -> WorkerStatus {
+        self.engine.worker.status()
+    }
+
+    /// Waits for a part of the work until the time limit. What was begun in tasks of its own goes on after that.
+    async fn in_time<T>(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        timeout(self.round_limit, work).await.unwrap_or_else(|_| {
+            self.engine.worker.stalled();
+            let limit = self.round_limit.as_secs_f32();
+            Err(StoreError::unavailable(format!("the worker's {what} took longer than {limit} s")))
+        })
     }
 
     /// Does everything that is due now, once, and answers how many tasks that were.

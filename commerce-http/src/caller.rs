@@ -14,9 +14,7 @@ use poem_openapi::{
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::{
-    conditional::IdempotencyKey, front::Visit, header::header_parameter, payload::Input, problem::ApiError,
-};
+use crate::{conditional::IdempotencyKey, front::Visit, header::header_parameter, payload::Input, problem::ApiError};
 
 /// Who may call an operation, and how they show who they are.
 pub trait Who: Send + Sync + 'static {

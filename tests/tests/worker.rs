@@ -181,3 +181,37 @@ async fn a_running_worker_stops_when_told() {
     shop.commerce.drain().await;
     assert_eq!(shop.orders().await.len(), 1);
 }
+
+/// Never answers.
+struct HangingMailer;
+
+#[async_trait]
+impl Mailer for HangingMailer {
+    async fn send(&self, _: &Message) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_hangs_is_given_up_and_counted() {
+    let shop = TestShop::with(|b| b.mailer(HangingMailer)).await;
+    let mug = shop.sell("MUG", 1000, 10).await;
+    shop.buy(&customer(), mug, 1).await;
+    let worker = shop.commerce.worker().round_limit(Duration::from_millis(50));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(worker.clone().run(async { drop(stopped.await) }));
+    let status = async |holds: fn(&commerce_core::WorkerStatus) -> bool| {
+        let waiting = async {
+            while !holds(&worker.status()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the worker goes on");
+    };
+    status(|status| status.stalls > 0).await;
+    // What hangs is leased to the round that was given up: the next one has nothing to do, and ends.
+    status(|status| status.is_running && status.since_last_round.is_some()).await;
+    stop.send(()).expect("it runs");
+    running.await.expect("it ends");
+    assert!(!worker.status().is_running);
+}

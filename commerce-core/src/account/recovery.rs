@@ -146,7 +146,11 @@ impl Accounts {
     }
 
     /// The token and its user, if it is good now.
-    pub(super) async fn find_mail_token(&self, token: &str, kind: MailTokenKind) -> Result<(MailToken, User), AccountError> {
+    pub(super) async fn find_mail_token(
+        &self,
+        token: &str,
+        kind: MailTokenKind,
+    ) -> Result<(MailToken, User), AccountError> {
         let id = self.engine.signer.open_mail_token(token).ok_or(AccountError::InvalidMailToken)?;
         let mail = self.engine.reads().load_mail_token(id).await?;
         let mail = mail

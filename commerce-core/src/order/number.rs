@@ -10,7 +10,8 @@ const GROUP: usize = 5;
 /// for 1. What can't be one of this shop's numbers is only trimmed and put in upper case.
 #[must_use]
 pub fn normalise_number(text: &str) -> String {
-    let is_filler = |c: char| c.is_whitespace() || matches!(c, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}');
+    let is_filler =
+        |c: char| c.is_whitespace() || matches!(c, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ad}');
     let digit = |c: char| match c.to_ascii_uppercase() {
         'O' => '0',
         'I' | 'L' => '1',

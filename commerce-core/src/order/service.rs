@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number};
+use super::{
+    Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number,
+};
 use crate::{
     account::{normalise_email, token::OrderToken},
     call::{Actor, Call, Permission},
