@@ -160,7 +160,7 @@ async fn an_empty_query_parameter_is_an_absent_one() {
                 continue;
             }
             let name = parameter["name"].as_str().expect("a name");
-            assert_eq!(parameter["required"].as_bool().unwrap_or(false), false, "{path}: {name}");
+            assert!(parameter["required"] != true, "{path}: {name}");
             let (with, without) = (admin.get(&format!("{here}?{name}=")).await, admin.get(&here).await);
             assert_eq!(with.expect(200), without.expect(200), "{path}: {name}");
             tried += 1;
