@@ -313,6 +313,7 @@ fn store(error: &StoreError) -> Result<String, String> {
         StoreError::Unavailable(_) => Ok("store unavailable".to_owned()),
         StoreError::Unknown(_) => Ok("store unknown".to_owned()),
         StoreError::Contended => Ok("contended".to_owned()),
+        StoreError::Schema(error) => Err(error.clone()),
         StoreError::Bug(error) => Err(format!("a bug: {error}")),
     }
 }
