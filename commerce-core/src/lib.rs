@@ -55,6 +55,7 @@
 
 pub mod account;
 pub mod call;
+mod caller;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
@@ -77,11 +78,14 @@ pub mod pricing;
 pub mod review;
 pub mod store;
 mod worker;
+mod write;
 
+pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
 pub use worker::{Worker, WorkerStatus};
+pub use write::{IdempotencyKey, Outcome, PreparedWrite, Write};
 
 /// What an embedding application names most: `use commerce_core::prelude::*`.
 pub mod prelude {
@@ -96,6 +100,6 @@ pub mod prelude {
         page::PageRequest,
         payment::{PaymentGateway, PlacementOutcome, RefundInput, TestGateway},
         pricing::{FlatMethod, FlatShipping, FlatTax},
-        review::ReviewDraft,
+        review::NewReview,
     };
 }

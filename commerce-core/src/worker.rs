@@ -21,7 +21,10 @@ use crate::{
     inventory::raise_low_stock_alerts,
     notification::compose,
     order::OrderStatus,
-    payment::{EXPIRED, process::Process},
+    payment::{
+        EXPIRED,
+        process::{Process, Progress},
+    },
     store::StoreError,
 };
 
@@ -34,6 +37,8 @@ const PARALLEL: usize = 8;
 const LEASE: Duration = Duration::from_secs(45);
 /// The longest wait before money that is in doubt is looked at again: once the gateway is back, so is certainty.
 const MONEY_WAITS: Duration = Duration::from_secs(30);
+/// After so many refusals, some four minutes, staff are told that money is stuck.
+const REFUSALS: u32 = 10;
 /// The longest wait before anything else is tried again.
 const OTHERS_WAIT: Duration = Duration::from_mins(10);
 /// How long a round may take. Tasks that take longer go on by themselves; their leases run out, and others may take them.
@@ -163,7 +168,7 @@ impl Worker {
             .map(|task| {
                 let this = self.clone();
                 let engine = self.engine.clone();
-                async move { engine.run(async move { this.work(task).await }).await }
+                async move { engine.run(async move { Box::pin(this.work(task)).await }).await }
             })
             .buffer_unordered(PARALLEL)
             .collect()
@@ -234,8 +239,8 @@ impl Worker {
 
     async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let settled = self.process().recover(id, payment).await?;
-        Ok(if settled { Outcome::Done } else { again(attempts, "the payment isn't settled yet") })
+        let progress = self.process().recover(id, payment).await?;
+        self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn expire(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
@@ -247,22 +252,45 @@ impl Worker {
         }
         Ok(match self.process().give_up(order, payment, EXPIRED).await? {
             // Somebody else is giving it up, or the gateway's word doesn't match: until that is settled it is up to us.
-            Some(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
-            Some(_) => Outcome::Done,
-            None => again(attempts, "the gateway can't be asked"),
+            Ok(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
+            Ok(_) => Outcome::Done,
+            Err(error) => {
+                let refused = Progress::Refused(error);
+                return self.outcome(id, format!("payment {payment}"), refused, attempts).await;
+            }
         })
     }
 
     async fn void(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, done) = self.process().void(self.process().load(id).await?, payment).await?;
-        Ok(if done { Outcome::Done } else { again(attempts, "the payment can't be voided yet") })
+        let (_, progress) = self.process().void(self.process().load(id).await?, payment).await?;
+        self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn settle_refund(&self, id: OrderId, refund: RefundId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, done) = self.process().refund(self.process().load(id).await?, refund).await?;
-        Ok(if done { Outcome::Done } else { again(attempts, "the refund isn't settled yet") })
+        let (_, progress) = self.process().refund(self.process().load(id).await?, refund).await?;
+        self.outcome(id, format!("refund {refund}"), progress, attempts).await
+    }
+
+    /// What becomes of a task about money. A gateway that can't be asked for minutes is told to staff, once.
+    async fn outcome(
+        &self,
+        order: OrderId,
+        what: String,
+        progress: Progress,
+        attempts: u32,
+    ) -> Result<Outcome, CommonError> {
+        match progress {
+            Progress::Done => Ok(Outcome::Done),
+            Progress::Waits(why) => Ok(again(attempts, why)),
+            Progress::Refused(error) => {
+                if attempts >= REFUSALS {
+                    self.process().tell_stuck(order, &what, &error).await?;
+                }
+                Ok(again(attempts, &error.to_string()))
+            }
+        }
     }
 }
 

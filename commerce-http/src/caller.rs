@@ -131,6 +131,20 @@ impl Context {
         Call { actor: self.actor.clone(), origin, idempotency: None }
     }
 
+    /// The shop as the caller uses it.
+    pub fn shop(&self) -> commerce_core::Caller {
+        self.visit.shared.commerce.acting_as(self.call())
+    }
+
+    /// The shop as the caller uses it, for a write that takes effect once by the client's key.
+    pub fn shop_once<T: DeserializeOwned, const REQUIRED: bool>(
+        &self,
+        key: &IdempotencyKey,
+        body: &Input<T, REQUIRED>,
+    ) -> commerce_core::Caller {
+        self.visit.shared.commerce.acting_as(self.once(key, body))
+    }
+
     /// The call to core, at most once by the client's key, if it is known whose key that is.
     pub fn once<T: DeserializeOwned, const REQUIRED: bool>(
         &self,

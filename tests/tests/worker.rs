@@ -142,7 +142,12 @@ async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     };
     shop.commerce.accounts().create_user(&system, admin, Role::Admin).await.unwrap();
     let mug = shop.sell("MUG", 1000, 4).await;
-    shop.commerce.inventory().set_stock(&system, mug, None, Some(2)).await.unwrap();
+    shop.commerce
+        .acting_as(&system)
+        .inventory()
+        .set_stock(mug, commerce_core::inventory::StockCount::new().low_stock_threshold(2))
+        .await
+        .unwrap();
     shop.buy(&customer(), mug, 1).await;
     shop.commerce.worker().tick().await.unwrap();
     assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 0);
@@ -153,15 +158,15 @@ async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     shop.commerce.worker().tick().await.unwrap();
     assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 1, "one crossing, one alert");
     assert_eq!(shop.mailer.sent_to("root@example.com").len(), 1);
-    shop.commerce.inventory().adjust(&system, mug, 9, "delivery".into()).await.unwrap();
+    shop.commerce.acting_as(&system).inventory().adjust(mug, 9, "delivery").await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
     shop.buy(&customer(), mug, 8).await;
     shop.commerce.worker().tick().await.unwrap();
     let alerts = shop.alerts(AlertKind::LowStock).await;
     assert_eq!(alerts.len(), 2, "armed again when stock had recovered");
-    let acknowledged = shop.commerce.inventory().acknowledge(&system, alerts[0].id).await.unwrap();
+    let acknowledged = shop.commerce.acting_as(&system).inventory().acknowledge(alerts[0].id).await.unwrap();
     assert!(acknowledged.acknowledged_at.is_some());
-    assert!(shop.commerce.inventory().acknowledge(&customer(), alerts[1].id).await.is_err());
+    assert!(shop.commerce.acting_as(customer()).inventory().acknowledge(alerts[1].id).await.is_err());
 }
 
 #[tokio::test]
