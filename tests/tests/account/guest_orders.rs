@@ -6,7 +6,7 @@ use commerce_core::{
     id::UserId,
     order::{Order, OrderQuery},
     page::PageRequest,
-    review::ReviewDraft,
+    review::NewReview,
 };
 use commerce_tests::shop::{TestShop, VISA};
 
@@ -46,9 +46,9 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     let shop = TestShop::open().await;
     let order = buy_as_guest(&shop, "MUG").await;
     let ada = register(&shop, ADA).await;
-    let draft = ReviewDraft { rating: 5, title: "Sturdy".into(), body: "Survived a fall.".into() };
+    let reviews = shop.commerce.acting_as(&ada).reviews();
     let product = order.lines[0].product_id.to_string();
-    let review = shop.commerce.reviews().create(&ada, &product, draft).await.unwrap().value;
+    let review = reviews.create(&product, NewReview::new(5, "Sturdy", "Survived a fall.")).await.unwrap();
     assert!(!review.verified_purchase);
     assert_eq!(owned(&shop, ada.actor.user()).await, 0, "whoever registers an address doesn't own it yet");
     assert!(shop.commerce.orders().get(&ada.actor, order.id).await.is_err());
@@ -58,7 +58,7 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     let joined = shop.commerce.orders().get(&ada.actor, order.id).await.unwrap();
     assert_eq!((joined.customer_id, joined.version), (ada.actor.user(), order.version + 1));
     assert_eq!(Order { customer_id: None, updated_at: order.updated_at, version: order.version, ..joined }, order);
-    let mine = shop.commerce.reviews().mine(&ada.actor, &PageRequest::default()).await.unwrap();
+    let mine = reviews.mine(&PageRequest::default()).await.unwrap();
     assert!(mine.items[0].verified_purchase, "what turns out to be bought is marked");
     let export = shop.commerce.accounts().export(&ada.actor).await.unwrap();
     assert_eq!(export["orders"][0]["number"], order.number);
