@@ -210,7 +210,9 @@ const ORDER: &str = "order_token";
 /// A session doesn't take away what an order's token opens.
 async fn with_order_token(actor: Actor, request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
     let token = request.header("x-order-token").filter(|_| actor.user().is_some());
-    let order = request.raw_path_param("id").and_then(|id| id.parse().ok());
+    // The router knows the path's parameters by other names than the document.
+    let order = request.uri().path().strip_prefix("/v1/orders/");
+    let order = order.and_then(|rest| rest.split('/').next()).and_then(|id| id.parse().ok());
     match token.zip(order) {
         Some((token, order)) => {
             Ok(visit.shared.commerce.orders().holder(actor, OrderToken(token.to_owned()), order).await?)
