@@ -47,6 +47,10 @@ impl From<OrderError> for ApiError {
                 let left = crate::types::Money::from(left);
                 Self::conflict("refund_exceeds_captured", detail).with("left", left)
             }
+            OrderError::CaptureExceedsOwed { left } => {
+                Self::conflict("capture_exceeds_owed", detail).with("left", crate::types::Money::from(left))
+            }
+            OrderError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
             OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),

@@ -2,5 +2,3 @@
 ALTER TABLE commerce_mail_token ADD COLUMN email TEXT COLLATE "C";
 ALTER TABLE commerce_mail_token ADD COLUMN former_email TEXT COLLATE "C";
 CREATE INDEX commerce_mail_token_of_user ON commerce_mail_token (user_id);
-ALTER TABLE commerce_mail_token ADD CONSTRAINT commerce_mail_token_kind
-    CHECK (kind IN ('confirm_email', 'reset_password', 'change_email'));

@@ -10,6 +10,7 @@ mod conventions;
 mod copy;
 mod copy_killed;
 mod crash;
+mod goods;
 mod guards;
 mod load;
 mod orders;
