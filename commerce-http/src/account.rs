@@ -24,15 +24,15 @@ use self::{
 use crate::{
     caller::{Caller, SignedIn, staff},
     conditional::IfMatch,
-    front::Shared,
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{All, Page, Paging},
 };
 
 /// Operations on one's own account.
-pub struct AccountApi(pub Arc<Shared>);
+pub struct AccountApi(pub Arc<AppState>);
 
 fn profile(user: core::User) -> Reply<User> {
     let version = user.version;
@@ -96,7 +96,7 @@ impl AccountApi {
     /// Errors: 401 invalid_credentials; 422 invalid_email, unchanged; 429 rate_limited
     #[oai(path = "/email", method = "post", operation_id = "change_email")]
     async fn change_email(&self, caller: Caller<SignedIn>, body: Input<EmailChange>) -> Result<Empty<202>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let EmailChange { email, password } = body.parse()?;
         self.0.limits.account(&email)?;
         self.accounts().change_email(&caller.call(), &email, &password).await?;
@@ -192,7 +192,7 @@ impl AccountApi {
 }
 
 /// Staff's operations on users.
-pub struct AdminUserApi(pub Arc<Shared>);
+pub struct AdminUserApi(pub Arc<AppState>);
 
 fn managed(user: core::User) -> Reply<AdminUser> {
     let version = user.version;

@@ -5,7 +5,7 @@ use super::{
     session::end_all,
 };
 use crate::{
-    call::{Call, Identity},
+    context::{Identity, RequestContext},
     engine::Planned,
     error::Invalid,
     event::{DomainEvent, Notice, Task},
@@ -20,7 +20,7 @@ impl Accounts {
     /// # Errors
     /// `invalid_email`; `unchanged` for the present address; [`AccountError::InvalidCredentials`] if the password is wrong,
     /// which counts as a sign-in that failed; [`AccountError::TooManyAttempts`].
-    pub async fn change_email(&self, call: &Call, email: &str, password: &str) -> Result<(), AccountError> {
+    pub async fn change_email(&self, call: &RequestContext, email: &str, password: &str) -> Result<(), AccountError> {
         call.actor.identity()?;
         let (email, password) = (normalise_email(email)?, password.to_owned());
         self.run(call, |this, call| async move {
@@ -66,7 +66,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if it is unknown, used, too old or another user's; [`AccountError::EmailTaken`] if
     /// somebody registered the address meanwhile.
-    pub async fn confirm_email_change(&self, call: &Call, token: &str) -> Result<User, AccountError> {
+    pub async fn confirm_email_change(&self, call: &RequestContext, token: &str) -> Result<User, AccountError> {
         let identity = call.actor.identity()?;
         let token = token.trim().to_owned();
         self.run(call, |this, call| async move {
@@ -80,7 +80,7 @@ impl Accounts {
 
     async fn plan_email_change(
         &self,
-        call: &Call,
+        call: &RequestContext,
         identity: Identity,
         token: &str,
     ) -> Result<Planned<User>, AccountError> {

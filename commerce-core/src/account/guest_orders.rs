@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use super::{AccountError, Accounts, User};
 use crate::{
-    call::Call,
+    context::RequestContext,
     engine::Planned,
     error::CommonError,
     event::{DomainEvent, Task},
     id::{ProductId, UserId},
     order::{OrderQuery, OrderStatus},
-    page::Slice,
+    page::PageSpec,
     review::{Review, ReviewQuery},
     store::{Aggregate, ChangeSet, StoreError},
 };
@@ -23,7 +23,7 @@ impl Accounts {
     /// Adds the user's orders as a guest, newest first, to the set that confirms their address.
     pub(super) async fn join_orders(&self, changes: &mut ChangeSet, user: &User) -> Result<(), AccountError> {
         let query = OrderQuery { of_guests: true, email: Some(user.email.clone()), ..OrderQuery::default() };
-        let listed = self.engine.reads().list_orders(&query, &Slice::first(AT_ONCE)).await?;
+        let listed = self.engine.reads().list_orders(&query, &PageSpec::first(AT_ONCE)).await?;
         let mut bought = BTreeSet::new();
         for before in &listed.items {
             let mut order = before.clone();
@@ -54,9 +54,9 @@ impl Accounts {
             return Ok(());
         }
         let query = ReviewQuery { customer: Some(user), ..ReviewQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_reviews(&query, &slice).await?;
+            let listed = self.engine.reads().list_reviews(&query, &spec).await?;
             for before in &listed.items {
                 if before.verified_purchase || !bought.contains(&before.product_id) {
                     continue;
@@ -67,7 +67,7 @@ impl Accounts {
                 changes.event(self.engine.ids(), after.root(), after.version, event);
             }
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(()),
             }
         }
@@ -76,7 +76,7 @@ impl Accounts {
     /// Has more of a user's orders as a guest join, until none is left.
     pub(crate) async fn join_more_orders(&self, id: UserId) -> Result<(), CommonError> {
         let plan = || async {
-            let mut changes = self.engine.set(&Call::system().actor);
+            let mut changes = self.engine.set(&RequestContext::system().actor);
             let user = self.engine.reads().load_user(id).await?;
             if let Some(user) = user.filter(|user| user.email_confirmed && !user.email.is_empty()) {
                 changes.assert(user.root(), user.version);
@@ -84,7 +84,7 @@ impl Accounts {
             }
             Ok(Planned { changes, output: () })
         };
-        match self.engine.transact(&Call::system(), plan, |_| None::<AccountError>).await {
+        match self.engine.transact(&RequestContext::system(), plan, |_| None::<AccountError>).await {
             Ok(_) => Ok(()),
             Err(AccountError::Common(error)) => Err(error),
             Err(error) => Err(StoreError::bug(error).into()),

@@ -6,12 +6,12 @@ mod error;
 mod fulfil;
 mod number;
 mod owed;
+mod queries;
 mod returns;
 mod rules;
 mod selection;
 mod service;
 pub mod state;
-mod store;
 mod tracking;
 mod withdraw;
 
@@ -37,11 +37,11 @@ pub use self::{
     error::OrderError,
     fulfil::{FulfilmentInput, FulfilmentUpdate},
     number::normalise_number,
+    queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
     returns::{ReturnDecision, ReturnRefund},
     rules::OrderAction,
     selection::ItemSelection,
     service::Orders,
-    store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{

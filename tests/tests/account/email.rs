@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commerce_core::{account::AccountError, call::Call, store::Claim};
+use commerce_core::{account::AccountError, context::RequestContext, store::Claim};
 use futures_util::future::join_all;
 
 use crate::{OTHER_PASSWORD, PASSWORD, Shop, invalid, refused, token_in};
@@ -17,7 +17,7 @@ async fn a_new_address_is_confirmed_there_and_told_to_the_old_one() {
     let shop = Shop::open().await;
     let (login, ada) = shop.customer(OLD).await;
     let elsewhere = shop.login(OLD).await;
-    shop.accounts().forgot_password(&Call::guest(), OLD).await.unwrap();
+    shop.accounts().forgot_password(&RequestContext::guest(), OLD).await.unwrap();
     let reset = token_in(&shop.letter(OLD, "new password", 0).await);
     let first = token_in(&shop.letter(OLD, "please confirm", 0).await);
 
@@ -40,9 +40,9 @@ async fn a_new_address_is_confirmed_there_and_told_to_the_old_one() {
 
     // It is good once, and what was mailed to the old address is void.
     refused!(shop.accounts().confirm_email_change(&ada, &token).await, AccountError::InvalidMailToken);
-    let old = shop.accounts().reset_password(&Call::guest(), &reset, OTHER_PASSWORD).await;
+    let old = shop.accounts().reset_password(&RequestContext::guest(), &reset, OTHER_PASSWORD).await;
     refused!(old, AccountError::InvalidMailToken);
-    refused!(shop.accounts().confirm_email(&Call::guest(), &first).await, AccountError::InvalidMailToken);
+    refused!(shop.accounts().confirm_email(&RequestContext::guest(), &first).await, AccountError::InvalidMailToken);
 
     // The old address is free again.
     assert_eq!(shop.store.reads().load_claim(&Claim::email(OLD)).await.unwrap(), None);
@@ -82,8 +82,8 @@ async fn only_who_knows_the_password_may_ask_and_only_who_asked_may_confirm() {
     shop.accounts().change_email(&ada, NEW, PASSWORD).await.unwrap();
     let token = token_in(&shop.letter(NEW, CONFIRM, 0).await);
     refused!(shop.accounts().confirm_email_change(&eve, &token).await, AccountError::InvalidMailToken);
-    refused!(shop.accounts().confirm_email(&Call::guest(), &token).await, AccountError::InvalidMailToken);
-    let reset = shop.accounts().reset_password(&Call::guest(), &token, OTHER_PASSWORD).await;
+    refused!(shop.accounts().confirm_email(&RequestContext::guest(), &token).await, AccountError::InvalidMailToken);
+    let reset = shop.accounts().reset_password(&RequestContext::guest(), &token, OTHER_PASSWORD).await;
     refused!(reset, AccountError::InvalidMailToken);
 
     // A new password voids a change that somebody else asked for.

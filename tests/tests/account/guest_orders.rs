@@ -2,7 +2,7 @@
 
 use commerce_core::{
     account::Registration,
-    call::{Actor, Call},
+    context::{Actor, RequestContext},
     id::UserId,
     order::{Order, OrderQuery},
     page::PageRequest,
@@ -21,11 +21,11 @@ async fn token(shop: &TestShop, to: &str, subject: &str) -> String {
     token_in(mails.iter().rev().find(|mail| mail.subject.contains(subject)).expect("a message"))
 }
 
-async fn register(shop: &TestShop, email: &str) -> Call {
+async fn register(shop: &TestShop, email: &str) -> RequestContext {
     let accounts = shop.commerce.accounts();
-    accounts.register(&Call::guest(), Registration { ..registration(email) }).await.unwrap();
-    let login = accounts.login(&Call::guest(), credentials(email, PASSWORD)).await.unwrap();
-    Call::by(Actor::User(accounts.authenticate(&login.tokens.access_token).await.unwrap()))
+    accounts.register(&RequestContext::guest(), Registration { ..registration(email) }).await.unwrap();
+    let login = accounts.login(&RequestContext::guest(), credentials(email, PASSWORD)).await.unwrap();
+    RequestContext::by(Actor::User(accounts.authenticate(&login.tokens.access_token).await.unwrap()))
 }
 
 async fn buy_as_guest(shop: &TestShop, sku: &str) -> Order {
@@ -54,7 +54,7 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     assert!(shop.commerce.orders().get(&ada.actor, order.id).await.is_err());
 
     let token = token(&shop, ADA, "please confirm").await;
-    shop.commerce.accounts().confirm_email(&Call::guest(), &token).await.unwrap();
+    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     let joined = shop.commerce.orders().get(&ada.actor, order.id).await.unwrap();
     assert_eq!((joined.customer_id, joined.version), (ada.actor.user(), order.version + 1));
     assert_eq!(Order { customer_id: None, updated_at: order.updated_at, version: order.version, ..joined }, order);
@@ -68,8 +68,8 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     // An order placed as a guest afterwards stays one, and is found by its number.
     let later = buy_as_guest(&shop, "POT").await;
     assert_eq!((later.customer_id, owned(&shop, ada.actor.user()).await), (None, 1));
-    assert!(shop.commerce.orders().lookup(&Call::guest(), &later.number, ADA).await.is_ok());
-    assert!(shop.commerce.orders().lookup(&Call::guest(), &order.number, ADA).await.is_err());
+    assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &later.number, ADA).await.is_ok());
+    assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &order.number, ADA).await.is_err());
     shop.check_books().await;
 }
 
@@ -77,7 +77,7 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
 async fn a_token_opens_an_order_until_it_joins_an_account() {
     let shop = TestShop::open().await;
     let order = buy_as_guest(&shop, "MUG").await;
-    let (_, fresh) = shop.commerce.orders().lookup(&Call::guest(), &order.number, ADA).await.unwrap();
+    let (_, fresh) = shop.commerce.orders().lookup(&RequestContext::guest(), &order.number, ADA).await.unwrap();
     let holder = Actor::Guest { cart: None, order: Some(fresh.clone()) };
     let (ada, eve) = (register(&shop, ADA).await, register(&shop, "eve@example.com").await);
     let orders = shop.commerce.orders();
@@ -86,7 +86,7 @@ async fn a_token_opens_an_order_until_it_joins_an_account() {
     assert!(orders.get(&beside, order.id).await.is_ok(), "a session doesn't take away what a token opens");
 
     let token = token(&shop, ADA, "please confirm").await;
-    shop.commerce.accounts().confirm_email(&Call::guest(), &token).await.unwrap();
+    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     assert!(orders.get(&holder, order.id).await.is_err());
     for (call, opens) in [(&ada, true), (&eve, false)] {
         let beside = orders.holder(call.actor.clone(), fresh.clone(), order.id).await.unwrap();
@@ -116,7 +116,7 @@ async fn who_has_very_many_gets_them_all() {
     }
     let ada = register(&shop, ADA).await;
     let token = token(&shop, ADA, "please confirm").await;
-    shop.commerce.accounts().confirm_email(&Call::guest(), &token).await.unwrap();
+    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     assert_eq!(owned(&shop, ada.actor.user()).await, 100, "so many at once");
     shop.commerce.worker().tick().await.unwrap();
     assert_eq!(owned(&shop, ada.actor.user()).await, 230);
