@@ -18,7 +18,7 @@ use crate::{
     id::{OrderId, PaymentId},
     order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
-        AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentGateway, PaymentStatus, PlacementOutcome,
+        AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentMethod, PaymentStatus, PlacementOutcome,
         gateway::GatewayError,
         process::{PlacementRecord, Process},
     },
@@ -36,11 +36,12 @@ struct Wishes {
     shipping_address: PostalAddress,
     billing_address: PostalAddress,
     gateway: String,
+    instructions: Option<String>,
     input: CheckoutInput,
 }
 
 /// What the idempotency key says before anything is done.
-enum Earlier {
+pub(super) enum Earlier {
     Nothing,
     Answer(Box<PlacementRecord>),
     Resume(OrderId),
@@ -107,7 +108,7 @@ impl Checkout {
     }
 
     /// What is known of the call's idempotency key.
-    async fn earlier(&self, call: &Call) -> Result<Earlier, CommonError> {
+    pub(super) async fn earlier(&self, call: &Call) -> Result<Earlier, CommonError> {
         let Some(key) = call.idempotency else { return Ok(Earlier::Nothing) };
         let Some(record) = self.engine.reads().load_key(&key.key).await? else { return Ok(Earlier::Nothing) };
         if record.fingerprint != key.fingerprint {
@@ -124,7 +125,7 @@ impl Checkout {
     }
 
     /// Goes on with a checkout that stopped between its commits.
-    async fn resume(&self, call: &Call, id: OrderId) -> Result<Placement, CheckoutError> {
+    pub(super) async fn resume(&self, call: &Call, id: OrderId) -> Result<Placement, CheckoutError> {
         let process = Process { engine: self.engine.clone() };
         let order = process.load(id).await?;
         let Some(payment) = order.payments.last().cloned() else {
@@ -139,7 +140,7 @@ impl Checkout {
     }
 
     /// The order's token is the same however often it is asked for.
-    fn placement(&self, call: &Call, order: Order, outcome: PlacementOutcome) -> Placement {
+    pub(super) fn placement(&self, call: &Call, order: Order, outcome: PlacementOutcome) -> Placement {
         let guest = matches!(call.actor, Actor::Guest { .. });
         let order_token = guest.then(|| self.engine.signer.issue_order_token(order.id, order.placed_at).0);
         Placement { order, order_token, outcome }
@@ -173,21 +174,29 @@ impl Checkout {
                 String::new()
             }
         };
-        let offers = |gateway: &&std::sync::Arc<dyn PaymentGateway>| {
-            gateway.methods().iter().any(|method| method.code == input.payment_method)
-        };
-        let gateway = self.engine.gateways.values().find(offers).map(|gateway| gateway.code().to_owned());
-        if gateway.is_none() {
-            let detail = format!("'{}' isn't a payment method of this shop", input.payment_method);
+        let method = self.check_payment(&mut invalid, &input.payment_method, input.payment_token.as_deref());
+        invalid.into_result()?;
+        let (gateway, instructions) = method.map(|method| (method.gateway, method.instructions)).unwrap_or_default();
+        Ok(Wishes { email, shipping_address, billing_address, gateway, instructions, input })
+    }
+
+    /// Checks how it is to be paid; the method, if there is such a one.
+    pub(super) fn check_payment(
+        &self,
+        invalid: &mut Invalid,
+        method: &str,
+        token: Option<&str>,
+    ) -> Option<PaymentMethod> {
+        let found = self.payment_methods().into_iter().find(|offered| offered.code == method);
+        if found.is_none() {
+            let detail = format!("'{method}' isn't a payment method of this shop");
             invalid.add("/payment/method", "unknown_payment_method", detail);
         }
-        let token_fits = input.payment_token.as_ref().is_none_or(|token| (1..=500).contains(&token.len()));
+        let token_fits = token.is_none_or(|token| (1..=500).contains(&token.len()));
         invalid.check(token_fits, "/payment/token", "out_of_range", "must be between 1 and 500 characters");
-        let is_card = input.payment_token.as_deref().is_some_and(holds_card_number);
+        let is_card = token.is_some_and(holds_card_number);
         invalid.check(!is_card, "/payment/token", "card_number", "must be the gateway's token, never a card number");
-        invalid.into_result()?;
-        let gateway = gateway.unwrap_or_default();
-        Ok(Wishes { email, shipping_address, billing_address, gateway, input })
+        found
     }
 
     /// Composes the reservation from fresh reads.
@@ -259,7 +268,7 @@ impl Checkout {
             reference: None,
             token: wishes.input.payment_token.clone(),
             next_action: None,
-            instructions: None,
+            instructions: wishes.instructions.clone(),
             failure: None,
             lease_until: Some(now + settings.gateway_lease),
             reserved_until: Some(now + settings.reservation_ttl),
@@ -295,12 +304,12 @@ impl Checkout {
 
     /// Calls the gateway and settles its answer. If the gateway certainly isn't reached, the attempt is undone, so that the
     /// customer can try again with the same cart and the same key.
-    async fn pay(&self, call: &Call, order: Order, payment: PaymentId) -> Result<Order, CheckoutError> {
+    pub(super) async fn pay(&self, call: &Call, order: Order, payment: PaymentId) -> Result<Order, CheckoutError> {
         let process = Process { engine: self.engine.clone() };
         for attempt in 1..=CALLS {
             match process.authorize(order.clone(), payment).await? {
                 Ok(order) if order.payment(payment)?.failure.as_deref() == Some(AMOUNT_NOT_PAYABLE) => {
-                    self.forget(call, &order).await?;
+                    self.forget(call).await?;
                     let amount = order.payment(payment)?.amount;
                     let reason = "the payment gateway doesn't take such an amount".to_owned();
                     return Err(AmountNotPayable { amount, reason }.into());
@@ -315,13 +324,15 @@ impl Checkout {
         }
         let refusal = Process::refusal(&order, payment, "gateway_unavailable")?;
         let order = process.settle(order, payment, &refusal).await?;
-        self.forget(call, &order).await?;
+        if order.payment(payment)?.status.is_given_up() {
+            self.forget(call).await?;
+        }
         Err(CheckoutError::GatewayUnavailable)
     }
 
     /// Forgets the key of a call that came to nothing, so that it may be sent again.
-    async fn forget(&self, call: &Call, order: &Order) -> Result<(), CheckoutError> {
-        if let (Some(key), true) = (call.idempotency, order.status == OrderStatus::Cancelled) {
+    async fn forget(&self, call: &Call) -> Result<(), CheckoutError> {
+        if let Some(key) = call.idempotency {
             let mut set = self.engine.set(&call.actor);
             set.forget(key.key);
             self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;

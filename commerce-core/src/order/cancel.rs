@@ -5,7 +5,7 @@ use crate::{
     call::{Call, Permission},
     clock::Timestamp,
     event::{DomainEvent, Notice},
-    id::{OrderId, RefundId},
+    id::{OrderId, PaymentId, RefundId},
     payment::{LineQuantity, NewRefund, PaymentStatus},
     store::{MovementKind, StoreError},
 };
@@ -76,6 +76,19 @@ impl Orders {
         }
         let given_up = self.process().give_up(order, payment.id, crate::payment::CANCELLED).await?;
         given_up.map_err(|_| OrderError::GatewayUnavailable)
+    }
+
+    /// Gives an order up whose offline payment hasn't come in time, unless some of it has left already.
+    pub(crate) async fn cancel_unpaid(&self, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
+        let call = Call::system();
+        let edit = self.edit(&call, id, |order, effects, now| {
+            let is_awaited = order.payment(payment)?.status == PaymentStatus::Pending;
+            if order.status == OrderStatus::Confirmed && is_awaited && !order.has_left() {
+                self.cancel_rule(order, Vec::new(), crate::payment::UNPAID, effects, now)?;
+            }
+            Ok(())
+        });
+        edit.await.map(drop)
     }
 
     /// What cancelling a confirmed order, or items of it, means for stock and money.

@@ -28,6 +28,11 @@ pub(crate) const EXPIRED: &str = "expired";
 /// A payment that was given up because the order was cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
 
+/// A payment that was given up so that the order could be paid in another way.
+pub(crate) const SUPERSEDED: &str = "superseded";
+/// An order whose offline payment hasn't come in time.
+pub(crate) const UNPAID: &str = "it was not paid in time";
+
 /// A payment that staff gave up, because the gateway knows of no money for it.
 pub(crate) const WRITTEN_OFF: &str = "written_off";
 
@@ -72,6 +77,8 @@ impl Order {
             let (ours, theirs) = (before.amount, word.amount);
             return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
         }
+        let is_latest = self.payments.last().is_some_and(|latest| latest.id == id);
+        let is_first = self.payments.first().is_some_and(|first| first.id == id);
         let named = !word.reference.is_empty();
         if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
             return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", word.reference)));
@@ -126,12 +133,17 @@ impl Order {
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
         payment.captured = captured;
+        // An order that is paid again outlives payments that failed, for as long as its goods are reserved.
+        let outlives = order_status == OrderStatus::Pending
+            && status.is_given_up()
+            && before.reserved_until.is_some_and(|until| until > now)
+            && (before.failure.as_deref() == Some(SUPERSEDED) || (!is_first && status == PaymentStatus::Failed));
         // Whoever asked has heard an answer.
         payment.lease_until = None;
         if !status.is_open() || word.state == GatewayState::Offline {
             payment.token = None;
             payment.next_action = None;
-            payment.reserved_until = None;
+            payment.reserved_until = payment.reserved_until.filter(|_| outlives);
         }
         if matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) {
             payment.failure = None;
@@ -142,13 +154,17 @@ impl Order {
         if moved {
             self.payment_mut(id)?.updated_at = now;
         }
-        self.payment_status = status;
+        if is_latest {
+            self.payment_status = status;
+        }
         let settlement = match self.status {
-            OrderStatus::Pending if succeeded => {
+            // It was given up for another one, which is under way or has paid the order.
+            _ if succeeded && !is_latest && before.status != status => Settlement::Late,
+            OrderStatus::Pending if succeeded && is_latest => {
                 self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
                 Settlement::Confirmed
             }
-            OrderStatus::Pending if status.is_given_up() => {
+            OrderStatus::Pending if status.is_given_up() && is_latest && !outlives => {
                 self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
                 self.declined = status == PaymentStatus::Failed;
                 let reason = self.payment(id)?.failure.clone().unwrap_or_default();
@@ -165,6 +181,29 @@ impl Order {
         };
         self.settle_goods().map_err(bug)?;
         Ok(settlement)
+    }
+
+    /// Until when the goods of a pending order are reserved, and it can be paid.
+    #[must_use]
+    pub fn payable_until(&self) -> Option<Timestamp> {
+        let latest = self.payments.last().filter(|_| self.status == OrderStatus::Pending)?;
+        latest.reserved_until
+    }
+
+    /// Gives a pending order up whose latest payment has failed already. `false` if it isn't such a one.
+    pub(crate) fn give_up_unpaid(&mut self, reason: &str) -> Result<bool, CommonError> {
+        let has_failed = self.payments.last().is_some_and(|latest| latest.status.is_given_up());
+        if self.status != OrderStatus::Pending || !has_failed {
+            return Ok(false);
+        }
+        self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
+        self.cancel_reason = Some(reason.to_owned());
+        for line in &mut self.lines {
+            line.cancelled = line.quantity;
+        }
+        self.payments.iter_mut().for_each(|payment| payment.reserved_until = None);
+        self.settle_goods().map_err(bug)?;
+        Ok(true)
     }
 
     /// Whether it was cancelled because its payment was given up, never having been confirmed.

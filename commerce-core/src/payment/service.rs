@@ -273,7 +273,10 @@ impl Payments {
                 }
                 match process.held(&order, id, word).await.map_err(|error| unreached(error, amount))? {
                     Some(held) => Err(OrderError::PaymentHeld { held }),
-                    None => Ok(process.write_off(order, id, WRITTEN_OFF).await?),
+                    None => {
+                        let order = process.write_off(order, id, WRITTEN_OFF).await?;
+                        Ok(process.give_up_unpaid(order, id, WRITTEN_OFF).await?)
+                    }
                 }
             })
             .await

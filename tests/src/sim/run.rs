@@ -41,6 +41,11 @@ const MUST_HAPPEN: &[&str] = &[
     "Dispute: ok",
     "Process: ok",
     "PayAfterAll: ok",
+    "PayAgain: Placed",
+    "PayAgain: ActionRequired",
+    "PayAgain: Declined",
+    "PayAgain: not payable",
+    "RefundPastUs: ok",
     "Resolve: ok",
     "Resolve: not allowed",
 ];

@@ -13,5 +13,6 @@ mod crash;
 mod guards;
 mod load;
 mod orders;
+mod payments;
 mod staff;
 mod stripe;

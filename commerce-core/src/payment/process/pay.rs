@@ -6,11 +6,11 @@ use crate::fail_point::Step;
 use crate::id::PaymentId;
 use crate::inventory::AlertKind;
 use crate::order::Order;
-use crate::payment::PaymentStatus;
 use crate::payment::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
 };
 use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED};
+use crate::payment::{Payment, PaymentStatus};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
@@ -28,15 +28,7 @@ impl Process {
             };
             return self.settle(order, id, &word).await.map(Ok);
         }
-        let request = AuthorizeRequest {
-            payment_id: id,
-            order_id: order.id,
-            order_number: order.number.clone(),
-            method: payment.method.clone(),
-            amount: payment.amount,
-            token: payment.token.clone(),
-            capture: self.engine.settings.capture_at_checkout,
-        };
+        let request = self.request(&order, payment);
         let answer = self.gateway(&payment.gateway)?.authorize(&request).await;
         Step::Paid.reach().await;
         match answer {
@@ -62,6 +54,19 @@ impl Process {
                 };
                 self.mark_unknown(order, &word, id).await.map(Ok)
             }
+        }
+    }
+
+    /// What the gateway is asked for a payment: the same, however often.
+    pub(super) fn request(&self, order: &Order, payment: &Payment) -> AuthorizeRequest {
+        AuthorizeRequest {
+            payment_id: payment.id,
+            order_id: order.id,
+            order_number: order.number.clone(),
+            method: payment.method.clone(),
+            amount: payment.amount,
+            token: payment.token.clone(),
+            capture: self.engine.settings.capture_at_checkout,
         }
     }
 
