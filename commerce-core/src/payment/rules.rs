@@ -133,11 +133,7 @@ impl Order {
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
         payment.captured = captured;
-        // An order that is paid again outlives payments that failed, for as long as its goods are reserved.
-        let outlives = order_status == OrderStatus::Pending
-            && status.is_given_up()
-            && before.reserved_until.is_some_and(|until| until > now)
-            && (before.failure.as_deref() == Some(SUPERSEDED) || (!is_first && status == PaymentStatus::Failed));
+        let outlives = order_status == OrderStatus::Pending && before.may_be_followed(is_first, status, now);
         // Whoever asked has heard an answer.
         payment.lease_until = None;
         if !status.is_open() || word.state == GatewayState::Offline {
@@ -250,6 +246,13 @@ impl Payment {
             self.failure = None;
             self.lease_until = None;
         }
+    }
+
+    /// Whether its order outlives its failure: while the goods are reserved, one that is paid again does.
+    fn may_be_followed(&self, is_first: bool, status: PaymentStatus, now: Timestamp) -> bool {
+        let is_superseded = self.failure.as_deref() == Some(SUPERSEDED);
+        let holds = self.reserved_until.is_some_and(|until| until > now);
+        holds && status.is_given_up() && (is_superseded || (!is_first && status == PaymentStatus::Failed))
     }
 
     fn is_being_given_up(&self, now: Timestamp) -> bool {

@@ -183,7 +183,7 @@ impl Process {
 
     /// The same, now or, if the gateway can't be asked, later.
     pub async fn sync_refunds_in_time(&self, order: Order, id: PaymentId) -> Result<Order, CommonError> {
-        let (order, progress) = self.sync_refunds(order, id).await?;
+        let (order, progress) = Box::pin(self.sync_refunds(order, id)).await?;
         if progress != Progress::Done {
             tracing::warn!(payment = %id, ?progress, "the gateway's refunds can't be taken yet");
             self.look_again(order.id, id).await?;

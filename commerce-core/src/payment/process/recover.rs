@@ -280,7 +280,7 @@ impl Process {
             });
         }
         if payment.captured > 0 {
-            return Ok(self.sync_refunds(order, id).await?.1);
+            return Ok(Box::pin(self.sync_refunds(order, id)).await?.1);
         }
         let (order, refused) = self.resolve(order, id).await?;
         if order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction {
