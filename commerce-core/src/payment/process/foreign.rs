@@ -46,6 +46,10 @@ impl Process {
         let mut before = order;
         let mut has_asked = false;
         for attempt in 1..=ATTEMPTS {
+            // One of ours may have been written down after the order was read.
+            if let Some(ours) = known(&before, id, report) {
+                return Ok((self.settle_refund(before, ours, word).await?, true));
+            }
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
             let gateway = before.payment(id)?.gateway.clone();
