@@ -162,7 +162,7 @@ impl CheckoutApi {
         body: Input<CheckoutRequest>,
     ) -> Result<Placed, ApiError> {
         let input = body.parse()?.read(self.0.commerce.settings().currency)?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = Box::pin(self.checkout().place(&call, input)).await?;
         placed(done)
     }
