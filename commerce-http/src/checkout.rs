@@ -186,7 +186,7 @@ impl CheckoutApi {
         let id = OrderId(id.0);
         let PaymentRequest { payment } =
             body.parse_for(self.0.commerce.orders().get_to_act_on(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let choice = core::PaymentChoice { method: payment.method, token: payment.token };
         placed(Box::pin(self.checkout().pay_again(&call, id, choice)).await?)
     }
