@@ -5,8 +5,8 @@ pub mod dto;
 use std::sync::Arc;
 
 use commerce_core::{
-    call::Done,
     checkout::{self as core, CheckoutError, Placement},
+    context::Done,
     error::Invalid,
     id::OrderId,
     order,
@@ -26,7 +26,6 @@ use crate::{
     caller::{Buyer, Caller, Public, Shopper},
     cart::dto::Totals,
     conditional::IdempotencyKey,
-    front::{Shared, count_order},
     order::{
         dto::{Order, ShippingMethod},
         order,
@@ -34,6 +33,7 @@ use crate::{
     payload::{Input, Optional, REPLAYED, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::{AppState, count_order},
 };
 
 impl From<CheckoutError> for ApiError {
@@ -101,7 +101,7 @@ impl ApiResponse for Placed {
 }
 
 /// Operations on the way from the cart to an order.
-pub struct CheckoutApi(pub Arc<Shared>);
+pub struct CheckoutApi(pub Arc<AppState>);
 
 impl CheckoutApi {
     fn checkout(&self) -> core::Checkout {

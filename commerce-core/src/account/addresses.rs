@@ -2,7 +2,7 @@
 
 use super::{AccountError, Accounts, Address, PostalAddress, validate_address};
 use crate::{
-    call::{Actor, Call, Done},
+    context::{Actor, Done, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     id::AddressId,
@@ -61,7 +61,11 @@ impl Accounts {
     ///
     /// # Errors
     /// Rules broken by the address; `too_many` beyond a hundred.
-    pub async fn add_address(&self, call: &Call, address: PostalAddress) -> Result<Done<Address>, AccountError> {
+    pub async fn add_address(
+        &self,
+        call: &RequestContext,
+        address: PostalAddress,
+    ) -> Result<Done<Address>, AccountError> {
         call.actor.identity()?;
         self.run(call, |this, call| async move {
             this.engine.transact(&call, || this.plan_add_address(&call, address.clone()), |_| None).await
@@ -75,7 +79,7 @@ impl Accounts {
     /// As [`Self::add_address`].
     pub async fn plan_add_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         address: PostalAddress,
     ) -> Result<Planned<Address>, AccountError> {
         let address = validate_address(&address, "")?;
@@ -99,7 +103,7 @@ impl Accounts {
     /// [`CommonError::NotFound`] if it isn't theirs; rules broken by the input.
     pub async fn update_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: AddressId,
         patch: AddressPatch,
     ) -> Result<Address, AccountError> {
@@ -117,7 +121,7 @@ impl Accounts {
     /// As [`Self::update_address`].
     pub async fn plan_update_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: AddressId,
         patch: AddressPatch,
     ) -> Result<Planned<Address>, AccountError> {
@@ -133,7 +137,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if it isn't theirs.
-    pub async fn delete_address(&self, call: &Call, id: AddressId) -> Result<(), AccountError> {
+    pub async fn delete_address(&self, call: &RequestContext, id: AddressId) -> Result<(), AccountError> {
         call.actor.identity()?;
         self.run(call, |this, call| async move {
             let plan = || async {

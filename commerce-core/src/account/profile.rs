@@ -2,12 +2,12 @@
 
 use super::{AccountError, Accounts, User, expect_version, password::Check, rules, session::end_all};
 use crate::{
-    call::{Actor, Call, Role},
+    context::{Actor, RequestContext, Role},
     engine::Planned,
     error::Invalid,
     event::DomainEvent,
     id::{ReviewId, UserId},
-    page::Slice,
+    page::PageSpec,
     review::ReviewQuery,
     store::{Aggregate, Claim, Version},
 };
@@ -38,7 +38,7 @@ impl Accounts {
     /// Rules broken by the input; [`crate::error::CommonError::VersionMismatch`].
     pub async fn update_profile(
         &self,
-        call: &Call,
+        call: &RequestContext,
         patch: ProfilePatch,
         expected: Option<Version>,
     ) -> Result<User, AccountError> {
@@ -56,7 +56,7 @@ impl Accounts {
     /// As [`Self::update_profile`].
     pub async fn plan_update_profile(
         &self,
-        call: &Call,
+        call: &RequestContext,
         patch: ProfilePatch,
         expected: Option<Version>,
     ) -> Result<Planned<User>, AccountError> {
@@ -85,7 +85,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::InvalidCredentials`] if `current` is wrong; `weak_password` at `/new_password`.
-    pub async fn change_password(&self, call: &Call, current: &str, new: &str) -> Result<(), AccountError> {
+    pub async fn change_password(&self, call: &RequestContext, current: &str, new: &str) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         let (current, new) = (current.to_owned(), new.to_owned());
         self.run(call, |this, call| async move {
@@ -126,7 +126,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::LastAdmin`].
-    pub async fn erase(&self, call: &Call) -> Result<(), AccountError> {
+    pub async fn erase(&self, call: &RequestContext) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         self.run(call, |this, call| async move {
             let mut changes = this.engine.set(&call.actor);
@@ -175,14 +175,14 @@ impl Accounts {
     /// Takes the author's name from a user's reviews, some at a time; the reviews stay.
     async fn unname_reviews(&self, actor: &Actor, customer: UserId) -> Result<(), AccountError> {
         let query = ReviewQuery { customer: Some(customer), ..ReviewQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_reviews(&query, &slice).await?;
+            let listed = self.engine.reads().list_reviews(&query, &spec).await?;
             for review in listed.items {
                 self.unname_review(actor, review.id).await?;
             }
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(()),
             }
         }
@@ -200,6 +200,6 @@ impl Accounts {
             }
             Ok(Planned { changes, output: () })
         };
-        self.engine.transact(&Call::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
+        self.engine.transact(&RequestContext::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{AccountError, Accounts, User, UserQuery, expect_version, session::end_all};
 use crate::{
-    call::{Actor, Call, Permission, Role},
+    context::{Actor, Permission, RequestContext, Role},
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
     id::UserId,
-    page::{Page, PageRequest, Slice},
+    page::{Page, PageRequest, PageSpec},
     store::{Aggregate, ChangeSet, Version},
 };
 
@@ -27,8 +27,8 @@ impl Accounts {
     /// If the actor may not see users, or the cursor belongs to another list.
     pub async fn users(&self, actor: &Actor, query: UserQuery, page: &PageRequest) -> Result<Page<User>, AccountError> {
         actor.require(Permission::ViewUsers)?;
-        let slice = page.slice(&query)?;
-        Ok(self.engine.reads().list_users(&query, &slice).await?.page(&query))
+        let spec = page.spec(&query)?;
+        Ok(self.engine.reads().list_users(&query, &spec).await?.page(&query))
     }
 
     /// A user.
@@ -47,7 +47,7 @@ impl Accounts {
     /// [`CommonError::VersionMismatch`].
     pub async fn update_user(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: UserId,
         patch: UserPatch,
         expected: Option<Version>,
@@ -68,7 +68,7 @@ impl Accounts {
     /// As [`Self::update_user`].
     pub async fn plan_update_user(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: UserId,
         patch: UserPatch,
         expected: Option<Version>,
@@ -99,9 +99,9 @@ impl Accounts {
             return Ok(());
         }
         let query = UserQuery { role: Some(Role::Admin), ..UserQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_users(&query, &slice).await?;
+            let listed = self.engine.reads().list_users(&query, &spec).await?;
             for user in listed.items.into_iter().filter(|user| user.id != leaving.id && is_active_admin(user)) {
                 // The list may lag; what is asserted must not.
                 let user = self.engine.reads().load_user(user.id).await?;
@@ -110,7 +110,7 @@ impl Accounts {
                     return Ok(());
                 }
             }
-            slice.after = Some(listed.next.ok_or(AccountError::LastAdmin)?);
+            spec.after = Some(listed.next.ok_or(AccountError::LastAdmin)?);
         }
     }
 

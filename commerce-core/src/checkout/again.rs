@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Checkout, CheckoutError, Placement, place::Earlier};
+use super::{Checkout, CheckoutError, Placement, place::PriorAttempt};
 use crate::{
-    call::{Call, Done},
     clock::Timestamp,
+    context::{Done, RequestContext},
     error::{CommonError, Invalid},
     event::Task,
     id::{OrderId, PaymentId},
     order::{Order, OrderError, OrderStatus, Orders},
     payment::{
         Payment, PaymentMethod, PaymentStatus, PlacementOutcome,
-        process::{PlacementRecord, Process},
+        processor::{PaymentProcessor, PlacementRecord},
     },
     store::StoreError,
 };
@@ -42,7 +42,7 @@ impl Checkout {
     /// [`CheckoutError::GatewayUnavailable`] if a gateway can't be asked.
     pub async fn pay_again(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         choice: PaymentChoice,
     ) -> Result<Done<Placement>, CheckoutError> {
@@ -52,7 +52,7 @@ impl Checkout {
 
     async fn pay_again_now(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         choice: PaymentChoice,
     ) -> Result<Done<Placement>, CheckoutError> {
@@ -62,20 +62,22 @@ impl Checkout {
         invalid.into_result()?;
         let Some(method) = method else { return Err(CommonError::NotFound("payment method").into()) };
         let _turn = self.engine.queues.turn(id).await;
-        let process = Process { engine: self.engine.clone() };
+        let processor = PaymentProcessor { engine: self.engine.clone() };
         for attempt in 1..=ATTEMPTS {
-            match self.earlier(call).await? {
-                Earlier::Nothing => {}
-                Earlier::Answer(record) => return Ok(Done::again(self.placement(call, record.order, record.outcome))),
-                Earlier::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
+            match self.prior_attempt(call).await? {
+                PriorAttempt::Nothing => {}
+                PriorAttempt::Answered(record) => {
+                    return Ok(Done::again(self.placement(call, record.order, record.outcome)));
+                }
+                PriorAttempt::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
             }
-            let order = process.load(id).await?;
+            let order = processor.load(id).await?;
             let latest = payable(&order, self.engine.now())?.clone();
             if let Some(gateway) = self.engine.gateways.get(&method.gateway) {
                 gateway.amounts(latest.amount.currency).check_payment(latest.amount)?;
             }
             let order = if latest.status.is_open() {
-                let superseded = Box::pin(process.supersede(order, latest.id)).await?;
+                let superseded = Box::pin(processor.supersede(order, latest.id)).await?;
                 superseded.map_err(|_| CheckoutError::GatewayUnavailable)?
             } else {
                 order
@@ -94,7 +96,7 @@ impl Checkout {
     }
 
     /// The earlier payment had succeeded: that is the answer of this call, however often it is sent.
-    async fn paid_already(&self, call: &Call, order: Order) -> Result<Placement, CheckoutError> {
+    async fn paid_already(&self, call: &RequestContext, order: Order) -> Result<Placement, CheckoutError> {
         let outcome = PlacementOutcome::of(&order);
         if let Some(key) = call.idempotency {
             let record = PlacementRecord { order: order.clone(), outcome: outcome.clone() };
@@ -109,7 +111,7 @@ impl Checkout {
     /// Writes the new payment down before its gateway is called. `None` if the order was changed meanwhile.
     async fn intend(
         &self,
-        call: &Call,
+        call: &RequestContext,
         before: Order,
         choice: &PaymentChoice,
         method: &PaymentMethod,
@@ -151,11 +153,11 @@ impl Checkout {
         }
         set.update(&before, &mut after);
         let (order, payment) = (after.id, id);
-        set.done(Process::settle_task(latest.id)).done(Process::expire_task(latest.id));
+        set.done(PaymentProcessor::settle_task(latest.id)).done(PaymentProcessor::expire_task(latest.id));
         let settle_at = now + settings.gateway_lease + Duration::from_secs(1);
-        set.task_as(Process::settle_task(id), settle_at, Task::SettlePayment { order, payment });
+        set.task_as(PaymentProcessor::settle_task(id), settle_at, Task::SettlePayment { order, payment });
         let expire_at = latest.reserved_until.unwrap_or(now);
-        set.task_as(Process::expire_task(id), expire_at, Task::ExpireReservation { order, payment });
+        set.task_as(PaymentProcessor::expire_task(id), expire_at, Task::ExpireReservation { order, payment });
         Ok(self.engine.commit(&mut set).await?.is_ok().then_some((after, id)))
     }
 }

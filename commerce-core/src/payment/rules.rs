@@ -13,7 +13,7 @@ use crate::{
     id::PaymentId,
     order::{
         Order, OrderStatus,
-        state::{NoSuchMove, State},
+        state::{InvalidTransition, State},
     },
 };
 
@@ -70,25 +70,25 @@ impl Order {
     pub(crate) fn settle_payment(
         &mut self,
         id: PaymentId,
-        word: &GatewayPayment,
+        report: &GatewayPayment,
         now: Timestamp,
     ) -> Result<Settlement, CommonError> {
         let (before, order_status) = (self.payment(id)?.clone(), self.status);
-        if word.amount != before.amount || word.captured.minor > before.amount.minor {
-            let (ours, theirs) = (before.amount, word.amount);
+        if report.amount != before.amount || report.captured.minor > before.amount.minor {
+            let (ours, theirs) = (before.amount, report.amount);
             return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
         }
         let is_latest = self.payments.last().is_some_and(|latest| latest.id == id);
         let is_first = self.payments.first().is_some_and(|first| first.id == id);
-        let named = !word.reference.is_empty();
-        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
-            return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", word.reference)));
+        let named = !report.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != report.reference) {
+            return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", report.reference)));
         }
         let payment = self.payment_mut(id)?;
         if named {
-            payment.reference = Some(word.reference.clone());
+            payment.reference = Some(report.reference.clone());
         }
-        let (status, captured) = match &word.state {
+        let (status, captured) = match &report.state {
             GatewayState::Offline => (before.status, before.captured),
             GatewayState::Processing => {
                 (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0)
@@ -98,7 +98,7 @@ impl Order {
                 (PaymentStatus::RequiresAction, 0)
             }
             GatewayState::Authorized => (PaymentStatus::Authorized, 0),
-            GatewayState::Captured => (PaymentStatus::Paid, word.captured.minor),
+            GatewayState::Captured => (PaymentStatus::Paid, report.captured.minor),
             GatewayState::Declined(code) => {
                 if before.status.is_open() {
                     payment.failure = Some(code.clone());
@@ -113,7 +113,7 @@ impl Order {
         // Less than the amount may be taken of what was promised or is awaited, not at checkout.
         let at_checkout = before.status.is_given_up() || order_status == OrderStatus::Pending;
         if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
-            let (ours, theirs) = (before.amount, word.captured);
+            let (ours, theirs) = (before.amount, report.captured);
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
         }
@@ -129,7 +129,7 @@ impl Order {
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Same);
         }
-        if let Err(NoSuchMove { from, to }) = payment.status.become_(status) {
+        if let Err(InvalidTransition { from, to }) = payment.status.transition_to(status) {
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
@@ -137,7 +137,7 @@ impl Order {
         let outlives = order_status == OrderStatus::Pending && before.may_be_followed(is_first, status, now);
         // Whoever asked has heard an answer.
         payment.lease_until = None;
-        if !status.is_open() || word.state == GatewayState::Offline {
+        if !status.is_open() || report.state == GatewayState::Offline {
             payment.token = None;
             payment.next_action = None;
             payment.reserved_until = payment.reserved_until.filter(|_| outlives);
@@ -147,7 +147,7 @@ impl Order {
         }
         let moved = *payment != before;
         let succeeded =
-            matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || word.state == GatewayState::Offline;
+            matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || report.state == GatewayState::Offline;
         if moved {
             self.payment_mut(id)?.updated_at = now;
         }
@@ -158,11 +158,11 @@ impl Order {
             // It was given up for another one, which is under way or has paid the order.
             _ if succeeded && !is_latest && before.status != status => Settlement::Late,
             OrderStatus::Pending if succeeded && is_latest => {
-                self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
                 Settlement::Confirmed
             }
             OrderStatus::Pending if status.is_given_up() && is_latest && !outlives => {
-                self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
                 self.declined = status == PaymentStatus::Failed;
                 let reason = self.payment(id)?.failure.clone().unwrap_or_default();
                 self.cancel_reason.get_or_insert(reason);
@@ -176,7 +176,7 @@ impl Order {
             _ if moved => Settlement::Moved,
             _ => Settlement::Same,
         };
-        self.settle_goods().map_err(bug)?;
+        self.refresh_fulfilment_state().map_err(bug)?;
         Ok(settlement)
     }
 
@@ -193,13 +193,13 @@ impl Order {
         if self.status != OrderStatus::Pending || !has_failed {
             return Ok(false);
         }
-        self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
+        self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
         self.cancel_reason = Some(reason.to_owned());
         for line in &mut self.lines {
             line.cancelled = line.quantity;
         }
         self.payments.iter_mut().for_each(|payment| payment.reserved_until = None);
-        self.settle_goods().map_err(bug)?;
+        self.refresh_fulfilment_state().map_err(bug)?;
         Ok(true)
     }
 
@@ -217,7 +217,7 @@ impl Order {
         if !expired(&self.cancel_reason) || !expired(&was.failure) {
             return Ok(false);
         }
-        self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+        self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
         self.cancel_reason = None;
         self.declined = false;
         for line in &mut self.lines {
@@ -268,6 +268,6 @@ impl PaymentStatus {
     }
 }
 
-fn bug(error: NoSuchMove) -> CommonError {
+fn bug(error: InvalidTransition) -> CommonError {
     CommonError::Store(error.into())
 }

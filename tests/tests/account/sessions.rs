@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use commerce_core::{
     account::{AccountError, Credentials},
-    call::{AccessError, Actor, Call, Origin, Role},
     clock::Clock,
+    context::{AccessError, Actor, Origin, RequestContext, Role},
     error::CommonError,
     id::SessionId,
     store::ChangeSet,
@@ -109,7 +109,7 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
             if clock_runs {
                 shop.advance(Duration::from_micros(1));
             }
-            async move { accounts.refresh(&Call::guest(), &token).await }
+            async move { accounts.refresh(&RequestContext::guest(), &token).await }
         });
         let mut winner = None;
         for answer in join_all(rivals).await {
@@ -187,7 +187,7 @@ async fn signing_out_kills_both_tokens_at_once_here_and_soon_elsewhere() {
     assert!(!other.is_signed_in(&login).await);
     shop.accounts().logout(&call, false).await.unwrap();
     refused!(
-        shop.accounts().logout(&Call::guest(), false).await,
+        shop.accounts().logout(&RequestContext::guest(), false).await,
         AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
     );
 }
@@ -214,7 +214,7 @@ async fn devices_are_listed_and_signed_out_one_by_one() {
     let (laptop, call) = shop.customer("ada@example.com").await;
     let origin = Origin { ip: Some("192.0.2.7".into()), user_agent: Some("Phone".into()), ..Origin::default() };
     shop.advance(SECOND);
-    let from_phone = Call { origin, ..Call::guest() };
+    let from_phone = RequestContext { origin, ..RequestContext::guest() };
     let credentials: Credentials = credentials("ada@example.com", PASSWORD);
     let phone = shop.accounts().login(&from_phone, credentials).await.unwrap();
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use commerce_core::{
-    call::{Actor, Call},
     checkout::{CheckoutError, PaymentChoice, Placement},
+    context::{Actor, RequestContext},
     error::CommonError,
     inventory::AlertKind,
     order::{Order, OrderAction, OrderStatus},
-    payment::{Fault, PaymentStatus, PlacementOutcome},
+    payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
 use commerce_tests::shop::{DECLINED, HOW_TO_PAY, SECURE, TestShop, VISA, customer, keyed, offline, parcel};
 
@@ -18,7 +18,7 @@ fn by(method: &str, token: &str) -> PaymentChoice {
     PaymentChoice { method: method.to_owned(), token: Some(token.to_owned()) }
 }
 
-async fn pay(shop: &TestShop, call: &Call, order: &Order, token: &str) -> Result<Placement, CheckoutError> {
+async fn pay(shop: &TestShop, call: &RequestContext, order: &Order, token: &str) -> Result<Placement, CheckoutError> {
     shop.commerce.checkout().pay_again(call, order.id, by("test", token)).await.map(|done| done.value)
 }
 
@@ -39,7 +39,7 @@ async fn backing_out_of_three_d_secure_gives_the_cart_back() {
             if begun {
                 shop.fill(buyer, cup, 1).await;
             }
-            let staff = Call::system();
+            let staff = RequestContext::system();
             let who = if begun { &staff } else { buyer };
             let who = if matches!(who.actor, Actor::Guest { .. }) { &staff } else { who };
             shop.commerce.orders().cancel(who, order.id).await.unwrap();
@@ -147,7 +147,7 @@ async fn an_order_that_turns_out_to_be_paid_is_placed_by_that_payment() {
     }
     // Charged, but the answer was lost.
     shop.fill(&ada, mug, 1).await;
-    shop.gateway.script([Fault::LostAfter]);
+    shop.gateway.script([GatewayFault::LostAfter]);
     let order = shop.place(&ada, VISA).await.unwrap().order;
     assert_eq!(order.payment_status, PaymentStatus::Unknown);
     let paid = pay(&shop, &ada, &order, VISA).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_gateway_out_of_reach_charges_nobody_twice() {
     shop.fill(&ada, mug, 1).await;
     let order = shop.place(&ada, SECURE).await.unwrap().order;
     let once = keyed(&ada, "pay");
-    shop.gateway.script([Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused]);
     let refused = pay(&shop, &once, &order, VISA).await;
     assert!(matches!(refused, Err(CheckoutError::GatewayUnavailable)), "{refused:?}");
     assert!(shop.order(&order).await.payments[0].failure.is_none(), "the first payment may still be finished");
@@ -209,7 +209,7 @@ async fn a_late_success_of_an_earlier_payment_goes_back() {
     assert!(shop.gateway.pay_after_all(earlier).is_some());
     assert!(shop.gateway.retrieve(earlier, None).await.unwrap().is_some());
     for _ in 0..3 {
-        shop.commerce.payments().resolve(&Call::system(), earlier, false).await.unwrap();
+        shop.commerce.payments().resolve(&RequestContext::system(), earlier, false).await.unwrap();
         shop.wait(Duration::from_mins(1)).await;
     }
     let order = shop.order(&order).await;
@@ -232,10 +232,11 @@ async fn an_offline_order_that_is_not_paid_in_time_is_given_up_with_a_mail() {
     };
     let (unpaid, received, shipped, switched) = (place().await, place().await, place().await, customer());
     assert_eq!(unpaid.payments[0].instructions.as_deref(), Some(how));
-    shop.commerce.payments().receive(&Call::system(), received.payments[0].id).await.unwrap();
-    let (_, id) = shop.commerce.orders().fulfil(&Call::system(), shipped.id, parcel(vec![])).await.unwrap().value;
+    shop.commerce.payments().receive(&RequestContext::system(), received.payments[0].id).await.unwrap();
+    let (_, id) =
+        shop.commerce.orders().fulfil(&RequestContext::system(), shipped.id, parcel(vec![])).await.unwrap().value;
     let out = commerce_core::order::FulfilmentStatus::Shipped;
-    shop.commerce.orders().update_fulfilment(&Call::system(), id, out).await.unwrap();
+    shop.commerce.orders().update_fulfilment(&RequestContext::system(), id, out).await.unwrap();
     // By card first, and then by bank transfer.
     shop.fill(&switched, mug, 1).await;
     let order = shop.place(&switched, SECURE).await.unwrap().order;

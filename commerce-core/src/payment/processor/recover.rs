@@ -1,7 +1,7 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
-use super::{ATTEMPTS, Process, Progress};
-use crate::call::Actor;
+use super::{ATTEMPTS, PaymentProcessor, Progress};
+use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::Task;
 use crate::id::{OrderId, PaymentId};
@@ -12,7 +12,7 @@ use crate::payment::rules::{SUPERSEDED, Settlement};
 use crate::payment::{Payment, PaymentStatus};
 use crate::store::{ChangeSet, ClaimKind, StoreError};
 
-impl Process {
+impl PaymentProcessor {
     /// Finds out how a payment stands that was left open: by recovery, by a client that asks. What the gateway refused to say
     /// comes with the order as it is.
     ///
@@ -34,7 +34,7 @@ impl Process {
         }
         let reference = order.payment(id)?.reference.clone();
         let refused = match self.gateway(&payment.gateway)?.retrieve(id, reference.as_deref()).await {
-            Ok(Some(word)) => return Ok((self.settle(order, id, &word).await?, None)),
+            Ok(Some(report)) => return Ok((self.settle(order, id, &report).await?, None)),
             Ok(None) => None,
             Err(error) => Some(error),
         };
@@ -59,30 +59,31 @@ impl Process {
         let payment = order.payment(id)?;
         let asked = self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await;
         Ok(match asked {
-            Ok(Some(word)) => Ok((self.settle(order, id, &word).await?, Some(word))),
+            Ok(Some(report)) => Ok((self.settle(order, id, &report).await?, Some(report))),
             Ok(None) => Ok((order, None)),
             Err(error) => Err(error),
         })
     }
 
-    /// The money that the gateway holds for an open payment, of which it has said `word`. A promise is given back.
-    pub async fn held(
+    /// The money that the gateway holds for an open payment, of which it has said `report`. A promise is given back.
+    pub async fn held_money(
         &self,
         order: &Order,
         id: PaymentId,
-        word: Option<GatewayPayment>,
+        report: Option<GatewayPayment>,
     ) -> Result<Option<Money>, GatewayError> {
-        let Some(mut word) = word else { return Ok(None) };
+        let Some(mut report) = report else { return Ok(None) };
         let Ok(gateway) = order.payment(id).and_then(|payment| self.gateway(&payment.gateway)) else { return Ok(None) };
-        if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized) {
-            word = gateway.void(&VoidRequest { payment_id: id, reference: Some(word.reference) }).await?;
+        if matches!(report.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized)
+        {
+            report = gateway.void(&VoidRequest { payment_id: id, reference: Some(report.reference) }).await?;
         }
-        let refunded = gateway.account(id, Some(&word.reference)).await?.map_or(0, |account| account.refunded());
-        Ok(match word.state {
+        let refunded = gateway.account(id, Some(&report.reference)).await?.map_or(0, |account| account.refunded());
+        Ok(match report.state {
             GatewayState::Voided | GatewayState::Declined(_) => None,
-            GatewayState::Captured if refunded >= word.captured.minor => None,
-            GatewayState::Captured => Some(Money::new(word.captured.minor - refunded, word.captured.currency)),
-            _ => Some(word.amount),
+            GatewayState::Captured if refunded >= report.captured.minor => None,
+            GatewayState::Captured => Some(Money::new(report.captured.minor - refunded, report.captured.currency)),
+            _ => Some(report.amount),
         })
     }
 
@@ -109,8 +110,8 @@ impl Process {
                 return Ok(Err(error));
             }
         };
-        let (order, word) = match known {
-            Some(word) if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
+        let (order, report) = match known {
+            Some(report) if matches!(report.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
                 let until = self.engine.now() + self.engine.settings.gateway_lease;
                 let intend = self.change(order, |order, _| {
                     let payment = order.payment_mut(id)?;
@@ -123,9 +124,9 @@ impl Process {
                 if order.status != OrderStatus::Pending {
                     return Ok(Ok(order));
                 }
-                let request = VoidRequest { payment_id: id, reference: Some(word.reference) };
+                let request = VoidRequest { payment_id: id, reference: Some(report.reference) };
                 match gateway.void(&request).await {
-                    Ok(word) => (order, word),
+                    Ok(report) => (order, report),
                     Err(error) => {
                         tracing::warn!(payment = %id, %error, "can't give the payment up yet");
                         // What certainly had no effect may be tried again, or paid after all, at once.
@@ -136,10 +137,10 @@ impl Process {
                     }
                 }
             }
-            Some(word) => (order, word),
+            Some(report) => (order, report),
             None => return self.write_off(order, id, reason).await.map(Ok),
         };
-        let order = self.settle_as(order, id, &word, Some(reason)).await?;
+        let order = self.settle_as(order, id, &report, Some(reason)).await?;
         Ok(Ok(self.give_up_unpaid(order, id, reason).await?))
     }
 
@@ -182,7 +183,7 @@ impl Process {
             return Ok(Ok(order));
         }
         match self.void_open(&order, &payment).await? {
-            Ok(word) => Ok(Ok(self.settle_as(order, id, &word, Some(SUPERSEDED)).await?)),
+            Ok(report) => Ok(Ok(self.settle_as(order, id, &report, Some(SUPERSEDED)).await?)),
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "can't give the payment up for another one yet");
                 // What may have had its effect is looked at by recovery, once the lease is over.
@@ -205,7 +206,7 @@ impl Process {
         let known = match &payment.reference {
             Some(reference) => gateway.retrieve(payment.id, Some(reference)).await,
             None => match gateway.authorize(&self.request(order, payment)).await {
-                Ok(word) => Ok(Some(word)),
+                Ok(report) => Ok(Some(report)),
                 Err(GatewayError::Rejected(_) | GatewayError::AmountNotPayable(_)) => {
                     Self::refusal(order, payment.id, "rejected").map(Some).map(Ok)?
                 }
@@ -214,20 +215,20 @@ impl Process {
                 }
             },
         };
-        let word = match known {
-            Ok(Some(word)) => word,
+        let report = match known {
+            Ok(Some(report)) => report,
             Ok(None) => return Ok(Err(GatewayError::Unknown("the gateway doesn't know the payment yet".to_owned()))),
             Err(error) => return Ok(Err(error)),
         };
         let is_open = |state: &GatewayState| {
             matches!(state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized)
         };
-        if !is_open(&word.state) {
-            return Ok(Ok(word));
+        if !is_open(&report.state) {
+            return Ok(Ok(report));
         }
-        let request = VoidRequest { payment_id: payment.id, reference: Some(word.reference) };
+        let request = VoidRequest { payment_id: payment.id, reference: Some(report.reference) };
         Ok(match gateway.void(&request).await {
-            Ok(word) if is_open(&word.state) => {
+            Ok(report) if is_open(&report.state) => {
                 Err(GatewayError::Unknown("the payment isn't given back yet".to_owned()))
             }
             voided => voided,
@@ -238,13 +239,13 @@ impl Process {
     /// `settle`. Should it have arrived meanwhile, the gateway's own word stands.
     pub async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
         let payment = order.payment(id)?;
-        let word = GatewayPayment {
+        let report = GatewayPayment {
             reference: payment.reference.clone().unwrap_or_default(),
             state: GatewayState::Voided,
             amount: payment.amount,
             captured: payment.amount.currency.zero(),
         };
-        self.settle_if(order, id, &word, Some(reason), |payment| payment.status.is_open()).await
+        self.settle_if(order, id, &report, Some(reason), |payment| payment.status.is_open()).await
     }
 
     /// "Not found" is no proof until the gateway has forgotten our key: look again soon, and once more then.
