@@ -17,10 +17,11 @@ use uuid::Uuid;
 
 use crate::{
     account::token::Signer,
+    account::{normalise_email, normalise_international_email},
     call::{Actor, ActorRef, Call, Done, IdempotencyError, Role},
     clock::{Clock, Timestamp},
     commerce::Settings,
-    error::CommonError,
+    error::{CommonError, Invalid},
     event::{EventSink, Task},
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
@@ -112,6 +113,15 @@ impl Engine {
     /// Reads for showing something to somebody, who must find what they wrote themselves. Nothing that decides a write.
     pub fn shown_to(&self, viewer: &Actor) -> &dyn Reads {
         if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
+    }
+
+    /// An address that mail shall go to, as it is kept.
+    pub fn new_email(&self, text: &str) -> Result<String, Invalid> {
+        if self.mailer.takes_international_addresses() {
+            normalise_international_email(text)
+        } else {
+            normalise_email(text)
+        }
     }
 
     pub fn uuid(&self) -> Uuid {

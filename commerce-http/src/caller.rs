@@ -12,7 +12,9 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use crate::{conditional::IdempotencyKey, front::Visit, header::header_parameter, problem::ApiError};
+use crate::{
+    conditional::IdempotencyKey, front::Visit, header::header_parameter, problem::ApiError, types::check_query,
+};
 
 /// Who may call an operation, and how they show who they are.
 pub trait Who: Send + Sync + 'static {
@@ -167,9 +169,19 @@ async fn actor(request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
         return Ok(Actor::User(visit.shared.commerce.accounts().authenticate(token).await?));
     }
     Ok(Actor::Guest {
-        cart: request.header("x-cart-token").map(|token| CartToken(token.to_owned())),
-        order: request.header("x-order-token").map(|token| OrderToken(token.to_owned())),
+        cart: token(request, "x-cart-token")?.map(CartToken),
+        order: token(request, "x-order-token")?.map(OrderToken),
     })
+}
+
+/// A token in a header, which is printable ASCII: anything else was mangled on its way, and isn't taken for none.
+fn token(request: &Request, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let token = value.to_str().ok().filter(|token| token.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    match token {
+        Some(token) => Ok(Some(token.to_owned())),
+        None => Err(ApiError::invalid_parameter(name, "must be printable ASCII characters")),
+    }
 }
 
 impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
@@ -199,6 +211,7 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         let Some(visit) = request.data::<Arc<Visit>>() else { return Err(ApiError::internal().into()) };
         let actor = actor(request, visit).await?;
         W::admit(&actor).map_err(ApiError::from)?;
+        check_query(request)?;
         Ok(Self { context: Context::new(actor, visit.clone(), request), who: PhantomData })
     }
 }
@@ -233,6 +246,4 @@ fn security_scheme(name: &str) -> MetaSecurityScheme {
 /// The cart token of somebody who signs in: their guest cart is merged.
 pub struct CartTokenHeader(pub Option<CartToken>);
 
-header_parameter!(CartTokenHeader, |request| {
-    Ok(Self(request.header("x-cart-token").map(|token| CartToken(token.to_owned()))))
-});
+header_parameter!(CartTokenHeader, |request| { Ok(Self(token(request, "x-cart-token")?.map(CartToken))) });

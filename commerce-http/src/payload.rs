@@ -60,7 +60,7 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
                 ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body isn't JSON: {error}"))
             })?
         };
-        parse::parse(&document).map_err(|fault| {
+        parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(|fault| {
             let detail = format!("{}: {}", fault.pointer, fault.detail);
             let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
             error.errors.push(fault);
@@ -321,6 +321,8 @@ mod tests {
         assert_eq!(read::<true>(json, "{").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(None, "").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"role": 1}"#).await, answer(422, "unknown_field"));
+        assert_eq!(read::<true>(json, "{\"every\\u0000where\": 1}").await, answer(422, "invalid_character"));
+        assert_eq!(read::<true>(json, "{\"everywhere\": \"\\ud800\"}").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"everywhere": 1}"#).await, answer(422, "invalid_type"));
         assert_eq!(read::<true>(json, &" ".repeat(BODY_LIMIT + 1)).await, answer(413, "payload_too_large"));
     }

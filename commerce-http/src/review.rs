@@ -21,7 +21,7 @@ use crate::{
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
-    types::{Page, Paging},
+    types::{Page, Paging, path_text},
 };
 
 impl From<ReviewError> for ApiError {
@@ -67,7 +67,8 @@ impl ReviewApi {
         id_or_slug: Path<String>,
         paging: Paging,
     ) -> Result<Reply<Page<Review>>, ApiError> {
-        Ok(Reply::new(Page::of(self.reviews().of_product(&caller.actor, &id_or_slug, &paging.0).await?)))
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        Ok(Reply::new(Page::of(self.reviews().of_product(&caller.actor, id_or_slug, &paging.0).await?)))
     }
 
     /// Review a product
@@ -82,9 +83,10 @@ impl ReviewApi {
         id_or_slug: Path<String>,
         body: Input<NewReview>,
     ) -> Result<Created<Review>, ApiError> {
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
         let product = self.0.commerce.catalog();
-        let draft = body.parse_for(product.product(&caller.actor, &id_or_slug)).await?.into();
-        let done = self.reviews().create(&caller.call(), &id_or_slug, draft).await?;
+        let draft = body.parse_for(product.product(&caller.actor, id_or_slug)).await?.into();
+        let done = self.reviews().create(&caller.call(), id_or_slug, draft).await?;
         let (id, version) = (done.value.id, done.value.version);
         Ok(Created::done(done).version(version).location(&format!("/v1/reviews/{id}")))
     }

@@ -10,6 +10,7 @@ use commerce_core::{
     inventory::{Alert, AlertKind, AlertQuery, InventoryStore, MovementRecord, NewStock, StockItem, StockQuery},
     page::{Listed, Position, Slice, SortKey},
     store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
+    text::look,
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -355,9 +356,9 @@ impl InventoryStore for PgReads {
         if query.low_stock {
             from.push(" AND s.low");
         }
-        if let Some(q) = query.q.as_ref().map(|q| q.to_lowercase()) {
-            from.push(" AND (starts_with(v.sku_key, ").bind(q.clone());
-            from.push(") OR strpos(p.title_key, ").bind(q).push(") > 0)");
+        if let Some(q) = &query.q {
+            from.push(" AND (starts_with(v.sku_key, ").bind(look(q));
+            from.push(") OR strpos(p.title_key, ").bind(q.to_lowercase()).push(") > 0)");
         }
         let list = List { select: ITEM, key: "v.sku", id: "v.id", direction: Direction::Rising };
         self.reader.list::<ItemRow, StockItem>(list, &from, slice).await

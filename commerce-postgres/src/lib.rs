@@ -46,6 +46,7 @@ mod outbox;
 mod plan;
 mod portable;
 mod reads;
+mod rekey;
 mod replica;
 mod review;
 mod shown;
@@ -123,7 +124,11 @@ impl PgStore {
     /// If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool().clone();
-        task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+        let work = async move {
+            migrate::migrate(&pool).await?;
+            rekey::rekey(&pool).await
+        };
+        task(work).await.map_err(StoreError::bug)?
     }
 
     /// Spreads the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter above; those that are placed

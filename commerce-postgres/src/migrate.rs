@@ -8,7 +8,8 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, query, query_as
 use crate::connect::{Fault, Held, fault, store_error};
 
 /// Applied in order; a released one never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_schema.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_schema.sql"), include_str!("../migrations/0004_text.sql")];
 
 const ATTEMPTS: u32 = 20;
 

@@ -63,6 +63,7 @@ mod order;
 mod outbox;
 mod payment;
 mod portable;
+mod rekey;
 mod review;
 mod script;
 mod sql;

@@ -64,7 +64,8 @@ pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
 }
 
 /// In order; a migration that was released is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_shop.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_shop.sql"), include_str!("../migrations/0004_text.sql")];
 
 /// Brings the shop's tables (`commerce_…`) up to date. Does nothing if they are; safe when several processes do it at once.
 ///

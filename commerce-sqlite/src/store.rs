@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     codec::{Row, Shadowed, decode},
-    error, open,
+    error, open, rekey,
     script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
@@ -66,6 +66,7 @@ impl SqliteStore {
         let writer = open::writer(options.clone());
         let mut conn = open::connect(&writer).await.map_err(error::read)?;
         open::migrate(&mut conn).await?;
+        rekey::rekey(&mut conn).await?;
         let readers = pool.unwrap_or_else(|| open::readers(options));
         Ok(Self { readers, writer: Queue::start(conn, writer), _temporary: temporary })
     }

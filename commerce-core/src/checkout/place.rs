@@ -7,7 +7,7 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, holds_card_number, normalise_email, validate_address},
+    account::{PostalAddress, validate_address},
     call::{Actor, Call, Done, IdempotencyError},
     cart::{Cart, CartStatus},
     clock::Timestamp,
@@ -23,12 +23,15 @@ use crate::{
         process::{PlacementRecord, Process},
     },
     store::{ChangeSet, Claim, Root, StoreError},
+    text::{Lines, holds_card_number, shows_nothing, trim},
 };
 
 /// How often a checkout starts over when its cart was changed meanwhile.
 const ATTEMPTS: u32 = 12;
 /// How often a gateway that isn't reached is called again before the attempt is undone.
 const CALLS: u32 = 3;
+/// How long a customer's note may be.
+const MAX_NOTE: usize = 1000;
 
 /// Checked input.
 struct Wishes {
@@ -160,7 +163,7 @@ impl Checkout {
             None => shipping_address.clone(),
         };
         let email = match (&input.email, call.actor.user()) {
-            (Some(email), _) => normalise_email(email).unwrap_or_else(|error| {
+            (Some(email), _) => self.engine.new_email(email).unwrap_or_else(|error| {
                 invalid.errors.extend(error.errors);
                 String::new()
             }),
@@ -181,13 +184,21 @@ impl Checkout {
             let detail = format!("'{}' isn't a payment method of this shop", input.payment_method);
             invalid.add("/payment/method", "unknown_payment_method", detail);
         }
+        let note = input.note.as_deref().filter(|note| !shows_nothing(note)).map(|note| {
+            invalid.check_lines(note, "/note", 0, MAX_NOTE);
+            trim(note).to_owned()
+        });
+        let texts = [("/shipping_method", &input.shipping_method), ("/payment/token", &input.payment_token)];
+        for (pointer, text) in texts {
+            invalid.check_characters(text.as_deref().unwrap_or_default(), pointer, Lines::One);
+        }
         let token_fits = input.payment_token.as_ref().is_none_or(|token| (1..=500).contains(&token.len()));
         invalid.check(token_fits, "/payment/token", "out_of_range", "must be between 1 and 500 characters");
         let is_card = input.payment_token.as_deref().is_some_and(holds_card_number);
         invalid.check(!is_card, "/payment/token", "card_number", "must be the gateway's token, never a card number");
         invalid.into_result()?;
         let gateway = gateway.unwrap_or_default();
-        Ok(Wishes { email, shipping_address, billing_address, gateway, input })
+        Ok(Wishes { email, shipping_address, billing_address, gateway, input: CheckoutInput { note, ..input } })
     }
 
     /// Composes the reservation from fresh reads.
@@ -280,6 +291,7 @@ impl Checkout {
             returns: Vec::new(),
             cart_id: Some(cart.id),
             idempotency_key: call.idempotency.map(|key| key.key),
+            note: wishes.input.note.clone(),
             cancel_reason: None,
             declined: false,
             placed_at: now,

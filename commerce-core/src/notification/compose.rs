@@ -5,7 +5,7 @@ use super::{
     text::{Letter, Letterhead},
 };
 use crate::{
-    account::{MailToken, User},
+    account::{MailToken, User, reachable as reachable_address},
     call::Permission,
     engine::Engine,
     event::Notice,
@@ -25,7 +25,7 @@ pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> R
         id: format!("{task}@{host}"),
         from_name: settings.shop_name.clone(),
         from: settings.mail_from.clone(),
-        to,
+        to: reachable_address(&to),
         subject: letter.subject,
         text: letter.text,
         at: engine.now(),
@@ -111,7 +111,7 @@ async fn about(
 }
 
 fn to_user<'a>(engine: &'a Engine, user: &'a User) -> Letterhead<'a> {
-    letterhead(engine, &user.first_name)
+    letterhead(engine, user.called())
 }
 
 fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> Letterhead<'a> {

@@ -44,8 +44,9 @@ impl Orders {
         call.actor.require(Permission::ManageOrders)?;
         let mut invalid = Invalid::default();
         invalid.check_text(&input.carrier, "/carrier", 1, 100);
-        invalid.check_text(&input.tracking_number, "/tracking_number", 1, 100);
+        invalid.check_reference(&input.tracking_number, "/tracking_number", 1, 100);
         if let Some(url) = &input.tracking_url {
+            invalid.check_characters(url, "/tracking_url", crate::text::Lines::One);
             let is_url = url.len() <= 2000 && (url.starts_with("https://") || url.starts_with("http://"));
             invalid.check(is_url, "/tracking_url", "invalid_url", "must be an http or https URL");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking};
 use crate::{
-    account::{normalise_email, token::OrderToken},
+    account::{normalise_international_email, reachable, token::OrderToken},
     call::{Actor, Call, Permission},
     engine::Engine,
     error::CommonError,
@@ -12,6 +12,7 @@ use crate::{
     page::{Page, PageRequest},
     payment::{PaymentStatus, process::Process},
     store::{Claim, Root},
+    text::check_filter,
 };
 
 /// Orders after they were placed.
@@ -72,6 +73,7 @@ impl Orders {
     /// Needs [`Permission::ViewOrders`].
     pub async fn list(&self, actor: &Actor, query: OrderQuery, page: &PageRequest) -> Result<Page<Order>, OrderError> {
         actor.require(Permission::ViewOrders)?;
+        check_filter(&[("/email", query.email.as_deref()), ("/number", query.number.as_deref())])?;
         let slice = page.slice(&query)?;
         Ok(self.engine.reads().list_orders(&query, &slice).await?.page(&query))
     }
@@ -128,10 +130,11 @@ impl Orders {
     pub async fn lookup(&self, _call: &Call, number: &str, email: &str) -> Result<(Order, OrderToken), OrderError> {
         let not_found = || CommonError::NotFound("order");
         let number = number.trim().to_ascii_uppercase();
-        let email = normalise_email(email).map_err(|_| not_found())?;
+        check_filter(&[("/number", Some(&*number)), ("/email", Some(email))])?;
+        let email = normalise_international_email(email).map_err(|_| not_found())?;
         let id = self.engine.reads().load_claim(&Claim::order_number(&number)).await?.ok_or_else(not_found)?;
         let order = self.process().load(id.into()).await?;
-        if order.email != email {
+        if reachable(&order.email) != email {
             return Err(not_found().into());
         }
         let token = self.engine.signer.issue_order_token(order.id, self.engine.now());

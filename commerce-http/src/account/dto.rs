@@ -100,8 +100,11 @@ pub struct Register {
     pub email: String,
     /// 8 to 128 characters, not easily guessed.
     pub password: String,
-    pub first_name: String,
-    pub last_name: String,
+    /// One of the two names is enough.
+    #[serde(default)]
+    pub first_name: Option<String>,
+    #[serde(default)]
+    pub last_name: Option<String>,
     #[serde(default)]
     pub phone: Option<String>,
 }
@@ -109,6 +112,7 @@ pub struct Register {
 impl From<Register> for core::Registration {
     fn from(body: Register) -> Self {
         let Register { email, password, first_name, last_name, phone } = body;
+        let (first_name, last_name) = (first_name.unwrap_or_default(), last_name.unwrap_or_default());
         Self { email, password, first_name, last_name, phone }
     }
 }
@@ -118,8 +122,8 @@ impl Example for Register {
         Self {
             email: "mia@example.com".to_owned(),
             password: "violet-Harbour-27".to_owned(),
-            first_name: "Mia".to_owned(),
-            last_name: "Berger".to_owned(),
+            first_name: Some("Mia".to_owned()),
+            last_name: Some("Berger".to_owned()),
             phone: Some("+49 30 901820".to_owned()),
         }
     }

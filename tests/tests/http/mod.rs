@@ -15,3 +15,4 @@ mod load;
 mod orders;
 mod staff;
 mod stripe;
+mod texts;
