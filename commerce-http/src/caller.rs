@@ -246,4 +246,4 @@ fn security_scheme(name: &str) -> MetaSecurityScheme {
 /// The cart token of somebody who signs in: their guest cart is merged.
 pub struct CartTokenHeader(pub Option<CartToken>);
 
-header_parameter!(CartTokenHeader, |request| { Ok(Self(token(request, "x-cart-token")?.map(CartToken))) });
+header_parameter!(CartTokenHeader, |request| Ok(Self(token(request, "x-cart-token")?.map(CartToken))));

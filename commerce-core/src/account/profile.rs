@@ -68,7 +68,8 @@ impl Accounts {
         if patch.first_name.is_some() || patch.last_name.is_some() {
             let first = patch.first_name.as_ref().unwrap_or(&before.first_name);
             let last = patch.last_name.as_ref().unwrap_or(&before.last_name);
-            (user.first_name, user.last_name) = rules::names(&mut invalid, first, last);
+            let blamed = if patch.first_name.is_some() { "/first_name" } else { "/last_name" };
+            (user.first_name, user.last_name) = rules::names(&mut invalid, first, last, blamed);
         }
         if let Some(text) = patch.phone {
             user.phone = phone(&mut invalid, text.as_deref(), "/phone");

@@ -111,7 +111,7 @@ impl Accounts {
         });
         let known = vec![email.clone(), first_name.clone(), last_name.clone()];
         self.shared().passwords.judge(&mut invalid, "/password", &password, known).await?;
-        let (first_name, last_name) = rules::names(&mut invalid, &first_name, &last_name);
+        let (first_name, last_name) = rules::names(&mut invalid, &first_name, &last_name, "/first_name");
         let phone = phone_of(&mut invalid, phone.as_deref(), "/phone");
         invalid.into_result()?;
         // Versions before kept the domain in letters; no such account is new, so it needn't be guarded by the commit.

@@ -56,16 +56,16 @@ pub fn validate_address(address: &PostalAddress, prefix: &str) -> Result<PostalA
     invalid.into_result().map(|()| clean)
 }
 
-/// A person's names, trimmed. Either may be empty: many people have one name only.
-pub(super) fn names(invalid: &mut Invalid, first: &str, last: &str) -> (String, String) {
+/// A person's names, trimmed. Either may be empty: many people have one name only. If both are, that is said of the field `blamed`.
+pub(super) fn names(invalid: &mut Invalid, first: &str, last: &str, blamed: &str) -> (String, String) {
     let names =
         (text_field(invalid, first, "/first_name", 0, MAX_NAME), text_field(invalid, last, "/last_name", 0, MAX_NAME));
-    let given = !names.0.is_empty() || !names.1.is_empty();
-    let detail = "a first or a last name must be given";
     // What is there but can't be taken has been named already.
-    if shows_nothing(first) && shows_nothing(last) && invalid.errors.iter().all(|error| error.pointer != "/first_name")
+    if shows_nothing(first)
+        && shows_nothing(last)
+        && invalid.errors.iter().all(|error| error.code != "invalid_character")
     {
-        invalid.check(given, "/first_name", "required", detail);
+        invalid.add(blamed, "required", "a first or a last name must be given");
     }
     names
 }
@@ -184,7 +184,7 @@ mod tests {
     fn one_of_the_names_is_enough() {
         let named = |first: &str, last: &str| {
             let mut invalid = Invalid::default();
-            let names = names(&mut invalid, first, last);
+            let names = names(&mut invalid, first, last, "/first_name");
             (names, invalid.errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>())
         };
         assert_eq!(named(" Ada ", "").0, ("Ada".to_owned(), String::new()));
