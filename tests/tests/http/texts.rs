@@ -182,7 +182,8 @@ async fn paths_and_headers_take_no_control_characters_either() {
     }
     let (mut before, mut after) = (before, world.snapshot().await);
     // The sign-ins.
-    (before.remove(5), after.remove(5));
+    before.remove(5);
+    after.remove(5);
     assert_eq!(before, after, "something was stored");
 }
 
