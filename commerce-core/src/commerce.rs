@@ -21,13 +21,11 @@ use crate::{
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
     id::{IdGenerator, UuidV7},
-    inventory::Inventory,
     money::Currency,
     notification::{LogMailer, Mailer},
     order::Orders,
     payment::{PaymentGateway, Payments},
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
-    review::Reviews,
     store::Store,
     worker::Worker,
 };
@@ -108,6 +106,10 @@ impl Commerce {
         CommerceBuilder::default()
     }
 
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
     /// Users, sessions, addresses.
     #[must_use]
     pub fn accounts(&self) -> Accounts {
@@ -118,12 +120,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Stock and alerts.
-    #[must_use]
-    pub fn inventory(&self) -> Inventory {
-        Inventory::new(self.engine.clone())
     }
 
     /// Carts.
@@ -148,12 +144,6 @@ impl Commerce {
     #[must_use]
     pub fn payments(&self) -> Payments {
         Payments::new(self.engine.clone())
-    }
-
-    /// Reviews.
-    #[must_use]
-    pub fn reviews(&self) -> Reviews {
-        Reviews::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.
@@ -376,6 +366,7 @@ impl CommerceBuilder {
             settings: self.settings,
             writes: TaskTracker::new(),
             queues: Queues::default(),
+            worker: crate::worker::WorkerWatch::default(),
             catalog_revision: AtomicU64::new(0),
             writers: recent_writers(),
         };

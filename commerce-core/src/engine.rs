@@ -12,6 +12,7 @@ use std::{
 
 use moka::sync::Cache;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -86,6 +87,7 @@ pub(crate) struct Engine {
     pub accounts: crate::account::Shared,
     pub writes: TaskTracker,
     pub queues: Queues,
+    pub worker: crate::worker::WorkerWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
     pub writers: Cache<UserId, ()>,
@@ -156,12 +158,7 @@ impl Engine {
 
     /// Commits a set; what is in doubt or momentarily unavailable is committed again, identically.
     pub async fn commit(&self, set: &mut ChangeSet) -> Result<Result<Applied, Conflicts>, StoreError> {
-        if self.sink.is_some() {
-            for event in set.events().to_vec() {
-                let due = set.at();
-                set.task(self.ids(), due, Task::Publish { event: Box::new(event) });
-            }
-        }
+        self.publish_events(set);
         let mut attempt = 0;
         let mut in_doubt = false;
         loop {
@@ -227,6 +224,27 @@ impl Engine {
         E: From<CommonError> + Send,
         F: Future<Output = Result<Planned<T>, E>> + Send,
     {
+        Ok(match self.transact_kept(call, plan, move |output| serde_json::to_value(answer(output)), refuse).await? {
+            Answer::Fresh(output) => Answer::Fresh(output),
+            Answer::Replayed(kept) => Answer::Replayed(
+                serde_json::from_value(kept).map_err(|error| CommonError::from(StoreError::bug(error)))?,
+            ),
+        })
+    }
+
+    /// Like [`Self::transact_as`]; `record` writes down what is kept of the output.
+    pub async fn transact_kept<T, E, F>(
+        &self,
+        call: &Call,
+        plan: impl Fn() -> F + Send,
+        record: impl Fn(&T) -> serde_json::Result<Value> + Send,
+        refuse: impl Fn(&Conflicts) -> Option<E> + Send,
+    ) -> Result<Answer<T, Value>, E>
+    where
+        T: Send,
+        E: From<CommonError> + Send,
+        F: Future<Output = Result<Planned<T>, E>> + Send,
+    {
         for attempt in 1..=ATTEMPTS {
             if let Some(value) = self.replay(call).await? {
                 return Ok(Answer::Replayed(value));
@@ -235,10 +253,7 @@ impl Engine {
                 Ok(planned) => planned,
                 Err(refusal) => return self.unless_answered(call, refusal).await,
             };
-            if let Some(key) = call.idempotency {
-                let kept = serde_json::to_value(answer(&output));
-                changes.key(key, None, Some(kept.map_err(|error| CommonError::Store(StoreError::bug(error)))?));
-            }
+            Self::keep_answer(&mut changes, call, || record(&output))?;
             match self.commit(&mut changes).await.map_err(CommonError::Store)? {
                 Ok(_) => return Ok(Answer::Fresh(output)),
                 Err(conflicts) => {
@@ -250,6 +265,39 @@ impl Engine {
             self.pause(attempt).await;
         }
         Err(CommonError::Store(StoreError::Contended).into())
+    }
+
+    /// Adds to a set that a host commits what [`Self::transact`] and [`Self::commit`] add: the answer of the idempotency key,
+    /// and the tasks that tell the event sink.
+    pub fn complete(
+        &self,
+        set: &mut ChangeSet,
+        call: &Call,
+        answer: impl FnOnce() -> serde_json::Result<Value>,
+    ) -> Result<(), CommonError> {
+        Self::keep_answer(set, call, answer)?;
+        self.publish_events(set);
+        Ok(())
+    }
+
+    fn keep_answer(
+        set: &mut ChangeSet,
+        call: &Call,
+        answer: impl FnOnce() -> serde_json::Result<Value>,
+    ) -> Result<(), CommonError> {
+        if let Some(key) = call.idempotency {
+            set.key(key, None, Some(answer().map_err(StoreError::bug)?));
+        }
+        Ok(())
+    }
+
+    fn publish_events(&self, set: &mut ChangeSet) {
+        if self.sink.is_some() {
+            for event in set.events().to_vec() {
+                let due = set.at();
+                set.task(self.ids(), due, Task::Publish { event: Box::new(event) });
+            }
+        }
     }
 
     /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.

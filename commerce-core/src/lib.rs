@@ -56,6 +56,7 @@
 
 pub mod account;
 pub mod call;
+mod caller;
 pub mod cart;
 pub mod catalog;
 pub mod checkout;
@@ -79,11 +80,14 @@ pub mod review;
 pub mod store;
 pub mod text;
 mod worker;
+mod write;
 
+pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
 pub use engine::Planned;
 pub use money::{Currency, Money, MoneyError};
-pub use worker::Worker;
+pub use worker::{Worker, WorkerStatus};
+pub use write::{IdempotencyKey, Outcome, PreparedWrite, Write};
 
 /// What an embedding application names most: `use commerce_core::prelude::*`.
 pub mod prelude {
@@ -98,6 +102,6 @@ pub mod prelude {
         page::PageRequest,
         payment::{PaymentGateway, PlacementOutcome, RefundInput, TestGateway},
         pricing::{FlatMethod, FlatShipping, FlatTax},
-        review::ReviewDraft,
+        review::NewReview,
     };
 }

@@ -1,8 +1,14 @@
 //! [`Worker`]: due tasks, low-stock alerts, clean-up.
 
+mod status;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
+
+pub use self::status::WorkerStatus;
+pub(crate) use self::status::WorkerWatch;
 
 use crate::{
     call::{Actor, Call},
@@ -14,7 +20,10 @@ use crate::{
     inventory::raise_low_stock_alerts,
     notification::compose,
     order::OrderStatus,
-    payment::{EXPIRED, process::Process},
+    payment::{
+        EXPIRED,
+        process::{Process, Progress},
+    },
     store::StoreError,
 };
 
@@ -27,8 +36,12 @@ const PARALLEL: usize = 8;
 const LEASE: Duration = Duration::from_secs(45);
 /// The longest wait before money that is in doubt is looked at again: once the gateway is back, so is certainty.
 const MONEY_WAITS: Duration = Duration::from_secs(30);
+/// After so many refusals, some four minutes, staff are told that money is stuck.
+const REFUSALS: u32 = 10;
 /// The longest wait before anything else is tried again.
 const OTHERS_WAIT: Duration = Duration::from_mins(10);
+/// How long a round may take. Tasks that take longer go on by themselves; their leases run out, and others may take them.
+const ROUND_LIMIT: Duration = Duration::from_secs(50);
 /// How long the worker sleeps when nothing is due.
 const IDLE: Duration = Duration::from_millis(500);
 /// How often what is no longer needed is forgotten, and how old it must be.
@@ -61,6 +74,7 @@ const MAX_DELIVERIES: u32 = 12;
 #[derive(Clone)]
 pub struct Worker {
     engine: Arc<Engine>,
+    round_limit: Duration,
 }
 
 /// What became of a task.
@@ -71,21 +85,28 @@ enum Outcome {
 
 impl Worker {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self { engine, round_limit: ROUND_LIMIT }
     }
 
     /// Works until `shutdown` resolves, then finishes what it holds.
+    ///
+    /// A round that hangs, because the database or a gateway does, is given up after a while, logged and counted; see
+    /// [`round_limit`](Self::round_limit) and [`status`](Self::status).
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
+        let _running = self.engine.worker.start();
         let name = self.engine.uuid().to_string();
         let mut purged_at = None;
         loop {
             let now = self.engine.now();
             if purged_at.is_none_or(|at| now.since(at) >= PURGE_EVERY) {
                 purged_at = Some(now);
-                log(self.purge().await);
+                log(self.in_time("clean-up", self.purge()).await);
             }
-            let worked = self.round(&name).await;
+            let worked = self.in_time("round", self.round(&name)).await;
+            if worked.is_ok() {
+                self.engine.worker.finished_round();
+            }
             let busy = matches!(worked, Ok(count) if count > 0);
             log(worked.map(drop));
             let pause = tokio::time::sleep(if busy { Duration::ZERO } else { IDLE });
@@ -94,6 +115,32 @@ impl Worker {
                 () = pause => {}
             }
         }
+    }
+
+    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself.
+    #[must_use]
+    pub const fn round_limit(mut self, limit: Duration) -> Self {
+        self.round_limit = limit;
+        self
+    }
+
+    /// How the workers of this process are getting on, for health checks.
+    #[must_use]
+    pub fn status(&self) -> WorkerStatus {
+        self.engine.worker.status()
+    }
+
+    /// Waits for a part of the work until the time limit. What was begun in tasks of its own goes on after that.
+    async fn in_time<T>(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        timeout(self.round_limit, work).await.unwrap_or_else(|_| {
+            self.engine.worker.stalled();
+            let limit = self.round_limit.as_secs_f32();
+            Err(StoreError::unavailable(format!("the worker's {what} took longer than {limit} s")))
+        })
     }
 
     /// Does everything that is due now, once, and answers how many tasks that were.
@@ -120,7 +167,7 @@ impl Worker {
             .map(|task| {
                 let this = self.clone();
                 let engine = self.engine.clone();
-                async move { engine.run(async move { this.work(task).await }).await }
+                async move { engine.run(async move { Box::pin(this.work(task)).await }).await }
             })
             .buffer_unordered(PARALLEL)
             .collect()
@@ -188,8 +235,8 @@ impl Worker {
 
     async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let settled = self.process().recover(id, payment).await?;
-        Ok(if settled { Outcome::Done } else { again(attempts, "the payment isn't settled yet") })
+        let progress = self.process().recover(id, payment).await?;
+        self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn expire(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
@@ -201,22 +248,45 @@ impl Worker {
         }
         Ok(match self.process().give_up(order, payment, EXPIRED).await? {
             // Somebody else is giving it up, or the gateway's word doesn't match: until that is settled it is up to us.
-            Some(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
-            Some(_) => Outcome::Done,
-            None => again(attempts, "the gateway can't be asked"),
+            Ok(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
+            Ok(_) => Outcome::Done,
+            Err(error) => {
+                let refused = Progress::Refused(error);
+                return self.outcome(id, format!("payment {payment}"), refused, attempts).await;
+            }
         })
     }
 
     async fn void(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, done) = self.process().void(self.process().load(id).await?, payment).await?;
-        Ok(if done { Outcome::Done } else { again(attempts, "the payment can't be voided yet") })
+        let (_, progress) = self.process().void(self.process().load(id).await?, payment).await?;
+        self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn settle_refund(&self, id: OrderId, refund: RefundId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, done) = self.process().refund(self.process().load(id).await?, refund).await?;
-        Ok(if done { Outcome::Done } else { again(attempts, "the refund isn't settled yet") })
+        let (_, progress) = self.process().refund(self.process().load(id).await?, refund).await?;
+        self.outcome(id, format!("refund {refund}"), progress, attempts).await
+    }
+
+    /// What becomes of a task about money. A gateway that can't be asked for minutes is told to staff, once.
+    async fn outcome(
+        &self,
+        order: OrderId,
+        what: String,
+        progress: Progress,
+        attempts: u32,
+    ) -> Result<Outcome, CommonError> {
+        match progress {
+            Progress::Done => Ok(Outcome::Done),
+            Progress::Waits(why) => Ok(again(attempts, why)),
+            Progress::Refused(error) => {
+                if attempts >= REFUSALS {
+                    self.process().tell_stuck(order, &what, &error).await?;
+                }
+                Ok(again(attempts, &error.to_string()))
+            }
+        }
     }
 }
 

@@ -131,6 +131,16 @@ impl Context {
         Call { actor: self.actor.clone(), origin, idempotency: None }
     }
 
+    /// The shop as the caller uses it.
+    pub fn shop(&self) -> commerce_core::Caller {
+        self.visit.shared.commerce.acting_as(self.call())
+    }
+
+    /// The shop as the caller uses it, for a write that takes effect once by the client's key.
+    pub fn shop_once(&self, key: &IdempotencyKey, body: &[u8]) -> commerce_core::Caller {
+        self.visit.shared.commerce.acting_as(self.once(key, body))
+    }
+
     /// The call to core, at most once by the client's key.
     pub fn once(&self, key: &IdempotencyKey, body: &[u8]) -> Call {
         let call = self.call();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use commerce_core::{
     checkout::{self as core, CheckoutError, Placement},
+    error::Invalid,
     order,
-    payment::PlacementOutcome,
+    payment::{AmountNotPayable, PlacementOutcome},
 };
 use poem::{IntoResponse, Response, http::StatusCode};
 use poem_openapi::{
@@ -41,13 +42,27 @@ impl From<CheckoutError> for ApiError {
             CheckoutError::PriceChanged { totals } => {
                 Self::conflict("price_changed", detail).with("totals", Totals::from(*totals))
             }
+            CheckoutError::AmountNotPayable(error) => error.into(),
             CheckoutError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
         }
     }
 }
 
+impl From<AmountNotPayable> for ApiError {
+    fn from(error: AmountNotPayable) -> Self {
+        Invalid::field("", AMOUNT_NOT_PAYABLE, error.to_string()).into()
+    }
+}
+
+const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
+
 /// A payment that the gateway refused.
 pub fn declined(order: &order::Order, code: &str) -> ApiError {
+    if code == AMOUNT_NOT_PAYABLE {
+        let detail = "this amount can't be paid by the chosen method; nothing was charged";
+        return ApiError::from(Invalid::field("/payment/method", AMOUNT_NOT_PAYABLE, detail))
+            .with("order_id", order.id);
+    }
     ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "the payment was declined; nothing was charged")
         .with("decline_code", code)
         .with("order_id", order.id)
@@ -132,7 +147,7 @@ impl CheckoutApi {
     /// 402: the cart is kept, the goods are free again. Send an `Idempotency-Key`, so that a repeated call orders once.
     ///
     /// Errors: 402 payment_declined; 409 out_of_stock, price_changed, cart_empty, idempotency_in_progress; 422 required,
-    /// invalid_email, invalid_country, unknown_payment_method, unknown_shipping_method, currency_mismatch;
+    /// invalid_email, invalid_country, unknown_payment_method, unknown_shipping_method, currency_mismatch, amount_not_payable;
     /// 503 gateway_unavailable
     #[oai(path = "/checkout", method = "post", operation_id = "checkout")]
     async fn place(

@@ -39,7 +39,7 @@ impl From<StoreError> for ApiError {
                 Self::unavailable("unknown_outcome", "this may have been done: repeat it with the same Idempotency-Key")
             }
             StoreError::Contended => Self::unavailable("contended", error.to_string()),
-            StoreError::Bug(_) => {
+            StoreError::Schema(_) | StoreError::Bug(_) => {
                 tracing::error!(%error, "internal error");
                 Self::internal()
             }

@@ -2,8 +2,6 @@
 
 pub mod dto;
 
-use std::sync::Arc;
-
 use commerce_core::{
     id::{AlertId, VariantId},
     inventory::{self as core, InventoryError},
@@ -21,7 +19,6 @@ use crate::{
         staff::{EditStock, ViewAlerts},
     },
     conditional::IdempotencyKey,
-    front::Shared,
     payload::{Created, Input, Optional, Reply},
     problem::ApiError,
     spec::Tag,
@@ -41,16 +38,10 @@ impl From<InventoryError> for ApiError {
 }
 
 /// Operations on stock and alerts.
-pub struct InventoryApi(pub Arc<Shared>);
+pub struct InventoryApi;
 
-impl InventoryApi {
-    fn inventory(&self) -> core::Inventory {
-        self.0.commerce.inventory()
-    }
-
-    async fn existing(&self, caller: &Caller<EditStock>, id: VariantId) -> Result<(), InventoryError> {
-        self.inventory().stock_item(&caller.actor, id).await.map(drop)
-    }
+async fn existing(caller: &Caller<EditStock>, id: VariantId) -> Result<(), InventoryError> {
+    caller.shop().inventory().stock_item(id).await.map(drop)
 }
 
 #[OpenApi(prefix_path = "/v1/admin", tag = "Tag::AdminInventory")]
@@ -69,13 +60,13 @@ impl InventoryApi {
         paging: Paging,
     ) -> Result<Reply<Page<StockItem>>, ApiError> {
         let query = core::StockQuery { low_stock: low_stock.0.unwrap_or(false), q: q.0 };
-        Ok(Reply::new(Page::of(self.inventory().stock(&caller.actor, query, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().inventory().stock(query, &paging.0).await?)))
     }
 
     /// The stock of a variant
     #[oai(path = "/inventory/:variant_id", method = "get", operation_id = "admin_get_stock")]
     async fn get(&self, caller: Caller<EditStock>, variant_id: Path<Uuid>) -> Result<Reply<StockItem>, ApiError> {
-        Ok(Reply::new(self.inventory().stock_item(&caller.actor, variant_id.0.into()).await?))
+        Ok(Reply::new(caller.shop().inventory().stock_item(variant_id.0.into()).await?))
     }
 
     /// Count stock
@@ -91,8 +82,9 @@ impl InventoryApi {
         body: Optional<StockCount>,
     ) -> Result<Reply<StockItem>, ApiError> {
         let id = variant_id.0.into();
-        let StockCount { on_hand, low_stock_threshold } = body.parse_for(self.existing(&caller, id)).await?;
-        Ok(Reply::new(self.inventory().set_stock(&caller.call(), id, on_hand, low_stock_threshold).await?))
+        let StockCount { on_hand, low_stock_threshold } = body.parse_for(existing(&caller, id)).await?;
+        let count = core::StockCount::new().on_hand(on_hand).low_stock_threshold(low_stock_threshold);
+        Ok(Reply::new(caller.shop().inventory().set_stock(id, count).await?))
     }
 
     /// Correct stock
@@ -109,10 +101,10 @@ impl InventoryApi {
         body: Input<Adjustment>,
     ) -> Result<Created<StockItem>, ApiError> {
         let id = variant_id.0.into();
-        let Adjustment { delta, reason } = body.parse_for(self.existing(&caller, id)).await?;
-        let call = caller.once(&idempotency_key, body.bytes());
-        let done = self.inventory().adjust(&call, id, delta, reason).await?;
-        Ok(Created::done(done).location(&format!("/v1/admin/inventory/{id}")))
+        let Adjustment { delta, reason } = body.parse_for(existing(&caller, id)).await?;
+        let shop = caller.shop_once(&idempotency_key, body.bytes());
+        let outcome = shop.inventory().adjust(id, delta, reason).outcome().await?;
+        Ok(Created::outcome(outcome).location(&format!("/v1/admin/inventory/{id}")))
     }
 
     /// The ledger of a variant
@@ -125,7 +117,7 @@ impl InventoryApi {
         variant_id: Path<Uuid>,
         paging: Paging,
     ) -> Result<Reply<Page<Movement>>, ApiError> {
-        let page = self.inventory().movements(&caller.actor, variant_id.0.into(), &paging.0).await?;
+        let page = caller.shop().inventory().movements(variant_id.0.into(), &paging.0).await?;
         Ok(Reply::new(Page::of(page)))
     }
 
@@ -141,13 +133,13 @@ impl InventoryApi {
         paging: Paging,
     ) -> Result<Reply<Page<Alert>>, ApiError> {
         let query = core::AlertQuery { acknowledged: acknowledged.0 };
-        Ok(Reply::new(Page::of(self.inventory().alerts(&caller.actor, query, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().inventory().alerts(query, &paging.0).await?)))
     }
 
     /// Take note of an alert
     #[oai(path = "/alerts/:id/acknowledge", method = "post", operation_id = "admin_acknowledge_alert")]
     async fn acknowledge(&self, caller: Caller<ViewAlerts>, id: Path<Uuid>) -> Result<Reply<Alert>, ApiError> {
-        let alert = self.inventory().acknowledge(&caller.call(), AlertId(id.0)).await?;
+        let alert = caller.shop().inventory().acknowledge(AlertId(id.0)).await?;
         let version = alert.version;
         Ok(Reply::new(alert).version(version))
     }

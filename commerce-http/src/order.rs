@@ -50,6 +50,7 @@ impl From<OrderError> for ApiError {
             OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
+            OrderError::AmountNotPayable(error) => error.into(),
             OrderError::GatewayRefused(_) => Self::conflict("gateway_refused", detail),
             OrderError::PaymentHeld { held } => {
                 Self::conflict("payment_held", detail).with("held", crate::types::Money::from(held))

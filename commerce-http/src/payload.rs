@@ -2,7 +2,7 @@
 
 use std::{future::Future, marker::PhantomData};
 
-use commerce_core::{call::Done, store::Version};
+use commerce_core::{Outcome, call::Done, store::Version};
 use poem::{
     Body, IntoResponse, Request, RequestBody, Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -215,6 +215,11 @@ impl<T, const STATUS: u16> Reply<T, STATUS> {
 }
 
 impl<T, const STATUS: u16> Reply<T, STATUS> {
+    /// What a write that may be repeated did.
+    pub fn outcome<U: Into<T>>(outcome: Outcome<U>) -> Self {
+        Self::new(outcome.value).replayed(outcome.replayed)
+    }
+
     /// What a call that may be repeated did.
     pub fn done<U: Into<T>>(done: Done<U>) -> Self {
         Self::new(done.value).replayed(done.replayed)

@@ -43,10 +43,6 @@ fn reply(review: core::Review) -> Reply<Review> {
 pub struct ReviewApi(pub Arc<Shared>);
 
 impl ReviewApi {
-    fn reviews(&self) -> core::Reviews {
-        self.0.commerce.reviews()
-    }
-
     async fn own(&self, caller: &Caller<SignedIn>, id: ReviewId) -> Result<(), ApiError> {
         let user = caller.actor.identity()?.user;
         let review = self.0.commerce.store().reads().load_review(id).await?;
@@ -68,7 +64,7 @@ impl ReviewApi {
         paging: Paging,
     ) -> Result<Reply<Page<Review>>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        Ok(Reply::new(Page::of(self.reviews().of_product(&caller.actor, id_or_slug, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().reviews().of_product(id_or_slug, &paging.0).await?)))
     }
 
     /// Review a product
@@ -86,9 +82,9 @@ impl ReviewApi {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
         let product = self.0.commerce.catalog();
         let draft = body.parse_for(product.product(&caller.actor, id_or_slug)).await?.into();
-        let done = self.reviews().create(&caller.call(), id_or_slug, draft).await?;
+        let done = caller.shop().reviews().create(id_or_slug, draft).outcome().await?;
         let (id, version) = (done.value.id, done.value.version);
-        Ok(Created::done(done).version(version).location(&format!("/v1/reviews/{id}")))
+        Ok(Created::outcome(done).version(version).location(&format!("/v1/reviews/{id}")))
     }
 
     /// Change your review
@@ -103,7 +99,7 @@ impl ReviewApi {
     ) -> Result<Reply<Review>, ApiError> {
         let id = id.0.into();
         let patch = body.parse_for(self.own(&caller, id)).await?.into();
-        Ok(reply(self.reviews().update(&caller.call(), id, patch).await?))
+        Ok(reply(caller.shop().reviews().update(id, patch).await?))
     }
 
     /// Delete your review
@@ -111,14 +107,14 @@ impl ReviewApi {
     /// Moderators may delete anybody's.
     #[oai(path = "/reviews/:id", method = "delete", operation_id = "delete_review")]
     async fn delete(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
-        self.reviews().delete(&caller.call(), id.0.into()).await?;
+        caller.shop().reviews().delete(id.0.into()).await?;
         Ok(Empty)
     }
 
     /// Your reviews
     #[oai(path = "/me/reviews", method = "get", operation_id = "list_my_reviews")]
     async fn mine(&self, caller: Caller<SignedIn>, paging: Paging) -> Result<Reply<Page<Review>>, ApiError> {
-        Ok(Reply::new(Page::of(self.reviews().mine(&caller.actor, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().reviews().mine(&paging.0).await?)))
     }
 }
 
@@ -137,8 +133,8 @@ impl AdminReviewApi {
         status: Query<Option<ReviewStatus>>,
         paging: Paging,
     ) -> Result<Reply<Page<Review>>, ApiError> {
-        let reviews = self.0.commerce.reviews();
-        Ok(Reply::new(Page::of(reviews.admin_reviews(&caller.actor, status.0.map(Into::into), &paging.0).await?)))
+        let reviews = caller.shop().reviews();
+        Ok(Reply::new(Page::of(reviews.admin_reviews(status.0.map(Into::into), &paging.0).await?)))
     }
 
     /// Hide or show a review
@@ -155,6 +151,6 @@ impl AdminReviewApi {
             review.ok_or_else(|| ApiError::not_found("review"))
         };
         let status = body.parse_for(exists).await?.status.into();
-        Ok(reply(self.0.commerce.reviews().moderate(&caller.call(), id, status).await?))
+        Ok(reply(caller.shop().reviews().moderate(id, status).await?))
     }
 }

@@ -127,7 +127,7 @@ fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
     );
     let staff = (
         AdminCatalogApi(shared.clone()),
-        InventoryApi(shared.clone()),
+        InventoryApi,
         AdminOrderApi(shared.clone()),
         AdminPaymentApi(shared.clone()),
         AdminReviewApi(shared.clone()),

@@ -5,7 +5,7 @@
 //! | `connect` | pools, reads, what an error means |
 //! | `replica` | which replicas may be read from |
 //! | `portable` | the door through which whole shops come and go |
-//! | `migrate` | the schema, applied once however many servers start |
+//! | `migrate` | the schema, applied once however many servers start, and how to change it |
 //! | `distribute` | its tables, spread over the nodes of Citus |
 //! | `layout` | whether rows are on one server or on many |
 //! | `compose` | a change-set as rows, by table |
@@ -60,7 +60,7 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     event::LeasedTask,
-    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError, require_migrated},
 };
 use sqlx::{PgPool, Postgres, Transaction};
 #[cfg(feature = "testing")]
@@ -84,6 +84,19 @@ impl PgStore {
     /// If the URL isn't one, or the database can't be reached within seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Ok(Self::from_pool(connect::pool(connect::options(url)?).await?))
+    }
+
+    /// Connects to a database that is up to date, for hosts that run [`migrate`](Self::migrate) at a time of their own, maybe by
+    /// another user of the database. Doesn't change its tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; as
+    /// [`connect`](Self::connect).
+    pub async fn connect_existing(url: &str) -> Result<Self, StoreError> {
+        let store = Self::connect(url).await?;
+        let mut connection = store.pool().acquire().await.map_err(connect::store_error)?;
+        require_migrated(&migrate::missing(&mut connection).await?)?;
+        Ok(store)
     }
 
     /// Shares a pool with the host. Let its connections have an `idle_in_transaction_session_timeout`, `jit = off`, and
@@ -119,9 +132,10 @@ impl PgStore {
     }
 
     /// Creates the tables, or brings them up to date. Safe when many servers start at once: one does the work, the others wait.
+    /// If nothing is to be done it only reads, so that a user without the right to create tables can start a server.
     ///
     /// # Errors
-    /// If the database can't be reached, or doesn't let this user create tables.
+    /// [`StoreError::Schema`] if a newer version of this crate wrote the database. If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.pool().clone();
         let work = async move {

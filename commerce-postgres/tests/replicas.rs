@@ -12,7 +12,7 @@ use commerce_core::{
     id::SessionId,
     page::PageRequest,
     payment::TestGateway,
-    review::ReviewDraft,
+    review::NewReview,
     store::Store as _,
 };
 use commerce_postgres::{PgStore, testing::Cluster};
@@ -151,11 +151,11 @@ async fn replicas_serve_what_is_shown_unless_they_are_behind_or_dead() {
         seen == "First" || written.elapsed() > Duration::from_millis(500),
         "a guest was served by a replica: {seen}"
     );
-    let draft = ReviewDraft { rating: 5, title: "Good".to_owned(), body: "Tea.".to_owned() };
-    world.shop.reviews().create(&Call::by(ada.clone()), &world.slug, draft).await.unwrap();
+    let draft = NewReview::new(5, "Good", "Tea.");
+    world.shop.acting_as(&ada).reviews().create(&world.slug, draft).await.unwrap();
     let rated = world.shop.catalog().product(&ada, &world.slug).await.unwrap().view;
     assert_eq!((rated.product.title.as_str(), rated.rating_count), ("Second", 1), "who wrote sees it");
-    let listed = world.shop.reviews().of_product(&ada, &world.slug, &PageRequest::first(10)).await.unwrap();
+    let listed = world.shop.acting_as(&ada).reviews().of_product(&world.slug, &PageRequest::first(10)).await.unwrap();
     assert_eq!(listed.items.len(), 1);
     until("replicas that stand still are left out", async || (world.title_for(&guest).await == "Second").then_some(()))
         .await;

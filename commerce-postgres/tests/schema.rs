@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_schema.sql"), include_str!("../migrations/0004_text.sql")];
+/// The migrations, in order.
+fn migrations() -> Vec<String> {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("the folder");
+    let mut files: Vec<_> = folder.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read_to_string(file).expect("a migration")).collect()
+}
 
 /// Statements without comments, blanks evened out.
 fn statements() -> Vec<String> {
-    let sql: Vec<&str> = MIGRATIONS
+    let migrations = migrations();
+    let sql: Vec<&str> = migrations
         .iter()
         .flat_map(|file| file.lines())
         .map(|line| line.split("--").next().unwrap_or_default())

@@ -29,7 +29,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
-//! | `open` | connection settings, [`migrate`] |
+//! | `open` | connection settings |
+//! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
 //! | `compile`, `script` | a change-set becomes one string of statements; [`apply`] |
 //! | `judge` | which guard failed |
@@ -58,6 +59,7 @@ mod error;
 mod inventory;
 mod judge;
 mod list;
+mod migrate;
 mod open;
 mod order;
 mod outbox;
@@ -70,4 +72,4 @@ mod sql;
 mod store;
 mod writer;
 
-pub use self::{open::migrate, script::apply, store::SqliteStore, writer::WriteError};
+pub use self::{migrate::migrate, script::apply, store::SqliteStore, writer::WriteError};

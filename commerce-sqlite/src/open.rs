@@ -1,10 +1,10 @@
-//! Opening a database: connections, their settings, migrations.
+//! Opening a database: connections and their settings.
 
 use std::{str::FromStr as _, time::Duration};
 
 use commerce_core::store::StoreError;
 use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, SqliteConnection, SqlitePool, query, query_scalar, raw_sql,
+    ConnectOptions as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -61,32 +61,4 @@ pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConn
             result => return result,
         }
     }
-}
-
-/// In order; a migration that was released is never edited.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_shop.sql"), include_str!("../migrations/0004_text.sql")];
-
-/// Brings the shop's tables (`commerce_…`) up to date. Does nothing if they are; safe when several processes do it at once.
-///
-/// # Errors
-/// If the database can't be written, or was written by a newer version of this crate.
-pub async fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(error::read)?;
-    tx.execute("CREATE TABLE IF NOT EXISTS commerce_schema (version INTEGER NOT NULL) STRICT")
-        .await
-        .map_err(error::read)?;
-    let done: i64 = query_scalar("SELECT coalesce(max(version), 0) FROM commerce_schema")
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(error::read)?;
-    let done = usize::try_from(done).map_err(StoreError::bug)?;
-    if done > MIGRATIONS.len() {
-        return Err(StoreError::bug(format!("the database's schema {done} is newer than this program")));
-    }
-    for (version, migration) in (1_i64..).zip(MIGRATIONS).skip(done) {
-        raw_sql(migration).execute(&mut *tx).await.map_err(error::read)?;
-        query("INSERT INTO commerce_schema VALUES (?)").bind(version).execute(&mut *tx).await.map_err(error::read)?;
-    }
-    tx.commit().await.map_err(error::read)
 }

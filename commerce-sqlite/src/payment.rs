@@ -5,7 +5,7 @@ use commerce_core::{
     id::{PaymentId, RefundId, ReturnId},
     money::Money,
     order::Order,
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund},
+    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin},
     store::Save,
 };
 use serde::Deserialize;
@@ -30,6 +30,7 @@ struct PaymentRow {
     reference: Option<String>,
     token: Option<String>,
     next_action: Option<NextAction>,
+    instructions: Option<String>,
     failure: Option<String>,
     #[serde(deserialize_with = "codec::maybe_time")]
     lease_until: Option<Timestamp>,
@@ -44,7 +45,7 @@ shadow!(Payment, PaymentRow);
 
 /// A payment `p` of an order `o`.
 pub(crate) const PAYMENT: &str = "json_array(hex(p.id), p.method, p.gateway, p.status, json_array(p.amount, o.currency), \
-    p.captured, p.refunded, p.refund_pending, p.reference, p.token, json(p.next_action), p.failure, p.lease_until, \
+    p.captured, p.refunded, p.refund_pending, p.reference, p.token, json(p.next_action), p.instructions, p.failure, p.lease_until, \
     p.reserved_until, p.created_at, p.updated_at)";
 
 #[derive(Deserialize)]
@@ -54,6 +55,7 @@ struct RefundRow {
     payment_id: PaymentId,
     amount: Money,
     status: commerce_core::payment::RefundStatus,
+    origin: RefundOrigin,
     reason: String,
     items: Vec<LineQuantity>,
     #[serde(deserialize_with = "codec::flag")]
@@ -72,11 +74,11 @@ shadow!(Refund, RefundRow);
 
 /// A refund `r` of an order `o`.
 pub(crate) const REFUND: &str = "json_array(hex(r.id), hex(r.payment_id), json_array(r.amount, o.currency), r.status, \
-    r.reason, json(r.items), r.restock, iif(r.return_id IS NULL, NULL, hex(r.return_id)), r.reference, r.failure, \
+    r.origin, r.reason, json(r.items), r.restock, iif(r.return_id IS NULL, NULL, hex(r.return_id)), r.reference, r.failure, \
     r.lease_until, r.created_at, r.updated_at)";
 
 pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
-    const COLUMNS: [&str; 17] = [
+    const COLUMNS: [&str; 18] = [
         "id",
         "order_id",
         "method",
@@ -89,6 +91,7 @@ pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
         "reference",
         "token",
         "next_action",
+        "instructions",
         "failure",
         "lease_until",
         "reserved_until",
@@ -101,7 +104,8 @@ pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
         script.bind(payment.id.0).bind(order).bind(payment.method.clone()).bind(payment.gateway.clone());
         script.bind(payment.status.as_str()).bind(payment.amount.minor).bind(payment.captured);
         script.bind(payment.refunded).bind(payment.refund_pending).bind(payment.reference.clone());
-        script.bind(payment.token.clone()).bind(payment.next_action.as_ref().map(json)).bind(payment.failure.clone());
+        script.bind(payment.token.clone()).bind(payment.next_action.as_ref().map(json));
+        script.bind(payment.instructions.clone()).bind(payment.failure.clone());
         script.bind(payment.lease_until.map(Timestamp::as_micros));
         script.bind(payment.reserved_until.map(Timestamp::as_micros));
         script.bind(payment.created_at.as_micros()).bind(payment.updated_at.as_micros());
@@ -110,12 +114,13 @@ pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
 }
 
 pub(crate) fn save_refunds(script: &mut Script, save: &Save<Order>) {
-    const COLUMNS: [&str; 14] = [
+    const COLUMNS: [&str; 15] = [
         "id",
         "order_id",
         "payment_id",
         "amount",
         "status",
+        "origin",
         "reason",
         "items",
         "restock",
@@ -130,7 +135,8 @@ pub(crate) fn save_refunds(script: &mut Script, save: &Save<Order>) {
     let refunds = save.children(|order| &order.refunds);
     children(script, "commerce_refund", &COLUMNS, &refunds.put, |script, refund| {
         script.bind(refund.id.0).bind(order).bind(refund.payment_id.0).bind(refund.amount.minor);
-        script.bind(refund.status.as_str()).bind(refund.reason.clone()).bind(json(&refund.items)).bind(refund.restock);
+        script.bind(refund.status.as_str()).bind(refund.origin.as_str());
+        script.bind(refund.reason.clone()).bind(json(&refund.items)).bind(refund.restock);
         script.bind(refund.return_id.map(|id| id.0)).bind(refund.reference.clone()).bind(refund.failure.clone());
         script.bind(refund.lease_until.map(Timestamp::as_micros));
         script.bind(refund.created_at.as_micros()).bind(refund.updated_at.as_micros());

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     event::LeasedTask,
-    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError},
+    store::{Applied, ChangeSet, CommitError, Reads, Store, StoreError, require_migrated},
 };
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -16,11 +16,18 @@ use tokio::sync::oneshot;
 
 use crate::{
     codec::{Row, Shadowed, decode},
-    error, open, rekey,
+    error, migrate, open,
     script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
 };
+
+/// What to do about migrations that a database lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schema {
+    Migrate,
+    Check,
+}
 
 /// A shop in a SQLite database. Cheap to clone; all clones share one writer and a few readers.
 #[derive(Clone, Debug)]
@@ -41,11 +48,21 @@ impl SqliteStore {
     /// If the file can't be opened, or was written by a newer version of this crate.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         if !open::is_memory(url) {
-            return Self::start(open::parse(url)?, None, None).await;
+            return Self::start(open::parse(url)?, None, None, Schema::Migrate).await;
         }
         let folder = tempfile::tempdir().map_err(StoreError::unavailable)?;
         let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db"));
-        Self::start(options, None, Some(Arc::new(folder))).await
+        Self::start(options, None, Some(Arc::new(folder)), Schema::Migrate).await
+    }
+
+    /// Opens a database that is there and up to date, for hosts that run [`migrate`](crate::migrate()) at a time of their own.
+    /// Neither creates it nor changes its tables.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; if there is
+    /// no such file, or it can't be opened.
+    pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
+        Self::start(open::parse(url)?, None, None, Schema::Check).await
     }
 
     /// Shares a host's database: reads through its pool, and writes through a connection of the store's own that is opened
@@ -55,18 +72,21 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
         let options = (*pool.connect_options()).clone();
-        Self::start(options, Some(pool), None).await
+        Self::start(options, Some(pool), None, Schema::Migrate).await
     }
 
     async fn start(
         options: SqliteConnectOptions,
         pool: Option<SqlitePool>,
         temporary: Option<Arc<TempDir>>,
+        schema: Schema,
     ) -> Result<Self, StoreError> {
-        let writer = open::writer(options.clone());
+        let writer = open::writer(options.clone()).create_if_missing(schema == Schema::Migrate);
         let mut conn = open::connect(&writer).await.map_err(error::read)?;
-        open::migrate(&mut conn).await?;
-        rekey::rekey(&mut conn).await?;
+        match schema {
+            Schema::Migrate => migrate::migrate(&mut conn).await?,
+            Schema::Check => require_migrated(&migrate::missing(&mut conn).await?)?,
+        }
         let readers = pool.unwrap_or_else(|| open::readers(options));
         Ok(Self { readers, writer: Queue::start(conn, writer), _temporary: temporary })
     }

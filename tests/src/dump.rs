@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, query
 /// Rows by table, in an order of their own: JSON within them is parsed, so that its spelling doesn't matter.
 pub type Dump = BTreeMap<String, Vec<String>>;
 
-/// The shop's tables of a database by its URL, but for what full-text search keeps for itself.
+/// The shop's tables of a database by its URL, but for what full-text search and the migrations keep for themselves.
 pub async fn dump(url: &str) -> Dump {
     if url.starts_with("sqlite") { sqlite(url).await } else { postgres(url).await }.expect("the database can be read")
 }
@@ -16,7 +16,7 @@ pub async fn dump(url: &str) -> Dump {
 async fn postgres(url: &str) -> Result<Dump, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_name LIKE 'commerce\\_%' \
-                  AND table_name NOT LIKE 'commerce\\_search%'";
+                  AND table_name NOT LIKE 'commerce\\_search%' AND table_name <> 'commerce_migration'";
     let tables: Vec<String> = query_scalar(tables).fetch_all(&mut connection).await?;
     let mut dump = Dump::new();
     for table in tables {
@@ -30,7 +30,7 @@ async fn postgres(url: &str) -> Result<Dump, sqlx::Error> {
 async fn sqlite(url: &str) -> Result<Dump, sqlx::Error> {
     let mut connection = SqliteConnection::connect(url).await?;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'commerce\\_%' ESCAPE '\\' \
-                  AND name NOT LIKE 'commerce\\_search%' ESCAPE '\\'";
+                  AND name NOT LIKE 'commerce\\_search%' ESCAPE '\\' AND name <> 'commerce_migration'";
     let tables: Vec<String> = query_scalar(tables).fetch_all(&mut connection).await?;
     let mut dump = Dump::new();
     for table in tables {

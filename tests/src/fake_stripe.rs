@@ -53,6 +53,7 @@ struct State {
     refunds: Vec<Refund>,
     keys: HashMap<String, Kept>,
     faults: VecDeque<Fault>,
+    forbidden: Vec<String>,
     calls: usize,
 }
 
@@ -146,12 +147,28 @@ impl FakeStripe {
         ids.into_iter().map(|id| (id, self.account(id))).collect()
     }
 
-    /// Somebody gives money back past the shop.
-    pub fn refund_past_us(&self, reference: &str, amount: i64) {
+    /// Somebody gives money back past the shop. The event that Stripe makes of it.
+    pub fn refund_past_us(&self, reference: &str, amount: i64) -> Value {
         let given = [("payment_intent", reference.to_owned()), ("amount", amount.to_string())];
         let given = given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let (Ok((status, body)) | Err((status, body))) = self.lock().refund(&given);
         assert_eq!(status, 200, "{body}");
+        let id = format!("evt_{}", body["id"].as_str().unwrap_or_default());
+        json!({"id": id, "type": "refund.created", "data": {"object": body}})
+    }
+
+    /// A refund fails after all, or is called off, by Stripe's id of it. The event that Stripe makes of it.
+    pub fn bounce_past_us(&self, refund: &str, status: &'static str) -> Value {
+        let mut state = self.lock();
+        let found = state.refunds.iter_mut().find(|other| other.id == refund);
+        let found = found.unwrap_or_else(|| panic!("no such refund: {refund}"));
+        found.status = status;
+        json!({"id": format!("evt_{refund}_{status}"), "type": "refund.updated", "data": {"object": found.json()}})
+    }
+
+    /// Takes rights from the key: requests whose method and path begin so are answered with 403.
+    pub fn forbid(&self, what: &[&str]) {
+        self.lock().forbidden = what.iter().map(|what| (*what).to_owned()).collect();
     }
 
     /// What Stripe calls a payment of ours.
@@ -276,6 +293,10 @@ impl HttpTransport for FakeStripe {
 
 impl State {
     fn answer(&mut self, request: &HttpRequest) -> Answer {
+        let asked = format!("{:?} {}", request.method, request.path);
+        if self.forbidden.iter().any(|what| asked.starts_with(what)) {
+            return refuse(403, "invalid_request_error", "more_permissions_required");
+        }
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let given = form_urlencoded::parse(request.body.as_deref().unwrap_or(query).as_bytes());
         let given: HashMap<String, String> = given.into_owned().collect();
@@ -308,7 +329,7 @@ impl State {
     fn create(&mut self, given: &HashMap<String, String>) -> Answer {
         let mut intent = Intent {
             id: format!("pi_{}", self.intents.len() + 1),
-            amount: amount(given, "amount")?,
+            amount: payable(given)?,
             currency: given.get("currency").cloned().unwrap_or_default(),
             capture: given.get("capture_method").is_none_or(|method| method != "manual"),
             status: "requires_payment_method",
@@ -358,9 +379,9 @@ impl State {
     }
 
     fn refund(&mut self, given: &HashMap<String, String>) -> Answer {
-        let amount = amount(given, "amount")?;
         let intent = self.intent(given.get("payment_intent").map_or("", String::as_str))?;
         let (id, captured, currency) = (intent.id.clone(), intent.captured, intent.currency.clone());
+        let amount = in_tens(amount(given, "amount")?, &currency)?;
         let stands = |refund: &&Refund| refund.intent == id && refund.status == "succeeded";
         let refunded: i64 = self.refunds.iter().filter(stands).map(|refund| refund.amount).sum();
         if amount > captured - refunded {
@@ -376,6 +397,25 @@ impl State {
 fn amount(given: &HashMap<String, String>, name: &str) -> Result<i64, (u16, Value)> {
     let amount = given.get(name).and_then(|text| text.parse().ok()).filter(|amount| *amount > 0);
     amount.map_or_else(|| invalid("parameter_invalid_integer"), Ok)
+}
+
+/// What Stripe takes: at least 50 of anything, in tens where a currency has three decimals.
+fn payable(given: &HashMap<String, String>) -> Result<i64, (u16, Value)> {
+    let amount = amount(given, "amount")?;
+    if amount < 50 {
+        return invalid("amount_too_small");
+    }
+    in_tens(amount, given.get("currency").map_or("", String::as_str))
+}
+
+fn in_tens(amount: i64, currency: &str) -> Result<i64, (u16, Value)> {
+    if ["bhd", "jod", "kwd", "omr", "tnd"].contains(&currency) && amount % 10 != 0 {
+        return Err((
+            400,
+            json!({"error": {"type": "invalid_request_error", "code": "parameter_invalid_integer", "param": "amount"}}),
+        ));
+    }
+    Ok(amount)
 }
 
 fn metadata(given: &HashMap<String, String>) -> HashMap<String, String> {

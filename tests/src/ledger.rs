@@ -78,7 +78,7 @@ impl PaymentGateway for FolderGateway {
     }
 
     fn methods(&self) -> Vec<PaymentMethod> {
-        vec![PaymentMethod { code: "folder".to_owned(), title: "Folder".to_owned(), gateway: "folder".to_owned() }]
+        vec![PaymentMethod::new("folder", "Folder", "folder")]
     }
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {

@@ -155,7 +155,7 @@ impl TestShop {
 
     /// The stock of a variant.
     pub async fn stock(&self, variant: VariantId) -> StockItem {
-        self.commerce.inventory().stock_item(&Actor::System, variant).await.unwrap()
+        self.commerce.as_system().inventory().stock_item(variant).await.unwrap()
     }
 
     /// What is on hand and reserved.
@@ -167,7 +167,7 @@ impl TestShop {
     /// Alerts of a kind.
     pub async fn alerts(&self, kind: AlertKind) -> Vec<Alert> {
         let page = PageRequest::first(100);
-        let alerts = self.commerce.inventory().alerts(&Actor::System, AlertQuery::default(), &page).await.unwrap();
+        let alerts = self.commerce.as_system().inventory().alerts(AlertQuery::default(), &page).await.unwrap();
         alerts.items.into_iter().filter(|alert| alert.kind == kind).collect()
     }
 

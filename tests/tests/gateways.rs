@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use commerce_core::{
     conformance::GatewayFixture,
+    id::PaymentId,
     payment::{PaymentGateway, TestGateway},
 };
 
@@ -34,6 +35,10 @@ impl GatewayFixture for Fixture {
 
     fn manual_capture(&self) -> bool {
         true
+    }
+
+    async fn refund_past_us(&self, payment: PaymentId, _: &str, minor: i64) -> bool {
+        self.0.refund_past_us(payment, minor).is_some()
     }
 }
 

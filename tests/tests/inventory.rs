@@ -2,12 +2,14 @@
 
 mod shop;
 
+use std::future::IntoFuture as _;
+
 use commerce_core::{
     call::{AccessError, Actor, Call, IdempotencyError, Role},
     error::CommonError,
     event::DomainEvent,
     id::{AlertId, IdGenerator, UuidV7, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryError, MAX_STOCK, StockItem, StockQuery},
+    inventory::{Alert, AlertKind, AlertQuery, InventoryError, MAX_STOCK, StockCount, StockItem, StockQuery},
     page::PageRequest,
     store::{ChangeSet, MovementKind, Root},
 };
@@ -19,11 +21,11 @@ impl Shop {
     }
 
     async fn item(&self, variant: VariantId) -> StockItem {
-        self.inventory().stock_item(&Actor::System, variant).await.unwrap()
+        self.as_system().inventory().stock_item(variant).await.unwrap()
     }
 
     async fn skus(&self, query: StockQuery) -> Vec<String> {
-        let page = self.inventory().stock(&Actor::System, query, &everything()).await.unwrap();
+        let page = self.as_system().inventory().stock(query, &everything()).await.unwrap();
         assert_eq!(page.total, Some(page.items.len() as u64));
         page.items.into_iter().map(|item| item.sku).collect()
     }
@@ -42,11 +44,11 @@ impl Shop {
 
     async fn alerts(&self, acknowledged: Option<bool>) -> Vec<Alert> {
         let query = AlertQuery { acknowledged };
-        self.inventory().alerts(&Actor::System, query, &everything()).await.unwrap().items
+        self.as_system().inventory().alerts(query, &everything()).await.unwrap().items
     }
 
     async fn adjusted(&self, variant: VariantId, delta: i64) {
-        self.inventory().adjust(&Call::system(), variant, delta, "test".to_owned()).await.unwrap();
+        self.as_system().inventory().adjust(variant, delta, "test").await.unwrap();
     }
 }
 
@@ -74,12 +76,12 @@ async fn stock_is_listed_by_sku_and_filtered() {
     assert!(shop.skus(q("nothing\0")).await.is_empty());
 
     let page = |cursor| PageRequest { limit: 1, cursor, count: false };
-    let first = shop.inventory().stock(&Actor::System, StockQuery::default(), &page(None)).await.unwrap();
+    let first = shop.as_system().inventory().stock(StockQuery::default(), &page(None)).await.unwrap();
     assert_eq!(first.items[0].sku, "A-1");
-    let second = shop.inventory().stock(&Actor::System, StockQuery::default(), &page(first.next_cursor.clone())).await;
+    let second = shop.as_system().inventory().stock(StockQuery::default(), &page(first.next_cursor.clone())).await;
     let second = second.unwrap();
     assert_eq!((second.items[0].sku.as_str(), second.next_cursor), ("B-2", None));
-    let other = shop.inventory().stock(&Actor::System, q("mug"), &page(first.next_cursor)).await.unwrap_err();
+    let other = shop.as_system().inventory().stock(q("mug"), &page(first.next_cursor)).await.unwrap_err();
     assert!(matches!(common(other), CommonError::Cursor(_)));
 }
 
@@ -89,19 +91,29 @@ async fn counts_and_corrections_go_through_the_ledger() {
     let staff = someone(Role::Manager);
     let variant = shop.stocked("Mug", "MUG", 5).await;
     shop.later();
-    let item = shop.inventory().set_stock(&staff, variant, Some(12), Some(4)).await.unwrap();
+    let item = shop
+        .acting_as(&staff)
+        .inventory()
+        .set_stock(variant, StockCount::new().on_hand(12).low_stock_threshold(4))
+        .await
+        .unwrap();
     assert_eq!((item.on_hand, item.low_stock_threshold, item.available()), (12, 4, 12));
     assert_eq!(item, shop.item(variant).await);
     shop.later();
-    let done = shop.inventory().adjust(&staff, variant, -2, " broken ".to_owned()).await.unwrap();
+    let done = shop.acting_as(&staff).inventory().adjust(variant, -2, " broken ").outcome().await.unwrap();
     assert_eq!((done.value.on_hand, done.replayed), (10, false));
     // Nothing to write: no ledger line.
-    shop.inventory().set_stock(&staff, variant, Some(10), Some(4)).await.unwrap();
-    shop.inventory().set_stock(&staff, variant, None, None).await.unwrap();
-    let item = shop.inventory().set_stock(&staff, variant, None, Some(0)).await.unwrap();
+    shop.acting_as(&staff)
+        .inventory()
+        .set_stock(variant, StockCount::new().on_hand(10).low_stock_threshold(4))
+        .await
+        .unwrap();
+    shop.acting_as(&staff).inventory().set_stock(variant, StockCount::new()).await.unwrap();
+    let item =
+        shop.acting_as(&staff).inventory().set_stock(variant, StockCount::new().low_stock_threshold(0)).await.unwrap();
     assert_eq!((item.on_hand, item.low_stock_threshold), (10, 0));
 
-    let ledger = shop.inventory().movements(&staff.actor, variant, &everything()).await.unwrap().items;
+    let ledger = shop.acting_as(&staff.actor).inventory().movements(variant, &everything()).await.unwrap().items;
     let lines: Vec<_> = ledger.iter().map(|l| (l.kind, l.delta, l.on_hand_after, l.reason.as_deref())).collect();
     let expected = [
         (MovementKind::Adjustment, -2, 10, Some("broken")),
@@ -116,10 +128,10 @@ async fn counts_and_corrections_go_through_the_ledger() {
     assert_eq!(shop.store().reads().verify().await.unwrap(), []);
 
     let page = PageRequest { limit: 2, cursor: None, count: true };
-    let first = shop.inventory().movements(&staff.actor, variant, &page).await.unwrap();
+    let first = shop.acting_as(&staff.actor).inventory().movements(variant, &page).await.unwrap();
     assert_eq!((first.items.len(), first.total), (2, Some(3)));
     let rest = PageRequest { cursor: first.next_cursor, ..page };
-    assert_eq!(shop.inventory().movements(&staff.actor, variant, &rest).await.unwrap().items.len(), 1);
+    assert_eq!(shop.acting_as(&staff.actor).inventory().movements(variant, &rest).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
@@ -131,9 +143,9 @@ async fn no_fewer_units_than_are_promised() {
     let refused = |result: Result<StockItem, InventoryError>| {
         assert!(matches!(result, Err(InventoryError::BelowReserved { reserved: 3 })), "{result:?}");
     };
-    refused(shop.inventory().set_stock(&system, variant, Some(2), None).await);
-    refused(shop.inventory().adjust(&system, variant, -3, "lost".into()).await.map(|done| done.value));
-    let item = shop.inventory().set_stock(&system, variant, Some(3), None).await.unwrap();
+    refused(shop.acting_as(&system).inventory().set_stock(variant, StockCount::new().on_hand(2)).await);
+    refused(shop.acting_as(&system).inventory().adjust(variant, -3, "lost").await);
+    let item = shop.acting_as(&system).inventory().set_stock(variant, StockCount::new().on_hand(3)).await.unwrap();
     assert_eq!((item.on_hand, item.reserved, item.available()), (3, 3, 0));
 }
 
@@ -148,24 +160,29 @@ async fn broken_rules_are_named() {
         (None, Some(-1), "/low_stock_threshold"),
         (None, Some(i64::MAX), "/low_stock_threshold"),
     ] {
-        let error = shop.inventory().set_stock(&system, variant, on_hand, threshold).await.unwrap_err();
+        let error = shop
+            .acting_as(&system)
+            .inventory()
+            .set_stock(variant, StockCount::new().on_hand(on_hand).low_stock_threshold(threshold))
+            .await
+            .unwrap_err();
         assert_eq!(broken(&common(error)), [(field, "out_of_range")]);
     }
     for delta in [0, 1_000_001, i64::MIN] {
-        let error = shop.inventory().adjust(&system, variant, delta, "x".into()).await.unwrap_err();
+        let error = shop.acting_as(&system).inventory().adjust(variant, delta, "x").await.unwrap_err();
         assert_eq!(broken(&common(error)), [("/delta", "out_of_range")]);
     }
-    let error = shop.inventory().adjust(&system, variant, 1, " ".into()).await.unwrap_err();
+    let error = shop.acting_as(&system).inventory().adjust(variant, 1, " ").await.unwrap_err();
     assert_eq!(broken(&common(error)), [("/reason", "required")]);
     assert_eq!(shop.item(variant).await.on_hand, 5);
 
     let unknown = VariantId(UuidV7.uuid());
     let missing = [
-        shop.inventory().stock_item(&Actor::System, unknown).await.err(),
-        shop.inventory().set_stock(&system, unknown, Some(-1), None).await.err(),
-        shop.inventory().adjust(&system, unknown, 0, String::new()).await.err(),
-        shop.inventory().movements(&Actor::System, unknown, &everything()).await.err(),
-        shop.inventory().acknowledge(&system, AlertId(UuidV7.uuid())).await.err(),
+        shop.as_system().inventory().stock_item(unknown).await.err(),
+        shop.acting_as(&system).inventory().set_stock(unknown, StockCount::new().on_hand(-1)).await.err(),
+        shop.acting_as(&system).inventory().adjust(unknown, 0, "").await.err(),
+        shop.as_system().inventory().movements(unknown, &everything()).await.err(),
+        shop.acting_as(&system).inventory().acknowledge(AlertId(UuidV7.uuid())).await.err(),
     ];
     for error in missing {
         assert!(matches!(common(error.unwrap()), CommonError::NotFound(_)));
@@ -176,28 +193,30 @@ async fn broken_rules_are_named() {
 async fn the_same_key_adjusts_once() {
     let shop = open().await;
     let variant = shop.stocked("Mug", "MUG", 5).await;
-    let call = Call::system().once(once("adjust", "+2"));
-    let inventory = shop.inventory();
-    let adjust = || inventory.adjust(&call, variant, 2, "found".to_owned());
+    let inventory = shop.as_system().inventory();
+    let adjust = || inventory.adjust(variant, 2, "found").idempotent(once("adjust", "+2")).outcome();
     assert!(!adjust().await.unwrap().replayed);
     let again = adjust().await.unwrap();
     assert!(again.replayed);
     assert_eq!((again.value.on_hand, shop.item(variant).await.on_hand), (7, 7));
-    let call = Call::system().once(once("adjust", "+3"));
-    let error = shop.inventory().adjust(&call, variant, 3, "found".to_owned()).await.unwrap_err();
+    let error = inventory.adjust(variant, 3, "found").idempotent(once("adjust", "+3")).await.unwrap_err();
     assert!(matches!(common(error), CommonError::Idempotency(IdempotencyError::Reused)));
+
+    // A key in the caller's own words is compared with what the write was asked to do.
+    let named = |units| inventory.adjust(variant, units, "found").idempotent("delivery 7");
+    assert!(!named(1).outcome().await.unwrap().replayed);
+    assert!(named(1).outcome().await.unwrap().replayed);
+    assert!(matches!(common(named(2).await.unwrap_err()), CommonError::Idempotency(IdempotencyError::Reused)));
+    let other = shop.acting_as(someone(Role::Admin)).inventory().adjust(variant, 2, "found");
+    assert!(!other.idempotent("delivery 7").outcome().await.unwrap().replayed, "keys belong to their actor");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn corrections_at_once_all_count_and_never_oversell() {
     let shop = open().await;
     let variant = shop.stocked("Mug", "MUG", 10).await;
-    let losses: Vec<_> = (0..30)
-        .map(|_| {
-            let inventory = shop.inventory();
-            tokio::spawn(async move { inventory.adjust(&Call::system(), variant, -1, "lost".into()).await })
-        })
-        .collect();
+    let losses: Vec<_> =
+        (0..30).map(|_| tokio::spawn(shop.as_system().inventory().adjust(variant, -1, "lost").into_future())).collect();
     let (mut taken, mut refused) = (0, 0);
     for loss in losses {
         match loss.await.unwrap() {
@@ -211,15 +230,13 @@ async fn corrections_at_once_all_count_and_never_oversell() {
     // A count among corrections: whatever the order, the ledger adds up.
     let mut writes = Vec::new();
     for n in 0..10 {
-        let inventory = shop.inventory();
-        writes.push(tokio::spawn(async move {
-            let call = Call::system();
-            if n % 2 == 0 {
-                inventory.set_stock(&call, variant, Some(100), None).await.map(drop)
-            } else {
-                inventory.adjust(&call, variant, 1, "found".into()).await.map(drop)
-            }
-        }));
+        let inventory = shop.as_system().inventory();
+        let write = if n % 2 == 0 {
+            inventory.set_stock(variant, StockCount::new().on_hand(100))
+        } else {
+            inventory.adjust(variant, 1, "found")
+        };
+        writes.push(tokio::spawn(write.into_future()));
     }
     for write in writes {
         write.await.unwrap().unwrap();
@@ -238,7 +255,7 @@ async fn low_stock_is_alerted_once_per_crossing_to_each_admin() {
     let patch = commerce_core::account::UserPatch { disabled: Some(true), ..Default::default() };
     shop.accounts().update_user(&boss, locked.actor.user().unwrap(), patch, None).await.unwrap();
     let variant = shop.stocked("Mug", "MUG", 10).await;
-    shop.inventory().set_stock(&Call::system(), variant, None, Some(3)).await.unwrap();
+    shop.as_system().inventory().set_stock(variant, StockCount::new().low_stock_threshold(3)).await.unwrap();
     shop.worker().tick().await.unwrap();
     assert!(shop.alerts(None).await.is_empty());
 
@@ -306,10 +323,10 @@ async fn alerts_are_acknowledged_once() {
     shop.worker().tick().await.unwrap();
     let alert = shop.alerts(Some(false)).await.remove(0);
     let support = someone(Role::Support);
-    let noted = shop.inventory().acknowledge(&support, alert.id).await.unwrap();
+    let noted = shop.acting_as(&support).inventory().acknowledge(alert.id).await.unwrap();
     assert!(noted.acknowledged_at.is_some());
     shop.later();
-    assert_eq!(shop.inventory().acknowledge(&support, alert.id).await.unwrap(), noted);
+    assert_eq!(shop.acting_as(&support).inventory().acknowledge(alert.id).await.unwrap(), noted);
     assert!(shop.alerts(Some(false)).await.is_empty());
     assert_eq!(shop.alerts(Some(true)).await, [noted]);
 }
@@ -318,23 +335,24 @@ async fn alerts_are_acknowledged_once() {
 async fn only_those_who_may_see_and_change_stock_do() {
     let shop = open().await;
     let variant = shop.stocked("Mug", "MUG", 5).await;
-    let inventory = shop.inventory();
     let bad = PageRequest { cursor: Some("nonsense".into()), ..PageRequest::default() };
     for call in [Call::guest(), someone(Role::Customer), someone(Role::Support)] {
+        let inventory = shop.acting_as(&call).inventory();
+        let unknown = AlertId(UuidV7.uuid());
         let mut refusals = vec![
-            inventory.stock(&call.actor, StockQuery::default(), &bad).await.err(),
-            inventory.stock_item(&call.actor, variant).await.err(),
-            inventory.set_stock(&call, variant, Some(-1), None).await.err(),
-            inventory.adjust(&call, variant, 0, String::new()).await.err(),
-            inventory.movements(&call.actor, variant, &bad).await.err(),
-            inventory.plan_set_stock(&call, variant, Some(1), None).await.err(),
-            inventory.plan_adjust(&call, variant, 1, "x").await.err(),
+            inventory.stock(StockQuery::default(), &bad).await.err(),
+            inventory.stock_item(variant).await.err(),
+            inventory.set_stock(variant, StockCount::new().on_hand(-1)).await.err(),
+            inventory.adjust(variant, 0, "").await.err(),
+            inventory.movements(variant, &bad).await.err(),
+            inventory.set_stock(variant, StockCount::new().on_hand(1)).prepare().await.err(),
+            inventory.adjust(variant, 1, "x").prepare().await.err(),
         ];
         // Support may see to alerts.
         if !call.actor.may(commerce_core::call::Permission::ViewAlerts) {
-            refusals.push(inventory.alerts(&call.actor, AlertQuery::default(), &bad).await.err());
-            refusals.push(inventory.acknowledge(&call, AlertId(UuidV7.uuid())).await.err());
-            refusals.push(inventory.plan_acknowledge(&call, AlertId(UuidV7.uuid())).await.err());
+            refusals.push(inventory.alerts(AlertQuery::default(), &bad).await.err());
+            refusals.push(inventory.acknowledge(unknown).await.err());
+            refusals.push(inventory.acknowledge(unknown).prepare().await.err());
         }
         for refusal in refusals {
             let CommonError::Access(access) = common(refusal.expect("a refusal")) else { panic!("not about rights") };

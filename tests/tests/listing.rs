@@ -8,7 +8,7 @@ use commerce_core::{
     error::CommonError,
     money::{Currency, Money},
     page::PageRequest,
-    review::ReviewDraft,
+    review::NewReview,
 };
 use shop::{Shop, broken, euros, everything, open};
 
@@ -47,8 +47,8 @@ async fn stocked() -> Shop {
     product("Secret mug", "Not yet.", &[("SE-1", 1, 1)], ProductStatus::Draft).await;
     let ada = shop.user("ada@example.com", "Ada", "Lovelace", Role::Customer).await;
     for (slug, rating) in [("enamel-mug", 4), ("apple-tea", 2), ("teapot", 5)] {
-        let draft = ReviewDraft { rating, title: "So".into(), body: "So.".into() };
-        shop.reviews().create(&ada, slug, draft).await.unwrap();
+        let draft = NewReview::new(rating, "So", "So.");
+        shop.acting_as(&ada).reviews().create(slug, draft).await.unwrap();
     }
     shop
 }

@@ -142,7 +142,12 @@ async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     };
     shop.commerce.accounts().create_user(&system, admin, Role::Admin).await.unwrap();
     let mug = shop.sell("MUG", 1000, 4).await;
-    shop.commerce.inventory().set_stock(&system, mug, None, Some(2)).await.unwrap();
+    shop.commerce
+        .acting_as(&system)
+        .inventory()
+        .set_stock(mug, commerce_core::inventory::StockCount::new().low_stock_threshold(2))
+        .await
+        .unwrap();
     shop.buy(&customer(), mug, 1).await;
     shop.commerce.worker().tick().await.unwrap();
     assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 0);
@@ -153,15 +158,15 @@ async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     shop.commerce.worker().tick().await.unwrap();
     assert_eq!(shop.alerts(AlertKind::LowStock).await.len(), 1, "one crossing, one alert");
     assert_eq!(shop.mailer.sent_to("root@example.com").len(), 1);
-    shop.commerce.inventory().adjust(&system, mug, 9, "delivery".into()).await.unwrap();
+    shop.commerce.acting_as(&system).inventory().adjust(mug, 9, "delivery").await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
     shop.buy(&customer(), mug, 8).await;
     shop.commerce.worker().tick().await.unwrap();
     let alerts = shop.alerts(AlertKind::LowStock).await;
     assert_eq!(alerts.len(), 2, "armed again when stock had recovered");
-    let acknowledged = shop.commerce.inventory().acknowledge(&system, alerts[0].id).await.unwrap();
+    let acknowledged = shop.commerce.acting_as(&system).inventory().acknowledge(alerts[0].id).await.unwrap();
     assert!(acknowledged.acknowledged_at.is_some());
-    assert!(shop.commerce.inventory().acknowledge(&customer(), alerts[1].id).await.is_err());
+    assert!(shop.commerce.acting_as(customer()).inventory().acknowledge(alerts[1].id).await.is_err());
 }
 
 #[tokio::test]
@@ -180,4 +185,38 @@ async fn a_running_worker_stops_when_told() {
     worker.await.unwrap();
     shop.commerce.drain().await;
     assert_eq!(shop.orders().await.len(), 1);
+}
+
+/// Never answers.
+struct HangingMailer;
+
+#[async_trait]
+impl Mailer for HangingMailer {
+    async fn send(&self, _: &Message) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_that_hangs_is_given_up_and_counted() {
+    let shop = TestShop::with(|b| b.mailer(HangingMailer)).await;
+    let mug = shop.sell("MUG", 1000, 10).await;
+    shop.buy(&customer(), mug, 1).await;
+    let worker = shop.commerce.worker().round_limit(Duration::from_millis(50));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(worker.clone().run(async { drop(stopped.await) }));
+    let status = async |holds: fn(&commerce_core::WorkerStatus) -> bool| {
+        let waiting = async {
+            while !holds(&worker.status()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the worker goes on");
+    };
+    status(|status| status.stalls > 0).await;
+    // What hangs is leased to the round that was given up: the next one has nothing to do, and ends.
+    status(|status| status.is_running && status.since_last_round.is_some()).await;
+    stop.send(()).expect("it runs");
+    running.await.expect("it ends");
+    assert!(!worker.status().is_running);
 }

@@ -100,6 +100,9 @@ pub enum CheckoutError {
         /// What it costs now.
         totals: Box<Totals>,
     },
+    /// The gateway of the chosen method can't take this total. Another method may.
+    #[error(transparent)]
+    AmountNotPayable(#[from] crate::payment::AmountNotPayable),
     /// The payment gateway isn't reached; try again.
     #[error("the payment gateway is unavailable; nothing was charged, try again")]
     GatewayUnavailable,

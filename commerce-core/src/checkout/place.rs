@@ -18,7 +18,7 @@ use crate::{
     id::{OrderId, PaymentId},
     order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
-        Payment, PaymentGateway, PaymentStatus, PlacementOutcome,
+        AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentGateway, PaymentStatus, PlacementOutcome,
         gateway::GatewayError,
         process::{PlacementRecord, Process},
     },
@@ -136,7 +136,7 @@ impl Checkout {
         if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
             return Err(IdempotencyError::InProgress.into());
         }
-        let order = process.resolve(order, payment.id).await?;
+        let (order, _) = process.resolve(order, payment.id).await?;
         let outcome = PlacementOutcome::of(&order);
         Ok(self.placement(call, order, outcome))
     }
@@ -216,6 +216,10 @@ impl Checkout {
                 return Err(CheckoutError::PriceChanged { totals: Box::new(priced.totals) });
             }
         }
+        if let (Some(gateway), false) = (self.engine.gateways.get(&wishes.gateway), priced.totals.grand_total.is_zero())
+        {
+            gateway.amounts(priced.totals.grand_total.currency).check_payment(priced.totals.grand_total)?;
+        }
         let mut set = self.engine.set(&call.actor);
         let mut order = self.order(call, wishes, &basket, priced, cart, set.at())?;
         let payment = order.payments[0].id;
@@ -266,6 +270,7 @@ impl Checkout {
             reference: None,
             token: wishes.input.payment_token.clone(),
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: Some(now + settings.gateway_lease),
             reserved_until: Some(now + settings.reservation_ttl),
@@ -306,6 +311,12 @@ impl Checkout {
         let process = Process { engine: self.engine.clone() };
         for attempt in 1..=CALLS {
             match process.authorize(order.clone(), payment).await? {
+                Ok(order) if order.payment(payment)?.failure.as_deref() == Some(AMOUNT_NOT_PAYABLE) => {
+                    self.forget(call, &order).await?;
+                    let amount = order.payment(payment)?.amount;
+                    let reason = "the payment gateway doesn't take such an amount".to_owned();
+                    return Err(AmountNotPayable { amount, reason }.into());
+                }
                 Ok(order) => return Ok(order),
                 Err(GatewayError::Unavailable(reason)) => {
                     tracing::warn!(%payment, reason, attempt, "the payment gateway isn't reached");
@@ -316,12 +327,18 @@ impl Checkout {
         }
         let refusal = Process::refusal(&order, payment, "gateway_unavailable")?;
         let order = process.settle(order, payment, &refusal).await?;
+        self.forget(call, &order).await?;
+        Err(CheckoutError::GatewayUnavailable)
+    }
+
+    /// Forgets the key of a call that came to nothing, so that it may be sent again.
+    async fn forget(&self, call: &Call, order: &Order) -> Result<(), CheckoutError> {
         if let (Some(key), true) = (call.idempotency, order.status == OrderStatus::Cancelled) {
             let mut set = self.engine.set(&call.actor);
             set.forget(key.key);
             self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
         }
-        Err(CheckoutError::GatewayUnavailable)
+        Ok(())
     }
 }
 

@@ -83,7 +83,7 @@ macro_rules! __gateway_cases {
             gateway {
                 it_names_itself_and_its_methods it_takes_money_at_once it_captures_in_full it_captures_a_part_once
                 it_captures_no_more_than_promised it_voids_a_promise it_does_not_void_what_was_taken it_refunds_in_full
-                it_refunds_no_more_than_taken it_refunds_once it_charges_once it_answers_with_the_present_state it_finds_payments
+                it_refunds_no_more_than_taken it_refunds_once it_tells_of_all_refunds it_keeps_to_the_amounts_it_names it_charges_once it_answers_with_the_present_state it_finds_payments
                 a_decline_is_an_answer a_customer_may_have_to_act an_unsigned_webhook_is_not_believed
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     money::Money,
     payment::gateway::{
         AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayRefund, GatewayRefundState,
-        GatewayState, PaymentGateway, RefundRequest, VoidRequest, WebhookRequest,
+        GatewayState, PaymentGateway, RefundReport, RefundRequest, VoidRequest, WebhookRequest,
     },
 };
 
@@ -224,6 +224,54 @@ pub async fn it_refunds_once(fixture: &dyn GatewayFixture) {
     assert_eq!(references.len(), 1, "one refund has one name");
     let rest = desk.refund(new_refund(), request.payment_id, &payment.reference, 400).await;
     assert!(rest.is_ok(), "only 600 of 1000 went back: {rest:?}");
+}
+
+/// The books of a payment tell of each refund, whose it is, and what went back in all.
+pub async fn it_tells_of_all_refunds(fixture: &dyn GatewayFixture) {
+    let desk = Desk::new(fixture);
+    let (request, payment) = desk.paid().await;
+    let account =
+        async || desk.gateway.account(request.payment_id, Some(&payment.reference)).await.expect("the gateway answers");
+    let Some(before) = account().await else {
+        eprintln!("not applicable: this gateway keeps no books");
+        return;
+    };
+    assert_eq!((before.payment.as_ref(), before.refunded(), before.refunds.len()), (Some(&payment), 0, 0));
+    let id = new_refund();
+    let ours = desk.refund(id, request.payment_id, &payment.reference, 300).await.expect("money can go back");
+    let told = account().await.expect("books").refunds;
+    assert_eq!(told, [RefundReport { refund_id: Some(id), refund: ours }], "ours has our id");
+    if !fixture.refund_past_us(request.payment_id, &payment.reference, 200).await {
+        eprintln!("not applicable: nobody can send money back past the shop here");
+        return;
+    }
+    let after = account().await.expect("books");
+    let theirs: Vec<_> = after.refunds.iter().filter(|report| report.refund_id.is_none()).collect();
+    assert_eq!((after.refunds.len(), theirs.len()), (2, 1), "{:?}", after.refunds);
+    assert_eq!(theirs[0].refund.amount, desk.money(200));
+    assert!(!theirs[0].refund.reference.is_empty());
+    assert_ne!(after.refunds[0].refund.reference, after.refunds[1].refund.reference, "two refunds are two");
+    let more = desk.refund(new_refund(), request.payment_id, &payment.reference, 501).await;
+    assert!(matches!(more, Err(GatewayError::Rejected(_))), "only 500 of 1000 are left: {more:?}");
+}
+
+/// An amount that the gateway says it can't take is refused as such: without effect, and as no decline.
+pub async fn it_keeps_to_the_amounts_it_names(fixture: &dyn GatewayFixture) {
+    let desk = Desk::new(fixture);
+    let amounts = desk.gateway.amounts(fixture.currency());
+    assert!(amounts.step >= 1 && amounts.least >= 1 && amounts.most >= amounts.least, "{amounts:?}");
+    let wrong = [
+        (amounts.least > amounts.step).then_some(amounts.least - amounts.step),
+        (amounts.step > 1).then_some(amounts.least + 1),
+        amounts.most.checked_add(amounts.step),
+    ];
+    for minor in wrong.into_iter().flatten() {
+        let request = AuthorizeRequest { amount: desk.money(minor), ..desk.request(&fixture.good_token(), true) };
+        assert!(amounts.check_payment(request.amount).is_err());
+        let refused = desk.gateway.authorize(&request).await;
+        assert!(matches!(refused, Err(GatewayError::AmountNotPayable(_))), "{minor}: {refused:?}");
+        assert_eq!(desk.retrieve(request.payment_id, None).await, None, "{minor}");
+    }
 }
 
 /// The same payment again, and at the same time, is one payment under one name.

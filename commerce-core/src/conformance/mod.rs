@@ -85,6 +85,12 @@ pub trait GatewayFixture: Send + Sync {
         SystemClock.now()
     }
 
+    /// Sends money of a payment back at the gateway itself, past the shop. `false` if that can't be done here.
+    async fn refund_past_us(&self, payment: PaymentId, reference: &str, minor: i64) -> bool {
+        let _ = (payment, reference, minor);
+        false
+    }
+
     /// How often a payment was charged, if the gateway's own ledger can be looked into.
     async fn charges(&self, payment: PaymentId) -> Option<u64> {
         let _ = payment;

@@ -28,6 +28,8 @@ pub enum AlertKind {
     PaymentDisputed,
     /// A refund can't be settled without staff.
     RefundFailed,
+    /// A payment or refund stays open because its gateway can't be asked, or refuses to say how it stands.
+    PaymentStuck,
 }
 
 impl AlertKind {
@@ -40,6 +42,7 @@ impl AlertKind {
             Self::LatePayment => "late_payment",
             Self::PaymentDisputed => "payment_disputed",
             Self::RefundFailed => "refund_failed",
+            Self::PaymentStuck => "payment_stuck",
         }
     }
 }

@@ -6,21 +6,19 @@ mod alert;
 mod service;
 mod stock;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
 pub(crate) use self::alert::{admins, raise_alert, raise_low_stock_alerts};
 pub use self::{
     alert::{Alert, AlertKind, AlertQuery},
-    stock::{MAX_STOCK, MovementRecord, NewStock, StockItem, StockQuery},
+    stock::{MAX_STOCK, MovementRecord, NewStock, StockCount, StockItem, StockQuery},
 };
 use crate::{
-    engine::Engine,
     error::{CommonError, common_errors},
     id::{AlertId, VariantId},
     page::{Listed, Slice},
     store::StoreError,
+    write::Scope,
 };
 
 /// Reads of the inventory.
@@ -75,21 +73,22 @@ common_errors!(InventoryError);
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
-/// let stock = shop.inventory().adjust(&Call::system(), mug, -3, "broken in the storeroom".into()).await?.value;
+/// let staff = shop.as_system();
+/// let stock = staff.inventory().adjust(mug, -3, "broken in the storeroom").await?;
 /// assert_eq!(stock.available(), 7);
 ///
-/// let ledger = shop.inventory().movements(&Actor::System, mug, &PageRequest::default()).await?;
+/// let ledger = staff.inventory().movements(mug, &PageRequest::default()).await?;
 /// assert_eq!(ledger.items[0].on_hand_after, 7);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Inventory {
-    engine: Arc<Engine>,
+    scope: Scope,
 }
 
 impl Inventory {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
     }
 }

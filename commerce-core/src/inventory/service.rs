@@ -1,8 +1,10 @@
 //! What staff may ask and change of stock and alerts.
 
-use super::{Alert, AlertQuery, Inventory, InventoryError, MAX_STOCK, MovementRecord, StockItem, StockQuery};
+use super::{
+    Alert, AlertQuery, Inventory, InventoryError, MAX_STOCK, MovementRecord, StockCount, StockItem, StockQuery,
+};
 use crate::{
-    call::{Actor, Call, Done, Permission},
+    call::{AccessError, Actor, Permission},
     engine::{Engine, Planned},
     error::{CommonError, Invalid},
     event::DomainEvent,
@@ -10,6 +12,7 @@ use crate::{
     page::{Page, PageRequest},
     store::{ChangeSet, MovementKind, Root, StockDelta},
     text::check_filter,
+    write::{OneCommit, Write, WriteContext},
 };
 
 const MAX_ADJUSTMENT: i64 = 1_000_000;
@@ -20,26 +23,22 @@ impl Inventory {
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
-    pub async fn stock(
-        &self,
-        actor: &Actor,
-        query: StockQuery,
-        page: &PageRequest,
-    ) -> Result<Page<StockItem>, InventoryError> {
-        actor.require(Permission::EditStock)?;
+    pub async fn stock(&self, query: StockQuery, page: &PageRequest) -> Result<Page<StockItem>, InventoryError> {
+        self.scope.actor().require(Permission::EditStock)?;
         let slice = page.slice(&query)?;
         check_filter(&[("/q", query.q.as_deref())])?;
         let q = query.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
         let sought = StockQuery { q: q.map(ToOwned::to_owned), ..query.clone() };
-        Ok(self.engine.shown_to(actor).list_stock(&sought, &slice).await?.page(&query))
+        let reads = self.scope.engine.shown_to(self.scope.actor());
+        Ok(reads.list_stock(&sought, &slice).await?.page(&query))
     }
 
     /// The stock of a variant.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Store`].
-    pub async fn stock_item(&self, actor: &Actor, variant: VariantId) -> Result<StockItem, InventoryError> {
-        actor.require(Permission::EditStock)?;
+    pub async fn stock_item(&self, variant: VariantId) -> Result<StockItem, InventoryError> {
+        self.scope.actor().require(Permission::EditStock)?;
         Ok(self.load(variant).await?)
     }
 
@@ -48,46 +47,34 @@ impl Inventory {
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`InventoryError::BelowReserved`];
     /// [`CommonError::Store`].
-    pub async fn set_stock(
-        &self,
-        call: &Call,
-        variant: VariantId,
-        on_hand: Option<i64>,
-        low_stock_threshold: Option<i64>,
-    ) -> Result<StockItem, InventoryError> {
-        call.actor.require(Permission::EditStock)?;
-        let (inventory, call) = (self.clone(), call.clone());
-        let write = async move {
-            let plan = || inventory.plan_set_stock(&call, variant, on_hand, low_stock_threshold);
-            let done = inventory.engine.transact(&call, plan, |_| None).await?;
-            Ok(inventory.fresh(done).await.value)
-        };
-        self.engine.run(write).await
+    pub fn set_stock(&self, variant: VariantId, count: StockCount) -> Write<StockItem, InventoryError> {
+        let plan = OneCommit::new(
+            "inventory.set_stock",
+            self.clone(),
+            (variant, count),
+            |inventory, write, (variant, count)| Box::pin(inventory.plan_set_stock(write, *variant, *count)),
+        );
+        self.scope.write(plan.allowed_to(may_edit).then(|inventory, item| Box::pin(inventory.reread(item))))
     }
 
-    /// Plans [`set_stock`](Self::set_stock), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_set_stock(
+    async fn plan_set_stock(
         &self,
-        call: &Call,
+        write: &WriteContext,
         variant: VariantId,
-        on_hand: Option<i64>,
-        low_stock_threshold: Option<i64>,
+        count: StockCount,
     ) -> Result<Planned<StockItem>, InventoryError> {
-        call.actor.require(Permission::EditStock)?;
+        let StockCount { on_hand, low_stock_threshold } = count;
         let mut item = self.load(variant).await?;
         let mut invalid = Invalid::default();
         check_units(&mut invalid, "/on_hand", on_hand);
         check_units(&mut invalid, "/low_stock_threshold", low_stock_threshold);
         invalid.into_result()?;
-        let mut set = self.engine.set(&call.actor);
+        let mut set = self.scope.engine.set(write.actor());
         if let Some(on_hand) = on_hand {
             let expect_on_hand = Some(item.on_hand);
             // Counted against what was read: a sale in between is not to be counted twice.
             let delta = StockDelta { on_hand: on_hand - item.on_hand, reserved: 0, expect_on_hand };
-            move_units(&mut set, &self.engine, &mut item, delta, "count")?;
+            move_units(&mut set, &self.scope.engine, &mut item, delta, "count")?;
         }
         if let Some(threshold) = low_stock_threshold.filter(|threshold| *threshold != item.low_stock_threshold) {
             set.threshold(variant, threshold);
@@ -101,40 +88,32 @@ impl Inventory {
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`] (`/delta`, `/reason`);
     /// [`InventoryError::BelowReserved`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn adjust(
+    pub fn adjust(
         &self,
-        call: &Call,
         variant: VariantId,
         delta: i64,
-        reason: String,
-    ) -> Result<Done<StockItem>, InventoryError> {
-        call.actor.require(Permission::EditStock)?;
-        let (inventory, call) = (self.clone(), call.clone());
-        let write = async move {
-            let plan = || inventory.plan_adjust(&call, variant, delta, &reason);
-            let done = inventory.engine.transact(&call, plan, |_| None).await?;
-            Ok(inventory.fresh(done).await)
-        };
-        self.engine.run(write).await
+        reason: impl Into<String>,
+    ) -> Write<StockItem, InventoryError> {
+        let input = (variant, delta, reason.into());
+        let plan =
+            OneCommit::new("inventory.adjust", self.clone(), input, |inventory, write, (variant, delta, reason)| {
+                Box::pin(inventory.plan_adjust(write, *variant, *delta, reason))
+            });
+        self.scope.write(plan.allowed_to(may_edit).then(|inventory, item| Box::pin(inventory.reread(item))))
     }
 
-    /// Plans [`adjust`](Self::adjust), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_adjust(
+    async fn plan_adjust(
         &self,
-        call: &Call,
+        write: &WriteContext,
         variant: VariantId,
         delta: i64,
         reason: &str,
     ) -> Result<Planned<StockItem>, InventoryError> {
-        call.actor.require(Permission::EditStock)?;
         let mut item = self.load(variant).await?;
         check_adjustment(&item, delta, reason)?;
-        let mut set = self.engine.set(&call.actor);
+        let mut set = self.scope.engine.set(write.actor());
         let delta = StockDelta { on_hand: delta, ..StockDelta::default() };
-        move_units(&mut set, &self.engine, &mut item, delta, reason.trim())?;
+        move_units(&mut set, &self.scope.engine, &mut item, delta, reason.trim())?;
         Ok(Planned { changes: set, output: item })
     }
 
@@ -144,53 +123,41 @@ impl Inventory {
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Cursor`]; [`CommonError::Store`].
     pub async fn movements(
         &self,
-        actor: &Actor,
         variant: VariantId,
         page: &PageRequest,
     ) -> Result<Page<MovementRecord>, InventoryError> {
-        actor.require(Permission::EditStock)?;
+        self.scope.actor().require(Permission::EditStock)?;
         self.load(variant).await?;
         let slice = page.slice(&variant)?;
-        Ok(self.engine.shown_to(actor).list_movements(variant, &slice).await?.page(&variant))
+        let reads = self.scope.engine.shown_to(self.scope.actor());
+        Ok(reads.list_movements(variant, &slice).await?.page(&variant))
     }
 
     /// Alerts, newest first.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
-    pub async fn alerts(
-        &self,
-        actor: &Actor,
-        query: AlertQuery,
-        page: &PageRequest,
-    ) -> Result<Page<Alert>, InventoryError> {
-        actor.require(Permission::ViewAlerts)?;
+    pub async fn alerts(&self, query: AlertQuery, page: &PageRequest) -> Result<Page<Alert>, InventoryError> {
+        self.scope.actor().require(Permission::ViewAlerts)?;
         let slice = page.slice(&query)?;
-        Ok(self.engine.shown_to(actor).list_alerts(&query, &slice).await?.page(&query))
+        let reads = self.scope.engine.shown_to(self.scope.actor());
+        Ok(reads.list_alerts(&query, &slice).await?.page(&query))
     }
 
     /// Notes that staff took note of an alert. Once noted, it stays as it is.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Store`].
-    pub async fn acknowledge(&self, call: &Call, id: AlertId) -> Result<Alert, InventoryError> {
-        call.actor.require(Permission::ViewAlerts)?;
-        let (inventory, call) = (self.clone(), call.clone());
-        let write = async move {
-            let plan = || inventory.plan_acknowledge(&call, id);
-            inventory.engine.transact(&call, plan, |_| None).await
-        };
-        Ok(self.engine.run(write).await?.value)
+    pub fn acknowledge(&self, id: AlertId) -> Write<Alert, InventoryError> {
+        let plan = OneCommit::new("inventory.acknowledge", self.clone(), id, |inventory, write, id| {
+            Box::pin(inventory.plan_acknowledge(write, *id))
+        });
+        self.scope.write(plan.allowed_to(|actor| actor.require(Permission::ViewAlerts)))
     }
 
-    /// Plans [`acknowledge`](Self::acknowledge), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_acknowledge(&self, call: &Call, id: AlertId) -> Result<Planned<Alert>, InventoryError> {
-        call.actor.require(Permission::ViewAlerts)?;
-        let before = self.engine.reads().load_alert(id).await?.ok_or(CommonError::NotFound("alert"))?;
-        let mut set = self.engine.set(&call.actor);
+    async fn plan_acknowledge(&self, write: &WriteContext, id: AlertId) -> Result<Planned<Alert>, InventoryError> {
+        let before = self.scope.engine.reads().load_alert(id).await?.ok_or(CommonError::NotFound("alert"))?;
+        let mut set = self.scope.engine.set(write.actor());
         let mut after = before.clone();
         if before.acknowledged_at.is_none() {
             after.acknowledged_at = Some(set.at());
@@ -200,20 +167,18 @@ impl Inventory {
     }
 
     async fn load(&self, variant: VariantId) -> Result<StockItem, CommonError> {
-        self.engine.reads().load_stock(variant).await?.ok_or(CommonError::NotFound("variant"))
+        self.scope.engine.reads().load_stock(variant).await?.ok_or(CommonError::NotFound("variant"))
     }
 
-    /// The item as it stands, where the answer isn't an earlier one: what was planned is blind to sales in between. The
-    /// write is done, so a failure to read falls back to what was planned.
-    async fn fresh(&self, done: Done<StockItem>) -> Done<StockItem> {
-        if done.replayed {
-            return done;
-        }
-        match self.load(done.value.variant_id).await {
-            Ok(item) => Done::fresh(item),
-            Err(_) => done,
-        }
+    /// The item as it stands after a write: what was planned doesn't know of sales in between. The write is made, so a failure
+    /// to read falls back to what was planned.
+    async fn reread(&self, planned: StockItem) -> Result<StockItem, InventoryError> {
+        Ok(self.load(planned.variant_id).await.unwrap_or(planned))
     }
+}
+
+fn may_edit(actor: &Actor) -> Result<(), AccessError> {
+    actor.require(Permission::EditStock)
 }
 
 /// Moves what is on hand, with its ledger line and event. Short or outdated stock is found by the commit and planned anew.

@@ -91,3 +91,31 @@ pub struct StockQuery {
     /// The beginning of the SKU, or part of the product's title, any case.
     pub q: Option<String>,
 }
+
+/// A count of a variant's stock. What isn't counted stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StockCount {
+    pub(super) on_hand: Option<i64>,
+    pub(super) low_stock_threshold: Option<i64>,
+}
+
+impl StockCount {
+    /// A count that changes nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many units are on hand.
+    #[must_use]
+    pub fn on_hand(self, units: impl Into<Option<i64>>) -> Self {
+        Self { on_hand: units.into(), ..self }
+    }
+
+    /// At how many available units staff are alerted.
+    #[must_use]
+    pub fn low_stock_threshold(self, units: impl Into<Option<i64>>) -> Self {
+        Self { low_stock_threshold: units.into(), ..self }
+    }
+}

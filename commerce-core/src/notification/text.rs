@@ -125,6 +125,7 @@ impl Letterhead<'_> {
             AlertKind::LatePayment => "a payment came too late",
             AlertKind::PaymentDisputed => "a payment is disputed",
             AlertKind::RefundFailed => "a refund failed",
+            AlertKind::PaymentStuck => "a payment can't be settled",
         };
         let body = format!("{}\n\nRaised at {}.", alert.detail, time(alert.raised_at));
         self.letter(format!("{}: {kind}", self.shop), &body)
@@ -288,6 +289,7 @@ mod tests {
             payment_id: PaymentId(Uuid::nil()),
             amount: eur(995),
             status: RefundStatus::Settled,
+            origin: crate::payment::RefundOrigin::Shop,
             reason: "torn".into(),
             items: items(),
             restock: false,

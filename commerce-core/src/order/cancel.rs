@@ -75,7 +75,7 @@ impl Orders {
             return Err(OrderError::PaymentBusy);
         }
         let given_up = self.process().give_up(order, payment.id, crate::payment::CANCELLED).await?;
-        given_up.ok_or(OrderError::GatewayUnavailable)
+        given_up.map_err(|_| OrderError::GatewayUnavailable)
     }
 
     /// What cancelling a confirmed order, or items of it, means for stock and money.

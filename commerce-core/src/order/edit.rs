@@ -51,7 +51,7 @@ impl Orders {
         };
         Step::Edited.reach().await;
         for refund in effects.refunds {
-            order = process.refund(order, refund).await?.0;
+            order = Box::pin(process.refund(order, refund)).await?.0;
         }
         for payment in effects.voids {
             order = process.void(order, payment).await?.0;
@@ -71,6 +71,9 @@ impl Orders {
         let value = rule(&mut order, &mut effects, changes.at())?;
         if order == before {
             return Ok(Planned { changes, output: (order, effects, value) });
+        }
+        for refund in &effects.refunds {
+            self.process().round_refund(&mut order, *refund)??;
         }
         order.updated_at = changes.at();
         changes.update(&before, &mut order);

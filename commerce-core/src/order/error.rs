@@ -42,6 +42,9 @@ pub enum OrderError {
     /// The gateway didn't do it; the same call may be made again.
     #[error("the payment gateway is unavailable; try again")]
     GatewayUnavailable,
+    /// The gateway can't move such an amount.
+    #[error(transparent)]
+    AmountNotPayable(#[from] crate::payment::AmountNotPayable),
     /// The gateway refused the call.
     #[error("the payment gateway refused: {0}")]
     GatewayRefused(String),

@@ -84,6 +84,7 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
             reference: None,
             token: Some("pm_card_visa".to_owned()),
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: Some(NOW),
             reserved_until: Some(NOW),

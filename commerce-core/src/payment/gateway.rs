@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Timestamp,
     id::{OrderId, PaymentId, RefundId},
-    money::Money,
+    money::{Currency, Money},
+    payment::{AmountNotPayable, PayableAmounts},
 };
 
 /// What the customer must do before the payment can go on.
@@ -34,6 +35,17 @@ pub struct PaymentMethod {
     pub title: String,
     /// The gateway that serves it.
     pub gateway: String,
+    /// How to pay by it, where customers pay outside the shop: the bank account, say. It stands in the order and in its mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<String>,
+}
+
+impl PaymentMethod {
+    /// A method without instructions.
+    #[must_use]
+    pub fn new(code: impl Into<String>, title: impl Into<String>, gateway: impl Into<String>) -> Self {
+        Self { code: code.into(), title: title.into(), gateway: gateway.into(), instructions: None }
+    }
 }
 
 /// Asks for a payment. The same request with the same `payment_id` has its effect once.
@@ -125,8 +137,26 @@ pub struct GatewayPayment {
 pub struct GatewayAccount {
     /// How it stands; `None` if the gateway has never heard of it.
     pub payment: Option<GatewayPayment>,
+    /// All its refunds, failed ones included, whoever made them.
+    pub refunds: Vec<RefundReport>,
+}
+
+impl GatewayAccount {
     /// What went back and stayed there, in minor units.
-    pub refunded: i64,
+    #[must_use]
+    pub fn refunded(&self) -> i64 {
+        let settled = self.refunds.iter().filter(|report| report.refund.state == GatewayRefundState::Settled);
+        settled.map(|report| report.refund.amount.minor).sum()
+    }
+}
+
+/// A refund that the gateway knows of: the shop's own, or one that was made past the shop, say at the gateway's own website.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundReport {
+    /// Our id of it; `None` if it isn't the shop's.
+    pub refund_id: Option<RefundId>,
+    /// How it stands. Its `reference` names it among all refunds of the gateway.
+    pub refund: GatewayRefund,
 }
 
 /// How a refund stands at the gateway.
@@ -165,7 +195,7 @@ pub enum GatewayEvent {
         /// How the gateway says it stands.
         payment: GatewayPayment,
     },
-    /// A refund may have moved.
+    /// A refund may have moved. One that isn't the shop's is booked as a refund with the origin `gateway`.
     Refund {
         /// The gateway's id of the event.
         event_id: String,
@@ -175,6 +205,13 @@ pub enum GatewayEvent {
         refund_id: Option<RefundId>,
         /// How the gateway says it stands.
         refund: GatewayRefund,
+    },
+    /// Money of a payment may have gone back; the event doesn't say by which refunds. The shop asks for the account.
+    Refunds {
+        /// The gateway's id of the event.
+        event_id: String,
+        /// What the gateway calls the payment.
+        payment_reference: String,
     },
     /// The customer disputes the payment.
     Disputed {
@@ -210,6 +247,15 @@ pub enum GatewayError {
     /// The gateway says the call can't be: a wrong token, a wrong state, more than there is. Certainly without effect.
     #[error("the payment gateway refused the call: {0}")]
     Rejected(String),
+    /// The gateway can't move this amount: too little, too much, not in these units. Certainly without effect, and no decline.
+    #[error("the payment gateway can't move this amount: {0}")]
+    AmountNotPayable(String),
+}
+
+impl From<AmountNotPayable> for GatewayError {
+    fn from(error: AmountNotPayable) -> Self {
+        Self::AmountNotPayable(error.to_string())
+    }
 }
 
 /// Why a webhook isn't believed.
@@ -248,6 +294,14 @@ pub trait PaymentGateway: Send + Sync + 'static {
 
     /// The ways to pay it offers.
     fn methods(&self) -> Vec<PaymentMethod>;
+
+    /// Which amounts of a currency it can take, capture and send back; any, unless it says otherwise. A checkout of a total
+    /// that it can't take is refused before anything is reserved; captures and refunds that the shop works out by itself are
+    /// rounded down to its steps, and what remains goes back with a refund of the rest.
+    fn amounts(&self, currency: Currency) -> PayableAmounts {
+        let _ = currency;
+        PayableAmounts::default()
+    }
 
     /// How long the gateway remembers our keys: "not found" is no proof of "never happened" before that has passed.
     fn key_horizon(&self) -> Duration {
@@ -288,7 +342,8 @@ pub trait PaymentGateway: Send + Sync + 'static {
         reference: Option<&str>,
     ) -> Result<Option<GatewayPayment>, GatewayError>;
 
-    /// All that the gateway's own books say of a payment, for reconciliation; `None` if it keeps none.
+    /// All that the gateway's own books say of a payment, its refunds by whomever included: for reconciliation, and for
+    /// booking refunds that were made past the shop. `None` if it keeps no books.
     ///
     /// # Errors
     /// See [`GatewayError`].

@@ -30,7 +30,15 @@ impl ManualGateway {
 
     fn method(mut self, code: &str, title: &str) -> Self {
         let gateway = self.code().to_owned();
-        self.methods.push(PaymentMethod { code: code.to_owned(), title: title.to_owned(), gateway });
+        self.methods.push(PaymentMethod::new(code, title, gateway));
+        self
+    }
+
+    /// Tells customers how to pay, whichever of the methods so far they choose: the bank account, say. It stands in the list of
+    /// methods, in the order and in its mail.
+    #[must_use]
+    pub fn instructions(mut self, text: &str) -> Self {
+        self.methods.iter_mut().for_each(|method| method.instructions = Some(text.to_owned()));
         self
     }
 }

@@ -1,5 +1,6 @@
 //! Payments and refunds, and the gateways that move the money.
 
+mod amounts;
 pub mod gateway;
 mod manual;
 pub(crate) mod process;
@@ -23,14 +24,15 @@ use crate::{
 };
 
 pub use self::{
-    gateway::{NextAction, PaymentGateway, PaymentMethod},
+    amounts::{AmountNotPayable, PayableAmounts},
+    gateway::{NextAction, PaymentGateway, PaymentMethod, RefundReport},
     manual::ManualGateway,
     process::PlacementOutcome,
     reconcile::{PaymentDrift, ReconcileError, Reconciliation},
     service::{Payments, RefundInput, WebhookFailure},
     test_gateway::{Fault, LedgerLine, TestGateway},
 };
-pub(crate) use rules::{CANCELLED, EXPIRED, NewRefund};
+pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NewRefund};
 
 /// How a payment stands; an order's `payment_status` is that of its latest payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,6 +101,9 @@ pub struct Payment {
     pub token: Option<String>,
     /// What the customer must do.
     pub next_action: Option<NextAction>,
+    /// How to pay by an offline method, as the customer was told.
+    #[serde(default)]
+    pub instructions: Option<String>,
     /// The decline code or other reason, if it failed.
     pub failure: Option<String>,
     /// Somebody is asking the gateway until then; recovery waits.
@@ -156,6 +161,28 @@ impl RefundStatus {
     }
 }
 
+/// Where a refund was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundOrigin {
+    /// Here: by staff, by a return, by a cancellation.
+    #[default]
+    Shop,
+    /// At the payment gateway, past the shop; the shop has heard of it and booked it.
+    Gateway,
+}
+
+impl RefundOrigin {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shop => "shop",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
 /// A quantity of one of the order's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineQuantity {
@@ -176,6 +203,9 @@ pub struct Refund {
     pub amount: Money,
     /// How it stands.
     pub status: RefundStatus,
+    /// Where it was made.
+    #[serde(default)]
+    pub origin: RefundOrigin,
     /// Why.
     pub reason: String,
     /// For which items, if it was given by items.

@@ -1,5 +1,6 @@
 //! Pure rules over the money of an order in memory: what a gateway's word does to it, and ([`refund`]) what may go back.
 
+mod foreign;
 mod refund;
 
 use super::{
@@ -17,7 +18,10 @@ use crate::{
     },
 };
 
-pub(crate) use self::refund::{NewRefund, RefundSettlement};
+pub(crate) use self::{
+    foreign::ForeignRefund,
+    refund::{NewRefund, RefundSettlement},
+};
 
 /// A payment that was given up because the customer didn't finish it in time.
 pub(crate) const EXPIRED: &str = "expired";
@@ -26,6 +30,9 @@ pub(crate) const CANCELLED: &str = "cancelled";
 
 /// A payment that staff gave up, because the gateway knows of no money for it.
 pub(crate) const WRITTEN_OFF: &str = "written_off";
+
+/// The failure of a payment whose amount the gateway can't take: no decline.
+pub(crate) const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
 
 /// What a gateway's word did to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

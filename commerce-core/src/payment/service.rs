@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
-    gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, WebhookError, WebhookRequest},
-    process::Process,
+    AmountNotPayable, LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
+    gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, RefundReport, WebhookError, WebhookRequest},
+    process::{Process, Progress},
     rules::WRITTEN_OFF,
 };
 use crate::{
@@ -115,6 +115,7 @@ impl Payments {
                     Ok(payment.id)
                 });
                 let (order, payment) = intend.await?.value;
+                let amount = order.capturable(order.payment(payment)?)?;
                 let result = this.process().capture(order, payment).await?;
                 let failed = match result {
                     Ok(order) => return Ok(order),
@@ -124,7 +125,7 @@ impl Payments {
                 if !matches!(failed, GatewayError::Unknown(_)) {
                     this.release_lease(&call, id, payment).await?;
                 }
-                Err(unreached(failed))
+                Err(unreached(failed, amount))
             })
             .await
     }
@@ -172,7 +173,11 @@ impl Payments {
                         return_id: None,
                         lease_until: now + lease,
                     };
+                    let is_amount = new.amount.is_some();
                     let refund = order.intend_refund(new, now)?;
+                    if is_amount {
+                        this.process().amounts(order, refund.payment_id)?.check_part(refund.amount)?;
+                    }
                     if restock {
                         let back = if names_items { refund.items.clone() } else { order.takeable_back(&refund.items) };
                         take_back(order, effects, &back, &refund.reason)?;
@@ -199,7 +204,8 @@ impl Payments {
                 let _turn = this.engine.queues.turn(id).await;
                 this.process().resolve(order, payment).await
             })
-            .await?;
+            .await?
+            .0;
         let outcome = PlacementOutcome::of(&order);
         Ok(Placement { order, order_token: None, outcome })
     }
@@ -228,7 +234,8 @@ impl Payments {
         Ok(self.engine.run(async move { this.process().settle(order, id, &word).await }).await?)
     }
 
-    /// Asks the gateway how a payment stands and settles it by its word: for staff who won't wait for recovery, or whom an
+    /// Asks the gateway how a payment stands and settles it by its word; refunds that were made at the gateway are booked. For
+    /// staff who won't wait for recovery, or whom an
     /// alert has told that it is stuck. With `give_up`, a payment that stays open, of which the gateway holds no money (any
     /// more), is written off: its promise is given back, its order cancelled, its stock released.
     ///
@@ -245,10 +252,17 @@ impl Payments {
                 let _turn = this.engine.queues.turn(order).await;
                 let process = this.process();
                 let order = process.load(order).await?;
+                let amount = order.payment(id)?.amount;
                 if order.payment(id)?.lease_until.is_some_and(|until| until > this.engine.now()) {
                     return Err(OrderError::PaymentBusy);
                 }
-                let (order, word) = process.ask(order, id).await?.map_err(unreached)?;
+                let (order, word) = process.ask(order, id).await?.map_err(|error| unreached(error, amount))?;
+                let (order, progress) = Box::pin(process.sync_refunds(order, id)).await?;
+                match progress {
+                    Progress::Done => {}
+                    Progress::Waits(_) => return Err(OrderError::PaymentBusy),
+                    Progress::Refused(error) => return Err(unreached(error, amount)),
+                }
                 if !give_up || order.status == OrderStatus::Cancelled {
                     return Ok(order);
                 }
@@ -257,7 +271,7 @@ impl Payments {
                     let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
                     return Err(crate::order::state::NoSuchMove { from, to }.into());
                 }
-                match process.held(&order, id, word).await.map_err(unreached)? {
+                match process.held(&order, id, word).await.map_err(|error| unreached(error, amount))? {
                     Some(held) => Err(OrderError::PaymentHeld { held }),
                     None => Ok(process.write_off(order, id, WRITTEN_OFF).await?),
                 }
@@ -290,19 +304,15 @@ impl Payments {
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
                 let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
                 let _turn = self.engine.queues.turn(order.id).await;
-                let ours = order
-                    .refunds
-                    .iter()
-                    .filter(|ours| ours.payment_id == payment)
-                    .find(|ours| refund_id == Some(ours.id) || ours.reference.as_ref() == Some(&refund.reference));
-                match ours.map(|ours| ours.id) {
-                    Some(id) => self.process().settle_refund(order, id, &refund).await.map(drop),
-                    None => {
-                        let (number, theirs) = (&order.number, &refund.reference);
-                        let detail = format!("order {number}: the gateway reports a refund that isn't ours: {theirs}");
-                        self.process().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
-                    }
-                }
+                let order = self.process().load(order.id).await?;
+                let report = RefundReport { refund_id, refund };
+                Box::pin(self.process().take_refund_in_time(order, payment, &report)).await
+            }
+            GatewayEvent::Refunds { payment_reference, .. } => {
+                let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
+                let _turn = self.engine.queues.turn(order.id).await;
+                let order = self.process().load(order.id).await?;
+                Box::pin(self.process().sync_refunds_in_time(order, payment)).await.map(drop)
             }
             GatewayEvent::Disputed { reference, .. } => {
                 let Some((order, payment)) = self.find(gateway, &reference, None).await? else { return Ok(()) };
@@ -366,8 +376,9 @@ impl Payments {
     }
 }
 
-fn unreached(error: GatewayError) -> OrderError {
+fn unreached(error: GatewayError, amount: Money) -> OrderError {
     match error {
+        GatewayError::AmountNotPayable(reason) => AmountNotPayable { amount, reason }.into(),
         GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
         GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
     }

@@ -7,9 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
-    GatewayRefundState, GatewayState, NextAction, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest,
+use super::{
+    PayableAmounts,
+    gateway::{
+        AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+        GatewayRefundState, GatewayState, NextAction, PaymentGateway, PaymentMethod, RefundReport, RefundRequest,
+        VoidRequest,
+    },
 };
 use crate::{
     id::{PaymentId, RefundId},
@@ -35,6 +39,7 @@ pub struct TestGateway {
 struct State {
     payments: HashMap<PaymentId, Entry>,
     faults: VecDeque<Fault>,
+    amounts: PayableAmounts,
 }
 
 #[derive(Clone)]
@@ -45,6 +50,8 @@ struct Entry {
     captured: i64,
     capture: bool,
     refunds: HashMap<RefundId, SentBack>,
+    /// Refunds that were made past the shop.
+    past_us: Vec<SentBack>,
 }
 
 #[derive(Clone)]
@@ -73,7 +80,8 @@ impl Entry {
     }
 
     fn refunded(&self) -> i64 {
-        self.refunds.values().filter(|refund| !refund.bounced).map(|refund| refund.amount.minor).sum()
+        let all = self.refunds.values().chain(&self.past_us);
+        all.filter(|refund| !refund.bounced).map(|refund| refund.amount.minor).sum()
     }
 
     fn succeed(&mut self) {
@@ -159,6 +167,41 @@ impl TestGateway {
         Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id, refund })
     }
 
+    /// Takes and moves only such amounts from now on.
+    pub fn only_takes(&self, amounts: PayableAmounts) {
+        self.lock().amounts = amounts;
+    }
+
+    /// Somebody sends money back at the gateway itself, past the shop. What the gateway's webhook says of it; `None` if so much
+    /// isn't left of the payment.
+    #[must_use]
+    pub fn refund_past_us(&self, payment: PaymentId, minor: i64) -> Option<GatewayEvent> {
+        let mut state = self.lock();
+        let entry = state.payments.get_mut(&payment)?;
+        if minor <= 0 || minor > entry.captured - entry.refunded() {
+            return None;
+        }
+        let reference = format!("test_past_{}_{payment}", entry.past_us.len());
+        let sent_back = SentBack { amount: Money::new(minor, entry.amount.currency), reference, bounced: false };
+        let refund = sent_back.word();
+        entry.past_us.push(sent_back);
+        let event_id = format!("made {}", refund.reference);
+        Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id: None, refund })
+    }
+
+    /// The newest refund that was made past the shop fails after all. What the gateway's webhook says of it; `None` if there is
+    /// none.
+    #[must_use]
+    pub fn bounce_past_us(&self, payment: PaymentId) -> Option<GatewayEvent> {
+        let mut state = self.lock();
+        let entry = state.payments.get_mut(&payment)?;
+        let sent_back = entry.past_us.iter_mut().rfind(|refund| !refund.bounced)?;
+        sent_back.bounced = true;
+        let refund = sent_back.word();
+        let event_id = format!("bounced {}", refund.reference);
+        Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id: None, refund })
+    }
+
     /// The whole ledger, in no particular order.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerLine> {
@@ -208,7 +251,8 @@ impl State {
         let amount = amount_of(reference, id).ok_or_else(unknown)?;
         let captured = if *was == GatewayState::Captured { amount.minor } else { 0 };
         let (reference, state) = (reference.to_owned(), was.clone());
-        Ok(slot.insert(Entry { reference, state, amount, captured, capture: false, refunds: HashMap::new() }))
+        let (refunds, past_us) = (HashMap::new(), Vec::new());
+        Ok(slot.insert(Entry { reference, state, amount, captured, capture: false, refunds, past_us }))
     }
 }
 
@@ -228,8 +272,11 @@ impl PaymentGateway for TestGateway {
     }
 
     fn methods(&self) -> Vec<PaymentMethod> {
-        let code = "test".to_owned();
-        vec![PaymentMethod { gateway: code.clone(), code, title: "Test payment (no money moves)".to_owned() }]
+        vec![PaymentMethod::new("test", "Test payment (no money moves)", "test")]
+    }
+
+    fn amounts(&self, _: Currency) -> PayableAmounts {
+        self.lock().amounts
     }
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
@@ -237,6 +284,7 @@ impl PaymentGateway for TestGateway {
             if let Some(entry) = state.payments.get(&request.payment_id) {
                 return Ok(entry.word());
             }
+            state.amounts.check_payment(request.amount)?;
             let declined = |code: &str| GatewayState::Declined(code.to_owned());
             let mut entry = Entry {
                 reference: reference_of(request.payment_id, request.amount),
@@ -245,6 +293,7 @@ impl PaymentGateway for TestGateway {
                 captured: 0,
                 capture: request.capture,
                 refunds: HashMap::new(),
+                past_us: Vec::new(),
             };
             match request.token.as_deref().unwrap_or("pm_card_visa") {
                 "pm_card_visa" => entry.succeed(),
@@ -267,6 +316,7 @@ impl PaymentGateway for TestGateway {
 
     async fn capture(&self, request: &CaptureRequest) -> Result<GatewayPayment, GatewayError> {
         self.call(|state| {
+            state.amounts.check_part(request.amount)?;
             let entry = state.entry(request.payment_id, Some(&request.reference), &GatewayState::Authorized)?;
             match entry.state {
                 GatewayState::Captured if entry.captured == request.amount.minor => {}
@@ -295,6 +345,7 @@ impl PaymentGateway for TestGateway {
 
     async fn refund(&self, request: &RefundRequest) -> Result<GatewayRefund, GatewayError> {
         self.call(|state| {
+            state.amounts.check_part(request.amount)?;
             let entry = state.entry(request.payment_id, Some(&request.reference), &GatewayState::Captured)?;
             let refunded = entry.refunded();
             if !entry.refunds.contains_key(&request.refund_id) {
@@ -312,7 +363,12 @@ impl PaymentGateway for TestGateway {
     /// Of what it has done itself: its books end with its process.
     async fn account(&self, payment: PaymentId, _: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
         self.call(|state| {
-            let account = |entry: &Entry| GatewayAccount { payment: Some(entry.word()), refunded: entry.refunded() };
+            let account = |entry: &Entry| {
+                let ours = entry.refunds.iter().map(|(id, refund)| (Some(*id), refund.word()));
+                let past_us = entry.past_us.iter().map(|refund| (None, refund.word()));
+                let reports = ours.chain(past_us).map(|(refund_id, refund)| RefundReport { refund_id, refund });
+                GatewayAccount { payment: Some(entry.word()), refunds: reports.collect() }
+            };
             Ok(state.payments.get(&payment).map(account))
         })
     }

@@ -4,20 +4,18 @@ mod entity;
 mod rules;
 mod service;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 
 pub use self::{
     entity::{Review, ReviewQuery, ReviewStatus},
-    rules::{ReviewDraft, ReviewPatch},
+    rules::{NewReview, ReviewPatch},
 };
 use crate::{
-    engine::Engine,
     error::{CommonError, common_errors},
     id::ReviewId,
     page::{Listed, Slice},
     store::StoreError,
+    write::Scope,
 };
 
 /// Reads of reviews.
@@ -58,10 +56,8 @@ common_errors!(ReviewError);
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
 /// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
-/// let draft = ReviewDraft { rating: 5, title: "Sturdy".into(), body: "Survived a fall.".into() };
-/// let review = shop.reviews().create(&ada, "enamel-mug", draft).await?.value;
+/// let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
+/// let review = ada.reviews().create("enamel-mug", NewReview::new(5, "Sturdy", "Survived a fall.")).await?;
 /// assert!(!review.verified_purchase); // she hasn't bought it
 /// assert_eq!(shop.catalog().product(&Actor::guest(), "enamel-mug").await?.view.rating_average(), 5.0);
 /// # Ok(())
@@ -69,11 +65,11 @@ common_errors!(ReviewError);
 /// ```
 #[derive(Clone)]
 pub struct Reviews {
-    engine: Arc<Engine>,
+    scope: Scope,
 }
 
 impl Reviews {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
     }
 }

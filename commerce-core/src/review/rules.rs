@@ -7,30 +7,62 @@ const MAX_BODY: usize = 5000;
 
 /// A review to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReviewDraft {
-    /// Stars, 1 to 5.
-    pub rating: i64,
-    /// A headline, at most 120 characters.
-    pub title: String,
-    /// The text, at most 5000 characters.
-    pub body: String,
+#[non_exhaustive]
+pub struct NewReview {
+    pub(super) rating: i64,
+    pub(super) title: String,
+    pub(super) body: String,
+}
+
+impl NewReview {
+    /// A review of 1 to 5 stars, with a headline of at most 120 characters and a text of at most 5,000.
+    pub fn new(rating: i64, title: impl Into<String>, body: impl Into<String>) -> Self {
+        Self { rating, title: title.into(), body: body.into() }
+    }
 }
 
 /// Changes to a review; what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReviewPatch {
-    /// Stars, 1 to 5.
-    pub rating: Option<i64>,
-    /// A headline.
-    pub title: Option<String>,
-    /// The text.
-    pub body: Option<String>,
+    pub(super) rating: Option<i64>,
+    pub(super) title: Option<String>,
+    pub(super) body: Option<String>,
+}
+
+impl ReviewPatch {
+    /// Changes that change nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Other stars, 1 to 5; `None` keeps them.
+    #[must_use]
+    pub fn rating(mut self, rating: impl Into<Option<i64>>) -> Self {
+        self.rating = rating.into();
+        self
+    }
+
+    /// Another headline; `None` keeps it.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<Option<String>>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// Another text; `None` keeps it.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Option<String>>) -> Self {
+        self.body = body.into();
+        self
+    }
 }
 
 /// A draft, trimmed, if it keeps all rules.
-pub(super) fn review(draft: &ReviewDraft) -> Result<ReviewDraft, Invalid> {
+pub(super) fn review(draft: &NewReview) -> Result<NewReview, Invalid> {
     let draft =
-        ReviewDraft { rating: draft.rating, title: trim(&draft.title).to_owned(), body: trim(&draft.body).to_owned() };
+        NewReview { rating: draft.rating, title: trim(&draft.title).to_owned(), body: trim(&draft.body).to_owned() };
     let mut invalid = Invalid::default();
     check_rating(&mut invalid, draft.rating);
     check_title(&mut invalid, &draft.title);
@@ -106,7 +138,7 @@ mod tests {
     #[test]
     fn each_rule_names_the_field_that_breaks_it() {
         let broken = |rating, title: &str, body: &str| {
-            let draft = ReviewDraft { rating, title: title.to_owned(), body: body.to_owned() };
+            let draft = NewReview { rating, title: title.to_owned(), body: body.to_owned() };
             let errors = review(&draft).err().unwrap_or_default().errors;
             errors.into_iter().map(|error| (error.pointer, error.code)).collect::<Vec<_>>()
         };

@@ -1,10 +1,10 @@
 //! Writing, reading and moderating reviews.
 
 use super::{
-    Review, ReviewDraft, ReviewError, ReviewPatch, ReviewQuery, ReviewStatus, Reviews, entity::rating_change, rules,
+    NewReview, Review, ReviewError, ReviewPatch, ReviewQuery, ReviewStatus, Reviews, entity::rating_change, rules,
 };
 use crate::{
-    call::{AccessError, Actor, Call, Done, Identity, Permission},
+    call::{AccessError, Actor, Identity, Permission},
     catalog::active_product,
     engine::Planned,
     error::CommonError,
@@ -12,6 +12,7 @@ use crate::{
     id::{ProductId, ReviewId},
     page::{Page, PageRequest},
     store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads},
+    write::{OneCommit, Write, WriteContext},
 };
 
 impl Reviews {
@@ -21,37 +22,31 @@ impl Reviews {
     /// # Errors
     /// [`AccessError::Unauthenticated`]; [`CommonError::NotFound`] if the product isn't active; [`CommonError::Invalid`];
     /// [`ReviewError::AlreadyReviewed`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn create(&self, call: &Call, id_or_slug: &str, draft: ReviewDraft) -> Result<Done<Review>, ReviewError> {
-        call.actor.identity()?;
-        let (reviews, call, product) = (self.clone(), call.clone(), id_or_slug.to_owned());
-        let write = async move {
-            let plan = || reviews.plan_create(&call, &product, &draft);
-            let refuse = |conflicts: &crate::engine::Conflicts| {
-                conflicts.taken(ClaimKind::Review).then_some(ReviewError::AlreadyReviewed)
-            };
-            reviews.engine.transact(&call, plan, refuse).await
-        };
-        self.engine.run(write).await
+    pub fn create(&self, id_or_slug: &str, review: NewReview) -> Write<Review, ReviewError> {
+        let input = (id_or_slug.to_owned(), review);
+        let plan = OneCommit::new("reviews.create", self.clone(), input, |reviews, write, (product, review)| {
+            Box::pin(reviews.plan_create(write, product, review))
+        });
+        self.scope.write(
+            plan.allowed_to(signed_in)
+                .refused_by(|_, conflicts| conflicts.taken(ClaimKind::Review).then_some(ReviewError::AlreadyReviewed)),
+        )
     }
 
-    /// Plans [`create`](Self::create), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself, but for what only the commit can tell: an earlier review.
-    pub async fn plan_create(
+    async fn plan_create(
         &self,
-        call: &Call,
+        write: &WriteContext,
         id_or_slug: &str,
-        draft: &ReviewDraft,
+        review: &NewReview,
     ) -> Result<Planned<Review>, ReviewError> {
-        let Identity { user: customer_id, .. } = call.actor.identity()?;
-        let product_id = active_product(self.engine.reads(), id_or_slug).await?.product.id;
-        let ReviewDraft { rating, title, body } = rules::review(draft)?;
-        let user = self.engine.reads().load_user(customer_id).await?.ok_or(AccessError::Unauthenticated)?;
-        let verified_purchase = self.engine.reads().has_bought(customer_id, product_id).await?;
-        let mut set = self.engine.set(&call.actor);
+        let Identity { user: customer_id, .. } = write.actor().identity()?;
+        let product_id = active_product(self.scope.engine.reads(), id_or_slug).await?.product.id;
+        let NewReview { rating, title, body } = rules::review(review)?;
+        let user = self.scope.engine.reads().load_user(customer_id).await?.ok_or(AccessError::Unauthenticated)?;
+        let verified_purchase = self.scope.engine.reads().has_bought(customer_id, product_id).await?;
+        let mut set = self.scope.engine.set(write.actor());
         let mut review = Review {
-            id: ReviewId(self.engine.uuid()),
+            id: ReviewId(self.scope.engine.uuid()),
             product_id,
             customer_id,
             rating,
@@ -76,69 +71,53 @@ impl Reviews {
     /// # Errors
     /// [`AccessError::Unauthenticated`]; [`CommonError::NotFound`] if there is none or it is somebody else's;
     /// [`CommonError::Invalid`]; [`CommonError::Store`].
-    pub async fn update(&self, call: &Call, id: ReviewId, patch: ReviewPatch) -> Result<Review, ReviewError> {
-        call.actor.identity()?;
-        let (reviews, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = reviews.engine.queues.turn(id).await;
-            let plan = || reviews.plan_update(&call, id, &patch);
-            reviews.engine.transact(&call, plan, |_| None).await
-        };
-        Ok(self.engine.run(write).await?.value)
+    pub fn update(&self, id: ReviewId, patch: ReviewPatch) -> Write<Review, ReviewError> {
+        let plan = OneCommit::new("reviews.update", self.clone(), (id, patch), |reviews, write, (id, patch)| {
+            Box::pin(reviews.plan_update(write, *id, patch))
+        });
+        self.scope.write(plan.allowed_to(signed_in).in_turn(id))
     }
 
-    /// Plans [`update`](Self::update), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_update(
+    async fn plan_update(
         &self,
-        call: &Call,
+        write: &WriteContext,
         id: ReviewId,
         patch: &ReviewPatch,
     ) -> Result<Planned<Review>, ReviewError> {
-        let Identity { user, .. } = call.actor.identity()?;
+        let Identity { user, .. } = write.actor().identity()?;
         let before = self.load(id).await?;
         if before.customer_id != user {
             return Err(CommonError::NotFound("review").into());
         }
         let after = rules::patched(&before, patch)?;
-        Ok(self.plan_change(call, &before, after))
+        write.check_version(before.version)?;
+        Ok(self.plan_change(write, &before, after))
     }
 
     /// Removes a review: its author's own, or anybody's with the right to moderate. The author may write another.
     ///
     /// # Errors
     /// [`AccessError::Unauthenticated`]; [`CommonError::NotFound`]; [`CommonError::Store`].
-    pub async fn delete(&self, call: &Call, id: ReviewId) -> Result<(), ReviewError> {
-        require_author_or_moderator(&call.actor)?;
-        let (reviews, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = reviews.engine.queues.turn(id).await;
-            let plan = || reviews.plan_delete(&call, id);
-            reviews.engine.transact(&call, plan, |_| None).await
-        };
-        self.engine.run(write).await?;
-        Ok(())
+    pub fn delete(&self, id: ReviewId) -> Write<(), ReviewError> {
+        let plan = OneCommit::new("reviews.delete", self.clone(), id, |reviews, write, id| {
+            Box::pin(reviews.plan_delete(write, *id))
+        });
+        self.scope.write(plan.allowed_to(author_or_moderator).in_turn(id))
     }
 
-    /// Plans [`delete`](Self::delete), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_delete(&self, call: &Call, id: ReviewId) -> Result<Planned<()>, ReviewError> {
-        require_author_or_moderator(&call.actor)?;
+    async fn plan_delete(&self, write: &WriteContext, id: ReviewId) -> Result<Planned<()>, ReviewError> {
         let review = self.load(id).await?;
-        let own = call.actor.user() == Some(review.customer_id);
-        if !own && !call.actor.may(Permission::ModerateReviews) {
+        let own = write.actor().user() == Some(review.customer_id);
+        if !own && !write.actor().may(Permission::ModerateReviews) {
             return Err(CommonError::NotFound("review").into());
         }
-        let mut set = self.engine.set(&call.actor);
+        write.check_version(review.version)?;
+        let mut set = self.scope.engine.set(write.actor());
         set.free(Claim::review(review.product_id, review.customer_id), id);
         rate(&mut set, review.product_id, rating_change(Some(&review), None));
         set.remove(review.root(), review.version);
         let event = DomainEvent::ReviewRemoved { review: id, product: review.product_id };
-        set.event(self.engine.ids(), review.root(), review.version + 1, event);
+        set.event(self.scope.engine.ids(), review.root(), review.version + 1, event);
         Ok(Planned { changes: set, output: () })
     }
 
@@ -146,15 +125,10 @@ impl Reviews {
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if the product isn't active; [`CommonError::Cursor`]; [`CommonError::Store`].
-    pub async fn of_product(
-        &self,
-        actor: &Actor,
-        id_or_slug: &str,
-        page: &PageRequest,
-    ) -> Result<Page<Review>, ReviewError> {
+    pub async fn of_product(&self, id_or_slug: &str, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
         // Somebody signed in may just have written theirs, through another server.
-        let signed_in = actor.user().is_some();
-        let reads = if signed_in { self.engine.reads() } else { self.engine.shown_to(actor) };
+        let actor = self.scope.actor();
+        let reads = if actor.user().is_some() { self.scope.engine.reads() } else { self.scope.engine.shown_to(actor) };
         let product = active_product(reads, id_or_slug).await?.product.id;
         let status = Some(ReviewStatus::Published);
         list(reads, &ReviewQuery { product: Some(product), status, customer: None }, page).await
@@ -164,9 +138,9 @@ impl Reviews {
     ///
     /// # Errors
     /// [`AccessError::Unauthenticated`]; [`CommonError::Cursor`]; [`CommonError::Store`].
-    pub async fn mine(&self, actor: &Actor, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
-        let Identity { user, .. } = actor.identity()?;
-        list(self.engine.reads(), &ReviewQuery { customer: Some(user), ..ReviewQuery::default() }, page).await
+    pub async fn mine(&self, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
+        let Identity { user, .. } = self.scope.actor().identity()?;
+        list(self.scope.engine.reads(), &ReviewQuery { customer: Some(user), ..ReviewQuery::default() }, page).await
     }
 
     /// Everybody's reviews, newest first.
@@ -175,48 +149,40 @@ impl Reviews {
     /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
     pub async fn admin_reviews(
         &self,
-        actor: &Actor,
         status: Option<ReviewStatus>,
         page: &PageRequest,
     ) -> Result<Page<Review>, ReviewError> {
-        actor.require(Permission::ModerateReviews)?;
-        list(self.engine.shown_to(actor), &ReviewQuery { status, ..ReviewQuery::default() }, page).await
+        self.scope.actor().require(Permission::ModerateReviews)?;
+        list(self.scope.engine.shown_to(self.scope.actor()), &ReviewQuery { status, ..ReviewQuery::default() }, page)
+            .await
     }
 
     /// Hides a review, or shows it again.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Store`].
-    pub async fn moderate(&self, call: &Call, id: ReviewId, status: ReviewStatus) -> Result<Review, ReviewError> {
-        call.actor.require(Permission::ModerateReviews)?;
-        let (reviews, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = reviews.engine.queues.turn(id).await;
-            let plan = || reviews.plan_moderate(&call, id, status);
-            reviews.engine.transact(&call, plan, |_| None).await
-        };
-        Ok(self.engine.run(write).await?.value)
+    pub fn moderate(&self, id: ReviewId, status: ReviewStatus) -> Write<Review, ReviewError> {
+        let plan = OneCommit::new("reviews.moderate", self.clone(), (id, status), |reviews, write, (id, status)| {
+            Box::pin(reviews.plan_moderate(write, *id, *status))
+        });
+        self.scope.write(plan.allowed_to(|actor| actor.require(Permission::ModerateReviews)).in_turn(id))
     }
 
-    /// Plans [`moderate`](Self::moderate), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_moderate(
+    async fn plan_moderate(
         &self,
-        call: &Call,
+        write: &WriteContext,
         id: ReviewId,
         status: ReviewStatus,
     ) -> Result<Planned<Review>, ReviewError> {
-        call.actor.require(Permission::ModerateReviews)?;
         let before = self.load(id).await?;
+        write.check_version(before.version)?;
         let after = Review { status, ..before.clone() };
-        Ok(self.plan_change(call, &before, after))
+        Ok(self.plan_change(write, &before, after))
     }
 
     /// Saves a changed review; the set stays empty if nothing changed.
-    fn plan_change(&self, call: &Call, before: &Review, mut after: Review) -> Planned<Review> {
-        let mut set = self.engine.set(&call.actor);
+    fn plan_change(&self, write: &WriteContext, before: &Review, mut after: Review) -> Planned<Review> {
+        let mut set = self.scope.engine.set(write.actor());
         if after != *before {
             after.updated_at = set.at();
             rate(&mut set, after.product_id, rating_change(Some(before), Some(&after)));
@@ -228,11 +194,11 @@ impl Reviews {
     }
 
     fn event(&self, set: &mut ChangeSet, review: &Review, event: DomainEvent) {
-        set.event(self.engine.ids(), review.root(), review.version, event);
+        set.event(self.scope.engine.ids(), review.root(), review.version, event);
     }
 
     async fn load(&self, id: ReviewId) -> Result<Review, CommonError> {
-        self.engine.reads().load_review(id).await?.ok_or(CommonError::NotFound("review"))
+        self.scope.engine.reads().load_review(id).await?.ok_or(CommonError::NotFound("review"))
     }
 }
 
@@ -241,11 +207,15 @@ async fn list(reads: &dyn Reads, query: &ReviewQuery, page: &PageRequest) -> Res
     Ok(reads.list_reviews(query, &slice).await?.page(query))
 }
 
-fn require_author_or_moderator(actor: &Actor) -> Result<(), AccessError> {
+fn signed_in(actor: &Actor) -> Result<(), AccessError> {
+    actor.identity().map(|_| ())
+}
+
+fn author_or_moderator(actor: &Actor) -> Result<(), AccessError> {
     if actor.may(Permission::ModerateReviews) {
         return Ok(());
     }
-    actor.identity().map(|_| ())
+    signed_in(actor)
 }
 
 fn rate(set: &mut ChangeSet, product: ProductId, delta: RatingDelta) {

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// A calls' retries were used up by others changing the same thing.
     #[error("too many others are changing the same thing; try again")]
     Contended,
+    /// The database's schema is older or newer than this program's. The sentence says which, and what is missing.
+    #[error("{0}")]
+    Schema(String),
     /// Data or code that can't be: a stored value that can't be read, a set that breaks a constraint.
     #[error("internal error: {0}")]
     Bug(#[source] BoxError),

@@ -8,6 +8,7 @@ mod change;
 mod claim;
 pub mod copy;
 mod error;
+mod schema;
 mod set;
 mod write;
 
@@ -17,6 +18,7 @@ pub use self::{
     change::{Aggregate, Change, Child, Children, Root, Save, Version, Was},
     claim::{Claim, ClaimKind, Take},
     error::{Applied, CommitError, Conflict, StoreError},
+    schema::{missing_migrations, require_migrated},
     set::ChangeSet,
     write::{IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, TaskWrite},
 };

@@ -49,7 +49,7 @@ impl AdminCatalogApi {
     }
 
     async fn existing_variant(&self, caller: &Caller<EditCatalog>, id: VariantId) -> Result<(), ApiError> {
-        Ok(self.0.commerce.inventory().stock_item(&caller.actor, id).await.map(drop)?)
+        Ok(caller.shop().inventory().stock_item(id).await.map(drop)?)
     }
 
     async fn existing_category(&self, caller: &Caller<EditCatalog>, id: CategoryId) -> Result<(), CatalogError> {

@@ -24,17 +24,23 @@ pub struct PaymentMethod {
     pub code: String,
     pub title: String,
     pub gateway: String,
+    /// How to pay by it, where you pay outside the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub instructions: Option<String>,
 }
 
 impl From<payment::PaymentMethod> for PaymentMethod {
     fn from(method: payment::PaymentMethod) -> Self {
-        Self { code: method.code, title: method.title, gateway: method.gateway }
+        let payment::PaymentMethod { code, title, gateway, instructions } = method;
+        Self { code, title, gateway, instructions }
     }
 }
 
 impl Example for PaymentMethod {
     fn example() -> Self {
-        Self { code: "test".to_owned(), title: "Test card".to_owned(), gateway: "test".to_owned() }
+        let (code, title) = ("test".to_owned(), "Test card".to_owned());
+        Self { gateway: code.clone(), code, title, instructions: None }
     }
 }
 

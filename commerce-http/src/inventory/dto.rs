@@ -9,7 +9,7 @@ use crate::types::{Time, mirror, present, sample};
 
 mirror! {
     /// What an alert is about.
-    AlertKind = core::AlertKind { LowStock, PaymentMismatch, LatePayment, PaymentDisputed, RefundFailed }
+    AlertKind = core::AlertKind { LowStock, PaymentMismatch, LatePayment, PaymentDisputed, RefundFailed, PaymentStuck }
 
     /// Why stock moved.
     MovementKind = store::MovementKind { Initial, Adjustment, Sale, Cancellation, Return }

@@ -19,6 +19,9 @@ mirror! {
     /// How a refund stands.
     RefundStatus = payment::RefundStatus { Pending, Settled, Failed }
 
+    /// Where a refund was made: in the shop, or at the payment provider.
+    RefundOrigin = payment::RefundOrigin { Shop, Gateway }
+
     /// How a parcel stands.
     FulfilmentStatus = core::FulfilmentStatus { Pending, Shipped, Delivered, Cancelled }
 
@@ -100,6 +103,10 @@ pub struct Payment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub next_action: Option<NextAction>,
+    /// How to pay it, where you pay outside the shop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub instructions: Option<String>,
     /// The decline code or other reason, if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
@@ -119,6 +126,7 @@ impl Payment {
             captured: money(payment.captured),
             refunded: money(payment.refunded),
             next_action: payment.next_action.map(Into::into),
+            instructions: payment.instructions,
             failure: payment.failure,
             created_at: payment.created_at.into(),
         }
@@ -136,6 +144,7 @@ impl Example for Payment {
             captured: eur("44.70"),
             refunded: eur("0.00"),
             next_action: None,
+            instructions: None,
             failure: None,
             created_at: sample::time(),
         }
@@ -150,6 +159,7 @@ pub struct Refund {
     pub payment_id: Uuid,
     pub amount: Money,
     pub status: RefundStatus,
+    pub origin: RefundOrigin,
     pub reason: String,
     /// For which items, if it was given by items.
     pub items: Vec<ItemQuantity>,
@@ -167,6 +177,7 @@ impl From<payment::Refund> for Refund {
             payment_id: refund.payment_id.0,
             amount: refund.amount.into(),
             status: refund.status.into(),
+            origin: refund.origin.into(),
             reason: refund.reason,
             items: units(refund.items),
             failure: refund.failure,
@@ -182,6 +193,7 @@ impl Example for Refund {
             payment_id: sample::PAYMENT,
             amount: eur("19.90"),
             status: RefundStatus::Settled,
+            origin: RefundOrigin::Shop,
             reason: "arrived broken".to_owned(),
             items: vec![ItemQuantity::example()],
             failure: None,

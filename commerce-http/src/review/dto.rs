@@ -74,9 +74,9 @@ pub struct NewReview {
     pub body: String,
 }
 
-impl From<NewReview> for core::ReviewDraft {
+impl From<NewReview> for core::NewReview {
     fn from(body: NewReview) -> Self {
-        Self { rating: body.rating, title: body.title, body: body.body }
+        Self::new(body.rating, body.title, body.body)
     }
 }
 
@@ -102,7 +102,7 @@ pub struct ReviewPatch {
 
 impl From<ReviewPatch> for core::ReviewPatch {
     fn from(body: ReviewPatch) -> Self {
-        Self { rating: body.rating, title: body.title, body: body.body }
+        Self::new().rating(body.rating).title(body.title).body(body.body)
     }
 }
 

@@ -203,6 +203,7 @@ fn payment(amount: Money, at: Timestamp) -> Payment {
         reference: None,
         token: Some("tok_visa".to_owned()),
         next_action: None,
+        instructions: None,
         failure: None,
         lease_until: Some(at),
         reserved_until: Some(at),

@@ -189,6 +189,7 @@ impl Shop {
             reference: None,
             token: Some("tok_1".into()),
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: Some(NOW),
             reserved_until: None,

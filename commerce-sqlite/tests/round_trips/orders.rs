@@ -44,6 +44,7 @@ async fn orders_with_all_their_children() {
         payment_id: order.payments[0].id,
         amount: eur(100),
         status: RefundStatus::Pending,
+        origin: commerce_core::payment::RefundOrigin::Gateway,
         reason: "broken".into(),
         items: items.clone(),
         restock: true,

@@ -45,8 +45,7 @@ impl PaymentGateway for StoreCredit {
     }
 
     fn methods(&self) -> Vec<PaymentMethod> {
-        let code = self.code().to_owned();
-        vec![PaymentMethod { gateway: code.clone(), code, title: "Store credit".to_owned() }]
+        vec![PaymentMethod::new(self.code(), "Store credit", self.code())]
     }
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {

@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     shop.orders().update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await?;
     let refund = RefundInput { amount: Some(price), items: vec![], reason: "a dent".into(), restock: false };
     let (order, _) = shop.payments().refund(&staff, order.id, refund).await?.value;
-    let review = ReviewDraft { rating: 4, title: "Sturdy".into(), body: "A dent, refunded at once.".into() };
-    let review = shop.reviews().create(&ada, &found.slug, review).await?.value;
+    let review = NewReview::new(4, "Sturdy", "A dent, refunded at once.");
+    let review = shop.acting_as(&ada).reviews().create(&found.slug, review).await?;
     println!("it is {:?}; {} stars, verified: {}", order.payment_status, review.rating, review.verified_purchase);
 
     // The worker sends the messages, here to the log.

@@ -36,8 +36,18 @@ fn authenticate(stripe: Data<&FakeStripe>, Path(payment): Path<Uuid>) {
 }
 
 #[handler]
-fn refund_past_us(stripe: Data<&FakeStripe>, Path((payment, amount)): Path<(Uuid, i64)>) {
-    stripe.refund_past_us(&stripe.reference(PaymentId(payment)), amount);
+fn refund_past_us(stripe: Data<&FakeStripe>, Path((payment, amount)): Path<(Uuid, i64)>) -> Json<Value> {
+    Json(stripe.refund_past_us(&stripe.reference(PaymentId(payment)), amount))
+}
+
+#[handler]
+fn bounce_past_us(stripe: Data<&FakeStripe>, Path(refund): Path<String>) -> Json<Value> {
+    Json(stripe.bounce_past_us(&refund, "failed"))
+}
+
+#[handler]
+fn call_off(stripe: Data<&FakeStripe>, Path(refund): Path<String>) -> Json<Value> {
+    Json(stripe.bounce_past_us(&refund, "canceled"))
 }
 
 #[handler]
@@ -87,6 +97,8 @@ fn app(fake: FakeStripe) -> impl Endpoint {
         .at("/faults", poem::post(faults))
         .at("/do/authenticate/:payment", poem::post(authenticate))
         .at("/do/refund/:payment/:amount", poem::post(refund_past_us))
+        .at("/do/bounce_past_us/:refund", poem::post(bounce_past_us))
+        .at("/do/call_off/:refund", poem::post(call_off))
         .at("/do/reprice/:payment/:amount", poem::post(reprice))
         .at("/do/bounce/:refund", poem::post(bounce))
         .at("/event/:kind/:payment", poem::get(event))

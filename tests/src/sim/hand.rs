@@ -145,7 +145,12 @@ impl Hand {
             }
             Op::Adjust { variant, key, delta } => self.adjust(*variant, *key, *delta).await,
             Op::Count { variant, on_hand } => {
-                let done = self.shop.inventory().set_stock(&staff, *variant, Some(*on_hand), None).await;
+                let done = self
+                    .shop
+                    .acting_as(&staff)
+                    .inventory()
+                    .set_stock(*variant, commerce_core::inventory::StockCount::new().on_hand(*on_hand))
+                    .await;
                 told(done.map(drop), inventory_error)
             }
             Op::Webhook { nth } => {
@@ -243,7 +248,7 @@ impl Hand {
             Some(key) => Call::system().once(Idempotency::new("staff", key, b"")),
             None => Call::system(),
         };
-        let done = self.shop.inventory().adjust(&call, variant, delta, "found".to_owned()).await;
+        let done = self.shop.acting_as(&call).inventory().adjust(variant, delta, "found").outcome().await;
         if let Ok(done) = &done {
             let mut found = lock(&self.found);
             let Found { units, heard, fresh } = &mut *found;
@@ -313,6 +318,7 @@ fn store(error: &StoreError) -> Result<String, String> {
         StoreError::Unavailable(_) => Ok("store unavailable".to_owned()),
         StoreError::Unknown(_) => Ok("store unknown".to_owned()),
         StoreError::Contended => Ok("contended".to_owned()),
+        StoreError::Schema(error) => Err(error.clone()),
         StoreError::Bug(error) => Err(format!("a bug: {error}")),
     }
 }
@@ -337,6 +343,7 @@ fn checkout_error(error: &CheckoutError) -> Result<String, String> {
         CheckoutError::CartEmpty => "cart empty",
         CheckoutError::OutOfStock { .. } => "out of stock",
         CheckoutError::PriceChanged { .. } => "price changed",
+        CheckoutError::AmountNotPayable(_) => "amount not payable",
         CheckoutError::GatewayUnavailable => "gateway unavailable",
     }
     .to_owned())
@@ -352,6 +359,7 @@ fn order_error(error: &OrderError) -> Result<String, String> {
         OrderError::NothingToCapture => "nothing to capture",
         OrderError::NotAwaited => "not awaited",
         OrderError::GatewayUnavailable => "gateway unavailable",
+        OrderError::AmountNotPayable(_) => "amount not payable",
         OrderError::GatewayRefused(_) => "gateway refused",
         OrderError::PaymentHeld { .. } => "payment held",
         OrderError::PaymentBusy => "payment busy",

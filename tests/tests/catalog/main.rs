@@ -72,11 +72,12 @@ async fn a_product_is_created_whole_and_reads_back_as_answered() {
     assert_eq!((listed.items.len(), listed.total, listed.next_cursor), (1, Some(1), None));
     assert_eq!(listed.items[0].view.product.variants, product.variants);
 
-    let ledger = shop.inventory().movements(&staff.actor, product.variants[0].id, &everything()).await.unwrap().items;
+    let ledger =
+        shop.acting_as(&staff.actor).inventory().movements(product.variants[0].id, &everything()).await.unwrap().items;
     assert_eq!(ledger.len(), 1);
     assert_eq!((ledger[0].kind, ledger[0].delta, ledger[0].on_hand_after), (MovementKind::Initial, 7, 7));
     assert_eq!(ledger[0].actor, staff.actor.reference());
-    let stock = shop.inventory().stock_item(&staff.actor, product.variants[1].id).await.unwrap();
+    let stock = shop.acting_as(&staff.actor).inventory().stock_item(product.variants[1].id).await.unwrap();
     assert_eq!((stock.on_hand, stock.low_stock_threshold, stock.sku.as_str()), (0, 3, "SHIRT-S"));
     let events = shop.store().reads().list_events(Root::Product(product.id)).await.unwrap();
     assert_eq!(events.len(), 1);

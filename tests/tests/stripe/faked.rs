@@ -22,6 +22,7 @@ fn stripe() -> Fixture<FakeStripe> {
         declined_token: "pm_card_visa_chargeDeclinedInsufficientFunds",
         action_token: "pm_card_threeDSecure2Required".to_owned(),
         charges: Some(|fake, payment| fake.account(payment).intents.try_into().expect("a count")),
+        refund_past_us: Some(|fake, reference, minor| drop(fake.refund_past_us(reference, minor))),
     }
 }
 

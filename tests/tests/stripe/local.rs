@@ -35,6 +35,7 @@ async fn stripe() -> Fixture<Localstripe> {
         declined_token: "pm_card_chargeCustomerFail",
         action_token,
         charges: None,
+        refund_past_us: None,
     }
 }
 

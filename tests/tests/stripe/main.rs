@@ -22,6 +22,8 @@ struct Fixture<S> {
     action_token: String,
     /// How many charges a payment has become there, where that can be asked.
     charges: Option<fn(&S, PaymentId) -> u64>,
+    /// Gives money back past the shop, where that can be done.
+    refund_past_us: Option<fn(&S, &str, i64)>,
 }
 
 #[async_trait]
@@ -48,6 +50,10 @@ impl<S: Send + Sync> GatewayFixture for Fixture<S> {
 
     fn manual_capture(&self) -> bool {
         true
+    }
+
+    async fn refund_past_us(&self, _: PaymentId, reference: &str, minor: i64) -> bool {
+        self.refund_past_us.map(|refund| refund(&self.service, reference, minor)).is_some()
     }
 
     async fn charges(&self, payment: PaymentId) -> Option<u64> {

@@ -168,6 +168,7 @@ fn order(cart: &Cart, variants: &[NewStock]) -> Order {
         reference: None,
         token: Some("pm_card_visa".into()),
         next_action: None,
+        instructions: None,
         failure: None,
         lease_until: Some(now),
         reserved_until: Some(now),

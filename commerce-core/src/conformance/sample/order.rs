@@ -13,7 +13,7 @@ use crate::{
         Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderLine, OrderStatus, Return, ReturnStatus,
         ShippingMethod,
     },
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundStatus},
+    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
     pricing::Totals,
 };
 
@@ -70,6 +70,7 @@ impl Shop {
             reference: None,
             token: None,
             next_action: None,
+            instructions: None,
             failure: None,
             lease_until: None,
             reserved_until: None,
@@ -106,6 +107,7 @@ impl Shop {
             payment_id: payment.id,
             amount: Money::new(minor, payment.amount.currency),
             status: RefundStatus::Pending,
+            origin: RefundOrigin::Shop,
             reason: "changed their mind".to_owned(),
             items: Vec::new(),
             restock: false,

@@ -2,6 +2,7 @@
 //!
 //! One settle function serves API answers, webhooks and recovery: [`Process::settle`].
 
+mod foreign;
 mod pay;
 mod recover;
 mod refund;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PaymentGateway, PaymentStatus};
+use super::gateway::GatewayError;
+use super::{AmountNotPayable, PayableAmounts, PaymentGateway, PaymentStatus};
 use crate::call::Actor;
 use crate::clock::Timestamp;
 use crate::engine::Engine;
@@ -66,6 +68,17 @@ pub(crate) struct PlacementRecord {
     pub outcome: PlacementOutcome,
 }
 
+/// How far the money of a task has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It is where it belongs.
+    Done,
+    /// Not yet: somebody else is at work, or the gateway hasn't decided.
+    Waits(&'static str),
+    /// The gateway can't be asked, or refuses to say.
+    Refused(GatewayError),
+}
+
 /// How often settling starts over when the order was changed meanwhile.
 const ATTEMPTS: u32 = 20;
 
@@ -93,6 +106,26 @@ impl Process {
     fn gateway(&self, code: &str) -> Result<&dyn PaymentGateway, CommonError> {
         let gateway = self.engine.gateways.get(code).map(|gateway| &**gateway);
         gateway.ok_or_else(|| StoreError::bug(format!("this shop has no payment gateway '{code}' any more")).into())
+    }
+
+    /// Which amounts the gateway of a payment can move.
+    pub fn amounts(&self, order: &Order, payment: PaymentId) -> Result<PayableAmounts, CommonError> {
+        let payment = order.payment(payment)?;
+        Ok(self.gateway(&payment.gateway)?.amounts(payment.amount.currency))
+    }
+
+    /// Rounds a refund that the shop has worked out down to what its gateway can send back; the remainder can still be
+    /// refunded, with the rest.
+    pub fn round_refund(&self, order: &mut Order, id: RefundId) -> Result<Result<(), AmountNotPayable>, CommonError> {
+        let refund = order.refund_mut(id)?.clone();
+        let amounts = self.amounts(order, refund.payment_id)?;
+        let rounded = amounts.round_down(refund.amount);
+        if rounded.is_zero() {
+            return Ok(amounts.check_part(refund.amount));
+        }
+        order.refund_mut(id)?.amount = rounded;
+        order.payment_mut(refund.payment_id)?.refund_pending -= refund.amount.minor - rounded.minor;
+        Ok(Ok(()))
     }
 
     pub async fn load(&self, id: OrderId) -> Result<Order, CommonError> {
@@ -141,8 +174,27 @@ impl Process {
 
     /// Raises an alert about an order by itself, once: its id follows from what it says. `Ok(false)` if it had been raised.
     pub async fn raise(&self, kind: AlertKind, order: &Order, detail: String) -> Result<bool, CommonError> {
+        let about = detail.clone();
+        self.raise_about(kind, order, &about, detail).await
+    }
+
+    /// Tells staff that the money of an order doesn't come to rest because its gateway can't be asked: once for each payment or
+    /// refund.
+    pub async fn tell_stuck(&self, order: OrderId, what: &str, error: &GatewayError) -> Result<(), CommonError> {
+        let order = self.load(order).await?;
+        let detail = format!("order {}: {what} can't be settled, because {error}", order.number);
+        self.raise_about(AlertKind::PaymentStuck, &order, what, detail).await.map(drop)
+    }
+
+    async fn raise_about(
+        &self,
+        kind: AlertKind,
+        order: &Order,
+        about: &str,
+        detail: String,
+    ) -> Result<bool, CommonError> {
         use sha2::{Digest, Sha256};
-        let said = Sha256::digest(format!("{} {} {detail}", order.id, kind.as_str()));
+        let said = Sha256::digest(format!("{} {} {about}", order.id, kind.as_str()));
         let mut id = [0; 16];
         id.copy_from_slice(&said[..16]);
         let id = crate::id::AlertId(uuid::Builder::from_custom_bytes(id).into_uuid());

@@ -1,6 +1,6 @@
 //! Calls that move a payment: promise or take, capture, void.
 
-use super::Process;
+use super::{Process, Progress};
 use crate::error::CommonError;
 use crate::fail_point::Step;
 use crate::id::PaymentId;
@@ -10,7 +10,7 @@ use crate::payment::PaymentStatus;
 use crate::payment::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
 };
-use crate::payment::rules::CANCELLED;
+use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
@@ -44,6 +44,11 @@ impl Process {
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
                 let word = Self::refusal(&order, id, "rejected")?;
+                self.settle(order, id, &word).await.map(Ok)
+            }
+            Err(GatewayError::AmountNotPayable(reason)) => {
+                tracing::warn!(payment = %id, reason, "the gateway can't take this amount");
+                let word = Self::refusal(&order, id, AMOUNT_NOT_PAYABLE)?;
                 self.settle(order, id, &word).await.map(Ok)
             }
             Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
@@ -94,11 +99,11 @@ impl Process {
         self.settle(order, id, word).await
     }
 
-    /// Voids an authorised payment of a cancelled order. `Ok(false)` if it must be tried again.
-    pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, bool), CommonError> {
+    /// Voids an authorised payment of a cancelled order.
+    pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, Progress), CommonError> {
         let payment = order.payment(id)?.clone();
         if payment.status != PaymentStatus::Authorized {
-            return Ok((order, true));
+            return Ok((order, Progress::Done));
         }
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
         let answer = self.gateway(&payment.gateway)?.void(&request).await;
@@ -108,12 +113,12 @@ impl Process {
                 let detail =
                     format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
-                Ok((self.settle(order, id, &word).await?, true))
+                Ok((self.settle(order, id, &word).await?, Progress::Done))
             }
-            Ok(word) => Ok((self.settle_as(order, id, &word, Some(CANCELLED)).await?, true)),
+            Ok(word) => Ok((self.settle_as(order, id, &word, Some(CANCELLED)).await?, Progress::Done)),
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "the payment can't be voided yet");
-                Ok((order, false))
+                Ok((order, Progress::Refused(error)))
             }
         }
     }
@@ -122,12 +127,13 @@ impl Process {
     pub async fn capture(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
         let payment = order.payment(id)?.clone();
         let reference = payment.reference.clone().unwrap_or_default();
-        let request = CaptureRequest { payment_id: id, reference, amount: order.capturable(&payment)? };
         let gateway = self.gateway(&payment.gateway)?;
+        let amount = gateway.amounts(payment.amount.currency).round_down(order.capturable(&payment)?);
+        let request = CaptureRequest { payment_id: id, reference, amount };
         let mut answer = gateway.capture(&request).await;
         for attempt in 1..CALLS {
             match answer {
-                Ok(_) | Err(GatewayError::Rejected(_)) => break,
+                Ok(_) | Err(GatewayError::Rejected(_) | GatewayError::AmountNotPayable(_)) => break,
                 Err(GatewayError::Unavailable(_) | GatewayError::Unknown(_)) => {
                     self.engine.pause(attempt + 5).await;
                     answer = gateway.capture(&request).await;

@@ -1,6 +1,6 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
-use super::Process;
+use super::{Process, Progress};
 use crate::error::CommonError;
 use crate::event::Task;
 use crate::id::{OrderId, PaymentId};
@@ -11,31 +11,41 @@ use crate::payment::{Payment, PaymentStatus};
 use crate::store::ChangeSet;
 
 impl Process {
-    /// Finds out how a payment stands that was left open: by recovery, by a client that asks, by a webhook.
-    pub async fn resolve(&self, order: Order, id: PaymentId) -> Result<Order, CommonError> {
+    /// Finds out how a payment stands that was left open: by recovery, by a client that asks. What the gateway refused to say
+    /// comes with the order as it is.
+    ///
+    /// While the reservation holds, the identical call under the same key is the exact way to ask for a payment whose name
+    /// isn't known: one request, where a look-up may need many, or a right that the shop's key lacks.
+    pub async fn resolve(&self, order: Order, id: PaymentId) -> Result<(Order, Option<GatewayError>), CommonError> {
         let payment = order.payment(id)?.clone();
         if !payment.status.is_open() || order.status != OrderStatus::Pending {
-            return Ok(order);
+            return Ok((order, None));
         }
-        let gateway = self.gateway(&payment.gateway)?;
-        match gateway.retrieve(id, payment.reference.as_deref()).await {
-            Ok(Some(word)) => self.settle(order, id, &word).await,
-            // Not there (yet): the call may still be on its way. Repeating it under the same key is safe.
-            Ok(None) if payment.reserved_until.is_none_or(|until| until > self.engine.now()) => {
-                match self.authorize(order.clone(), id).await? {
-                    Ok(order) => Ok(order),
-                    Err(error) => {
-                        tracing::warn!(payment = %id, %error, "recovery will ask again");
-                        Ok(order)
-                    }
-                }
-            }
-            Ok(None) => Ok(order),
-            Err(error) => {
-                tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
-                Ok(order)
-            }
+        let holds = payment.reserved_until.is_none_or(|until| until > self.engine.now());
+        let mut order = order;
+        if holds && payment.reference.is_none() {
+            order = match self.authorize(order.clone(), id).await? {
+                Ok(order) if order.payment(id)?.status == PaymentStatus::Unknown => order,
+                Ok(order) => return Ok((order, None)),
+                Err(_) => order,
+            };
         }
+        let reference = order.payment(id)?.reference.clone();
+        let refused = match self.gateway(&payment.gateway)?.retrieve(id, reference.as_deref()).await {
+            Ok(Some(word)) => return Ok((self.settle(order, id, &word).await?, None)),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if holds && payment.reference.is_some() {
+            return Ok(match self.authorize(order.clone(), id).await? {
+                Ok(order) => (order, None),
+                Err(error) => (order, Some(error)),
+            });
+        }
+        if let Some(error) = &refused {
+            tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
+        }
+        Ok((order, refused))
     }
 
     /// Asks the gateway how a payment stands, whatever we think of it, and settles its word, if it has one.
@@ -65,7 +75,7 @@ impl Process {
         if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized) {
             word = gateway.void(&VoidRequest { payment_id: id, reference: Some(word.reference) }).await?;
         }
-        let refunded = gateway.account(id, Some(&word.reference)).await?.map_or(0, |account| account.refunded);
+        let refunded = gateway.account(id, Some(&word.reference)).await?.map_or(0, |account| account.refunded());
         Ok(match word.state {
             GatewayState::Voided | GatewayState::Declined(_) => None,
             GatewayState::Captured if refunded >= word.captured.minor => None,
@@ -75,10 +85,15 @@ impl Process {
     }
 
     /// Gives a pending order up: voids its payment at the gateway first, then releases the stock. A payment that turns out
-    /// to have succeeded confirms the order instead. `Ok(None)` if the gateway can't be asked now.
-    pub async fn give_up(&self, order: Order, id: PaymentId, reason: &str) -> Result<Option<Order>, CommonError> {
+    /// to have succeeded confirms the order instead.
+    pub async fn give_up(
+        &self,
+        order: Order,
+        id: PaymentId,
+        reason: &str,
+    ) -> Result<Result<Order, GatewayError>, CommonError> {
         if order.status != OrderStatus::Pending {
-            return Ok(Some(order));
+            return Ok(Ok(order));
         }
         let payment = order.payment(id)?.clone();
         let gateway = self.gateway(&payment.gateway)?;
@@ -86,7 +101,7 @@ impl Process {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "can't give the payment up yet");
-                return Ok(None);
+                return Ok(Err(error));
             }
         };
         let (order, word) = match known {
@@ -101,7 +116,7 @@ impl Process {
                 });
                 let order = intend.await?;
                 if order.status != OrderStatus::Pending {
-                    return Ok(Some(order));
+                    return Ok(Ok(order));
                 }
                 let request = VoidRequest { payment_id: id, reference: Some(word.reference) };
                 match gateway.void(&request).await {
@@ -112,14 +127,14 @@ impl Process {
                         if !matches!(error, GatewayError::Unknown(_)) {
                             self.change(order, |order, _| order.payment_mut(id).map(Payment::keep_open)).await?;
                         }
-                        return Ok(None);
+                        return Ok(Err(error));
                     }
                 }
             }
             Some(word) => (order, word),
-            None => return self.write_off(order, id, reason).await.map(Some),
+            None => return self.write_off(order, id, reason).await.map(Ok),
         };
-        Ok(Some(self.settle_as(order, id, &word, Some(reason)).await?))
+        Ok(Ok(self.settle_as(order, id, &word, Some(reason)).await?))
     }
 
     /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
@@ -151,23 +166,29 @@ impl Process {
     }
 
     /// Recovery's look at a payment, whatever its state: also finds late successes of payments that were given up, and
-    /// captures whose answer was lost. `Ok(false)` if it must look again.
-    pub async fn recover(&self, order: OrderId, id: PaymentId) -> Result<bool, CommonError> {
+    /// captures whose answer was lost.
+    pub async fn recover(&self, order: OrderId, id: PaymentId) -> Result<Progress, CommonError> {
         let order = self.load(order).await?;
         let payment = order.payment(id)?.clone();
         if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
-            return Ok(false);
+            return Ok(Progress::Waits("the gateway is being asked"));
         }
         if payment.status.is_given_up() || payment.status == PaymentStatus::Authorized {
             return Ok(match self.ask(order, id).await? {
-                Ok(_) => true,
+                Ok(_) => Progress::Done,
                 Err(error) => {
                     tracing::warn!(payment = %id, %error, "the gateway can't say how the payment stands");
-                    false
+                    Progress::Refused(error)
                 }
             });
         }
-        let order = self.resolve(order, id).await?;
-        Ok(order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction)
+        if payment.captured > 0 {
+            return Ok(self.sync_refunds(order, id).await?.1);
+        }
+        let (order, refused) = self.resolve(order, id).await?;
+        if order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction {
+            return Ok(Progress::Done);
+        }
+        Ok(refused.map_or(Progress::Waits("the payment isn't settled yet"), Progress::Refused))
     }
 }

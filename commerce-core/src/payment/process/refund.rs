@@ -1,6 +1,6 @@
 //! Money going back.
 
-use super::{ATTEMPTS, Process, send};
+use super::{ATTEMPTS, Process, Progress, send};
 use crate::call::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
@@ -8,9 +8,9 @@ use crate::fail_point::Step;
 use crate::id::{OrderId, RefundId};
 use crate::inventory::AlertKind;
 use crate::order::Order;
-use crate::payment::RefundStatus;
 use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
 use crate::payment::rules::RefundSettlement;
+use crate::payment::{RefundOrigin, RefundStatus};
 use crate::store::{ChangeSet, Root, StoreError};
 
 impl Process {
@@ -20,15 +20,22 @@ impl Process {
         set.task_as(Self::refund_task(refund), due, Task::SettleRefund { order, refund });
     }
 
-    /// Sends the money of a pending refund back and settles the gateway's answer. `Ok(false)` if it must be tried again.
-    pub async fn refund(&self, order: Order, id: RefundId) -> Result<(Order, bool), CommonError> {
+    /// Sends the money of a pending refund back and settles the gateway's answer.
+    pub async fn refund(&self, order: Order, id: RefundId) -> Result<(Order, Progress), CommonError> {
         let Some(refund) = order.refunds.iter().find(|refund| refund.id == id).cloned() else {
             return Err(CommonError::NotFound("refund"));
         };
         if refund.status != RefundStatus::Pending {
-            return Ok((order, true));
+            return Ok((order, Progress::Done));
         }
         let payment = order.payment(refund.payment_id)?.clone();
+        // Made at the gateway: it is asked about, never asked for.
+        if refund.origin == RefundOrigin::Gateway {
+            let (order, progress) = Box::pin(self.sync_refunds(order, payment.id)).await?;
+            let is_open = order.refunds.iter().any(|r| r.id == id && r.status == RefundStatus::Pending);
+            let waits = Progress::Waits("the gateway hasn't decided on the refund yet");
+            return Ok((order, if progress == Progress::Done && is_open { waits } else { progress }));
+        }
         let request = RefundRequest {
             refund_id: id,
             payment_id: payment.id,
@@ -38,19 +45,25 @@ impl Process {
         let answer = self.gateway(&payment.gateway)?.refund(&request).await;
         Step::Refunded.reach().await;
         let word = match answer {
-            Ok(word) if word.state == GatewayRefundState::Pending => return Ok((order, false)),
+            Ok(word) if word.state == GatewayRefundState::Pending => {
+                return Ok((order, Progress::Waits("the gateway hasn't decided on the refund yet")));
+            }
             Ok(word) => word,
-            Err(GatewayError::Rejected(reason)) => GatewayRefund {
+            Err(GatewayError::Rejected(reason) | GatewayError::AmountNotPayable(reason)) => GatewayRefund {
                 reference: String::new(),
                 state: GatewayRefundState::Failed(reason),
                 amount: refund.amount,
             },
             Err(error) => {
                 tracing::warn!(refund = %id, %error, "the refund isn't settled yet");
-                return Ok((order, false));
+                return Ok((order, Progress::Refused(error)));
             }
         };
-        Ok((self.settle_refund(order, id, &word).await?, true))
+        let is_refused = matches!(word.state, GatewayRefundState::Failed(_));
+        let order = self.settle_refund(order, id, &word).await?;
+        // Perhaps because money went back past the shop, of which nobody has told.
+        let order = if is_refused { Box::pin(self.sync_refunds_in_time(order, payment.id)).await? } else { order };
+        Ok((order, Progress::Done))
     }
 
     /// Takes a gateway's word on a refund.

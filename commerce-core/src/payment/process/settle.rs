@@ -225,7 +225,10 @@ impl Process {
         if excess <= 0 {
             return Ok(None);
         }
-        let excess = Money::new(excess, order.currency());
+        let excess = self.amounts(order, payment.id)?.round_down(Money::new(excess, order.currency()));
+        if excess.is_zero() {
+            return Ok(None);
+        }
         self.give_back(set, order, Some(excess), "items were cancelled before their money was taken")
     }
 

@@ -8,7 +8,7 @@ use crate::{
     money::Money,
     order::{Order, OrderError, OrderLine, state::State},
     payment::{
-        LineQuantity, PaymentStatus, Refund, RefundStatus,
+        LineQuantity, PaymentStatus, Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
 };
@@ -103,6 +103,7 @@ impl Order {
             payment_id: payment.id,
             amount,
             status: RefundStatus::Pending,
+            origin: RefundOrigin::Shop,
             reason: new.reason,
             items,
             restock: new.restock,
@@ -195,7 +196,9 @@ impl Order {
             _ => PaymentStatus::PartiallyRefunded,
         };
         payment.status.become_(next).map_err(bug)?;
-        self.payment_status = next;
+        if self.payments.last().is_some_and(|latest| latest.id == before.payment_id) {
+            self.payment_status = next;
+        }
         Ok(RefundSettlement::Moved)
     }
 }

@@ -38,6 +38,10 @@ pub(super) enum Failure {
     KeyReused(String),
     /// Certainly without effect, now and for ever.
     Rejected(String),
+    /// The amount is none that Stripe can move.
+    Amount(String),
+    /// The key isn't known, or lacks a right. Without effect until somebody mends that.
+    Forbidden(String),
     /// Certainly without effect, for now.
     Unavailable(String),
     /// Perhaps with effect.
@@ -49,7 +53,8 @@ impl From<Failure> for GatewayError {
         match failure {
             Failure::Declined { problem, .. } => Self::Rejected(problem.decline()),
             Failure::Missing(why) | Failure::Rejected(why) => Self::Rejected(why),
-            Failure::Unavailable(why) => Self::Unavailable(why),
+            Failure::Amount(why) => Self::AmountNotPayable(why),
+            Failure::Unavailable(why) | Failure::Forbidden(why) => Self::Unavailable(why),
             Failure::Unknown(why) | Failure::KeyReused(why) => Self::Unknown(why),
         }
     }
@@ -94,7 +99,9 @@ impl Client {
             let (why, in_doubt) = match judge(self.transport.send(request.clone()).await) {
                 Verdict::Done(reply) => return Ok(reply),
                 // Once in doubt, only Stripe's word on the call itself clears it up.
-                Verdict::Failed(Failure::Unavailable(why)) if was_in_doubt => return Err(Failure::Unknown(why)),
+                Verdict::Failed(Failure::Unavailable(why) | Failure::Forbidden(why)) if was_in_doubt => {
+                    return Err(Failure::Unknown(why));
+                }
                 Verdict::Failed(failure) => return Err(failure),
                 Verdict::Again { why, in_doubt } => (why, in_doubt),
             };
@@ -139,8 +146,9 @@ fn judge(outcome: Result<HttpResponse, TransportError>) -> Verdict {
     match response.status {
         402 => Verdict::Failed(Failure::Declined { problem: Box::new(problem), replayed }),
         // A key that Stripe doesn't take is the shop's misfortune, not a decline: it may be mended.
-        401 | 403 => Verdict::Failed(Failure::Unavailable(why)),
+        401 | 403 => Verdict::Failed(Failure::Forbidden(why)),
         400 if problem.kind.as_deref() == Some("idempotency_error") => Verdict::Failed(Failure::KeyReused(why)),
+        400 if problem.is_about_the_amount() => Verdict::Failed(Failure::Amount(why)),
         404 => Verdict::Failed(Failure::Missing(why)),
         429 if is_final => Verdict::Failed(Failure::Unavailable(why)),
         429 => Verdict::Again { why, in_doubt: false },
@@ -169,6 +177,8 @@ mod tests {
             Verdict::Failed(Failure::Missing(_)) => "missing".to_owned(),
             Verdict::Failed(Failure::KeyReused(_)) => "key reused".to_owned(),
             Verdict::Failed(Failure::Rejected(why)) => format!("rejected {why}"),
+            Verdict::Failed(Failure::Amount(why)) => format!("amount {why}"),
+            Verdict::Failed(Failure::Forbidden(_)) => "forbidden".to_owned(),
             Verdict::Failed(Failure::Unavailable(_)) => "unavailable".to_owned(),
             Verdict::Failed(Failure::Unknown(_)) => "unknown".to_owned(),
         }
@@ -186,7 +196,18 @@ mod tests {
         let error = r#"{"error": {"type": "invalid_request_error", "code": "charge_already_refunded"}}"#;
         assert_eq!(verdict(400, &[], error), "rejected 400 charge_already_refunded");
         assert_eq!(verdict(400, &[], r#"{"error": {"type": "idempotency_error"}}"#), "key reused");
-        assert_eq!(verdict(401, &[], "{}"), "unavailable");
+        for about in
+            [r#""code": "amount_too_small""#, r#""code": "invalid_x", "param": "amount""#, r#""param": "currency""#]
+        {
+            let told = verdict(400, &[], &format!(r#"{{"error": {{"type": "invalid_request_error", {about}}}}}"#));
+            assert!(told.starts_with("amount "), "{told}");
+        }
+        // More than there is: that is about the payment's state.
+        let error =
+            r#"{"error": {"type": "invalid_request_error", "code": "amount_too_large", "param": "amount_to_capture"}}"#;
+        assert_eq!(verdict(400, &[], error), "rejected 400 amount_too_large");
+        assert_eq!(verdict(401, &[], "{}"), "forbidden");
+        assert_eq!(verdict(403, &[], "{}"), "forbidden");
         assert_eq!(verdict(404, &[], "{}"), "missing");
         assert_eq!(verdict(409, &[], "{}"), "again in doubt");
         assert_eq!(verdict(429, &[], "{}"), "again");

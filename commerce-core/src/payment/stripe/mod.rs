@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
 use self::{
-    amount::to_stripe,
+    amount::{payable, to_stripe},
     client::{Client, Failure, Reply},
     object::{Intent, List, RefundObject},
 };
@@ -25,11 +25,18 @@ pub use self::{
     transport::{HttpRequest, HttpResponse, HttpTransport, Method, ReqwestTransport, TransportError},
     webhook::signature,
 };
-use super::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
-    GatewayState, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
+use super::{
+    PayableAmounts,
+    gateway::{
+        AuthorizeRequest, CaptureRequest, GatewayAccount, GatewayError, GatewayEvent, GatewayPayment, GatewayRefund,
+        GatewayState, PaymentGateway, PaymentMethod, RefundRequest, VoidRequest, WebhookError, WebhookRequest,
+    },
 };
-use crate::id::{PaymentId, RefundId};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    id::{PaymentId, RefundId},
+    money::Currency,
+};
 
 /// How many pages of a hundred are looked through for a lost payment before giving up (which isn't "not there").
 const PAGES: usize = 100;
@@ -66,8 +73,12 @@ impl StripeGateway {
         if !replayed {
             return Ok(intent);
         }
-        let present = self.fetch::<Intent>("payment_intents", &intent.id).await.map_err(in_doubt)?;
-        Ok(present.unwrap_or(intent))
+        match self.read::<Intent>("payment_intents", &intent.id).await {
+            Ok(present) => Ok(present.unwrap_or(intent)),
+            // What was true once is better than nothing where the key may not look.
+            Err(Failure::Forbidden(_)) => Ok(intent),
+            Err(failure) => Err(in_doubt(failure.into())),
+        }
     }
 
     async fn present_payment(&self, reply: &Reply) -> Result<GatewayPayment, GatewayError> {
@@ -75,10 +86,15 @@ impl StripeGateway {
     }
 
     async fn fetch<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<Option<T>, GatewayError> {
-        match self.client.get(format!("/v1/{kind}/{}", segment(id)?)).await {
-            Ok(reply) => reply.read().map(Some),
+        self.read(kind, id).await.map_err(Into::into)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, kind: &str, id: &str) -> Result<Option<T>, Failure> {
+        let path = format!("/v1/{kind}/{}", segment(id).map_err(|error| Failure::Rejected(error.to_string()))?);
+        match self.client.get(path).await {
+            Ok(reply) => reply.read().map(Some).map_err(|error| Failure::Unknown(error.to_string())),
             Err(Failure::Missing(_)) => Ok(None),
-            Err(failure) => Err(failure.into()),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -88,21 +104,45 @@ impl StripeGateway {
         self.find(&path, |intent: &Intent| intent.payment_id() == Some(id), |intent| &intent.id).await
     }
 
+    /// Looks a refund of ours up, so that it is made once however late the call is repeated. Where the key may not look, the
+    /// call itself is exact for as long as Stripe remembers it.
     async fn find_refund(&self, reference: &str, id: RefundId) -> Result<Option<RefundObject>, GatewayError> {
         let path = format!("/v1/refunds?limit=100&payment_intent={}", segment(reference)?);
-        self.find(&path, |refund: &RefundObject| refund.refund_id() == Some(id), |refund| &refund.id).await
+        let found =
+            self.search(&path, |refund: &RefundObject| refund.refund_id() == Some(id), |refund| &refund.id).await;
+        match found {
+            Err(Failure::Forbidden(_)) if self.is_remembered(id) => Ok(None),
+            found => found.map_err(Into::into),
+        }
+    }
+
+    /// Whether Stripe still knows the key of a refund that was first asked for no earlier than its id was made.
+    fn is_remembered(&self, id: RefundId) -> bool {
+        let Some(made) = id.0.get_timestamp() else { return false };
+        let age = SystemClock.now().as_secs() - i64::try_from(made.to_unix().0).unwrap_or(0);
+        u64::try_from(age).unwrap_or(0) < self.key_horizon().saturating_sub(SKEW).as_secs()
     }
 
     /// Looks through a list, page by page.
     async fn find<T: DeserializeOwned>(
         &self,
         path: &str,
-        mut is_it: impl FnMut(&T) -> bool + Send,
+        is_it: impl FnMut(&T) -> bool + Send,
         id: impl Fn(&T) -> &String + Send,
     ) -> Result<Option<T>, GatewayError> {
+        self.search(path, is_it, id).await.map_err(Into::into)
+    }
+
+    async fn search<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut is_it: impl FnMut(&T) -> bool + Send,
+        id: impl Fn(&T) -> &String + Send,
+    ) -> Result<Option<T>, Failure> {
         let mut page = path.to_owned();
         for _ in 0..PAGES {
-            let List { data, has_more } = self.client.get(page).await?.read()?;
+            let List { data, has_more } =
+                self.client.get(page).await?.read().map_err(|error| Failure::Unknown(error.to_string()))?;
             let Some(last) = data.last().map(|last| id(last).clone()) else { return Ok(None) };
             if let Some(found) = data.into_iter().find(&mut is_it) {
                 return Ok(Some(found));
@@ -112,7 +152,7 @@ impl StripeGateway {
             }
             page = format!("{path}&starting_after={last}");
         }
-        Err(GatewayError::Unavailable(format!("more than {PAGES} pages of {path}")))
+        Err(Failure::Unavailable(format!("more than {PAGES} pages of {path}")))
     }
 
     /// When a payment can have been created, if our id of it tells the time.
@@ -153,12 +193,16 @@ impl PaymentGateway for StripeGateway {
     }
 
     fn methods(&self) -> Vec<PaymentMethod> {
-        let code = self.code().to_owned();
-        vec![PaymentMethod { gateway: code.clone(), code, title: self.config.title.clone() }]
+        vec![PaymentMethod::new("stripe", &self.config.title, "stripe")]
+    }
+
+    fn amounts(&self, currency: Currency) -> PayableAmounts {
+        payable(currency)
     }
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         let form = authorize_form(request, &self.config)?;
+        self.amounts(request.amount.currency).check_payment(request.amount)?;
         let key = request.payment_id.to_string();
         let declined = |reference: String, code: String| GatewayPayment {
             reference,
@@ -178,6 +222,7 @@ impl PaymentGateway for StripeGateway {
                 Some(intent) => payment(intent),
                 None => Err(GatewayError::Unknown(why)),
             },
+            Err(Failure::Rejected(why)) if why.contains("amount_too_large") => Err(GatewayError::AmountNotPayable(why)),
             Err(failure) => Err(failure.into()),
         }
     }
@@ -228,8 +273,11 @@ impl PaymentGateway for StripeGateway {
         if !reply.replayed {
             return refund(made);
         }
-        let present = self.fetch("refunds", &made.id).await.map_err(in_doubt)?;
-        refund(present.unwrap_or(made))
+        match self.read("refunds", &made.id).await {
+            Ok(present) => refund(present.unwrap_or(made)),
+            Err(Failure::Forbidden(_)) => refund(made),
+            Err(failure) => Err(in_doubt(failure.into())),
+        }
     }
 
     async fn retrieve(&self, id: PaymentId, reference: Option<&str>) -> Result<Option<GatewayPayment>, GatewayError> {
@@ -242,16 +290,16 @@ impl PaymentGateway for StripeGateway {
 
     async fn account(&self, id: PaymentId, reference: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
         let payment = self.retrieve(id, reference).await?;
-        let mut refunded = 0;
+        let mut refunds = Vec::new();
         if let Some(payment) = payment.as_ref().filter(|payment| !payment.captured.is_zero()) {
             let path = format!("/v1/refunds?limit=100&payment_intent={}", segment(&payment.reference)?);
             let add = |refund: &RefundObject| {
-                refunded += refund.settled();
+                refunds.extend(refund.report());
                 false
             };
             self.find(&path, add, |refund| &refund.id).await?;
         }
-        Ok(Some(GatewayAccount { payment, refunded }))
+        Ok(Some(GatewayAccount { payment, refunds }))
     }
 
     fn webhook(&self, request: &WebhookRequest<'_>) -> Result<GatewayEvent, WebhookError> {

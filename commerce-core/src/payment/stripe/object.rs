@@ -8,7 +8,7 @@ use super::amount::from_stripe;
 use crate::{
     id::{PaymentId, RefundId},
     money::Money,
-    payment::gateway::{GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState, NextAction},
+    payment::gateway::{GatewayPayment, GatewayRefund, GatewayRefundState, GatewayState, NextAction, RefundReport},
 };
 
 /// A `payment_intent`.
@@ -36,7 +36,7 @@ struct RedirectToUrl {
 }
 
 /// A `refund`.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(super) struct RefundObject {
     pub id: String,
     status: Option<String>,
@@ -48,7 +48,7 @@ pub(super) struct RefundObject {
 }
 
 /// A link to another object: its id, or (expanded) the object.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Reference {
     Id(String),
@@ -79,6 +79,7 @@ pub(super) struct Problem {
     pub code: Option<String>,
     decline_code: Option<String>,
     message: Option<String>,
+    param: Option<String>,
     pub payment_intent: Option<Box<Intent>>,
 }
 
@@ -87,6 +88,16 @@ impl Problem {
     pub fn decline(&self) -> String {
         let code = self.decline_code.as_ref().or(self.code.as_ref());
         code.cloned().unwrap_or_else(|| "card_declined".to_owned())
+    }
+
+    /// Whether Stripe can't move such an amount at all. Of a refund or capture, `amount_too_large` is about what is left.
+    pub fn is_about_the_amount(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        code == "amount_too_small"
+            || code == "invalid_charge_amount"
+            || self.param.as_deref() == Some("currency")
+            || (self.param.as_deref() == Some("amount")
+                && !matches!(code, "amount_too_large" | "charge_already_refunded"))
     }
 
     /// For logs and staff.
@@ -151,10 +162,9 @@ impl RefundObject {
         self.metadata.as_ref()?.get("refund_id")?.parse().ok()
     }
 
-    /// How much of ours went back by it, in minor units, as far as that is settled.
-    pub fn settled(&self) -> i64 {
-        let amount = from_stripe(self.amount, &self.currency).filter(|_| self.status.as_deref() == Some("succeeded"));
-        amount.map_or(0, |amount| amount.minor)
+    /// The refund and whose it is; `None` if its amount is in none of our currencies.
+    pub fn report(&self) -> Option<RefundReport> {
+        Some(RefundReport { refund_id: self.refund_id(), refund: self.clone().into_refund()? })
     }
 
     /// The refund in our words; `None` if its amount is in none of our currencies.

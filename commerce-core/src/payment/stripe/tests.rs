@@ -154,6 +154,7 @@ async fn doubt_stays_until_stripe_clears_it_up() {
             GatewayError::Unavailable(_) => "unavailable",
             GatewayError::Unknown(_) => "unknown",
             GatewayError::Rejected(_) => "rejected",
+            GatewayError::AmountNotPayable(_) => "amount",
         };
         assert_eq!(name, expected, "case {n}");
         script.asked();

@@ -91,6 +91,7 @@ pub(super) fn event(body: &[u8]) -> Result<GatewayEvent, WebhookError> {
             GatewayEvent::Foreign { event_id, account, reference, payment_id }
         }
         GatewayEvent::Refund { event_id, payment_reference: reference, .. }
+        | GatewayEvent::Refunds { event_id, payment_reference: reference }
         | GatewayEvent::Disputed { event_id, reference } => {
             GatewayEvent::Foreign { event_id, account, reference, payment_id: None }
         }
@@ -118,9 +119,11 @@ fn tell(Event { id: event_id, kind, data, .. }: Event) -> Result<GatewayEvent, W
         }
         "charge.refunded" => {
             let charge: Charge = object(data)?;
-            match charge.refunds.and_then(|refunds| refunds.data.into_iter().next()) {
-                Some(latest) => refund_event(event_id, charge.payment_intent, latest),
-                None => Ok(GatewayEvent::Other),
+            let mut refunds = charge.refunds.map(|refunds| refunds.data).unwrap_or_default();
+            match (refunds.pop(), charge.payment_intent) {
+                (Some(only), payment) if refunds.is_empty() => refund_event(event_id, payment, only),
+                (_, Some(payment)) => Ok(GatewayEvent::Refunds { event_id, payment_reference: payment.into_id() }),
+                (_, None) => Ok(GatewayEvent::Other),
             }
         }
         "charge.dispute.created" | "charge.dispute.updated" | "charge.dispute.funds_withdrawn" => {
@@ -255,6 +258,11 @@ mod tests {
             assert_eq!((payment_reference.as_str(), ours), ("pi_1", refund_id.parse().ok()));
             assert_eq!(refund.state, GatewayRefundState::Failed("failed".to_owned()));
         }
+        let two = json!({"id": "ch_1", "payment_intent": "pi_1", "refunds": {"data": [refund, refund]}});
+        for charge in [&json!({"id": "ch_1", "payment_intent": "pi_1"}), &two] {
+            let refunds = GatewayEvent::Refunds { event_id: "evt_1".to_owned(), payment_reference: "pi_1".to_owned() };
+            assert_eq!(parse("charge.refunded", charge), Ok(refunds), "which of them, the gateway is asked");
+        }
         let dispute = json!({"id": "dp_1", "payment_intent": "pi_1"});
         let disputed = GatewayEvent::Disputed { event_id: "evt_1".to_owned(), reference: "pi_1".to_owned() };
         assert_eq!(parse("charge.dispute.created", &dispute), Ok(disputed));
@@ -279,7 +287,7 @@ mod tests {
     #[test]
     fn the_rest_is_other_or_malformed() {
         assert_eq!(parse("customer.created", &json!({"id": "cus_1"})), Ok(GatewayEvent::Other));
-        assert_eq!(parse("charge.refunded", &json!({"id": "ch_1", "payment_intent": "pi_1"})), Ok(GatewayEvent::Other));
+        assert_eq!(parse("charge.refunded", &json!({"id": "ch_1"})), Ok(GatewayEvent::Other));
         for broken in [
             event(b"{"),
             event(br#"{"id": "evt_1"}"#),

@@ -11,7 +11,7 @@ use commerce_core::{
     catalog::{AdminProductQuery, CategoryDraft, Image, ProductDraft, ProductStatus, VariantDraft},
     id::{CategoryId, ProductId, SessionId},
     page::PageRequest,
-    review::ReviewDraft,
+    review::NewReview,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -129,8 +129,8 @@ async fn review(commerce: &Commerce, product: ProductId, n: usize, customers: &[
     for k in 0..count {
         let author = customers[(n + k) % customers.len()];
         let (rating, title, body) = REVIEWS[(n * 3 + k) % REVIEWS.len()];
-        let draft = ReviewDraft { rating, title: title.to_owned(), body: body.to_owned() };
-        commerce.reviews().create(&Call::by(Actor::User(author)), &product.to_string(), draft).await?;
+        let draft = NewReview::new(rating, title, body);
+        commerce.acting_as(Actor::User(author)).reviews().create(&product.to_string(), draft).await?;
     }
     Ok(count)
 }

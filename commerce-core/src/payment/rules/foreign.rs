@@ -1,0 +1,91 @@
+//! Refunds that were made past the shop, at the gateway itself.
+
+use crate::{
+    clock::Timestamp,
+    error::CommonError,
+    id::{PaymentId, RefundId},
+    order::Order,
+    payment::{
+        Refund, RefundOrigin, RefundStatus,
+        gateway::{GatewayRefund, GatewayRefundState},
+    },
+};
+
+/// Why a refund that was made past the shop says so.
+const MADE_AT_GATEWAY: &str = "refunded at the payment provider";
+
+/// What became of a refund that was made past the shop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ForeignRefund {
+    /// It had been booked.
+    Known(RefundId),
+    /// It is booked now.
+    Booked,
+    /// It is more than what is left in our books, which may lag behind: nothing was changed.
+    TooMuch,
+    /// It can't be of this payment: nothing was changed.
+    Mismatch(String),
+}
+
+impl Order {
+    /// Our id of a refund that the gateway calls so.
+    pub(crate) fn refund_called(&self, payment: PaymentId, reference: &str) -> Option<RefundId> {
+        let of_payment = self.refunds.iter().filter(|refund| refund.payment_id == payment);
+        of_payment.into_iter().find(|refund| refund.reference.as_deref() == Some(reference)).map(|refund| refund.id)
+    }
+
+    /// Books a refund of a payment that was made past the shop, by an amount. A failed one is booked as well, without effect on
+    /// the money: so that an older word of its success, which may come later, changes nothing.
+    pub(crate) fn book_foreign_refund(
+        &mut self,
+        payment: PaymentId,
+        id: RefundId,
+        word: &GatewayRefund,
+        now: Timestamp,
+    ) -> Result<ForeignRefund, CommonError> {
+        if let Some(known) = self.refund_called(payment, &word.reference) {
+            return Ok(ForeignRefund::Known(known));
+        }
+        let of = self.payment(payment)?;
+        let (theirs, ours) = (word.amount, of.amount);
+        if theirs.currency != ours.currency || theirs.minor <= 0 || word.reference.is_empty() {
+            return Ok(ForeignRefund::Mismatch(format!(
+                "the gateway reports a refund of {theirs} {}, which can't be of a payment in {}",
+                theirs.currency, ours.currency
+            )));
+        }
+        let failure = match &word.state {
+            GatewayRefundState::Failed(reason) => Some(reason.clone()),
+            GatewayRefundState::Pending | GatewayRefundState::Settled => None,
+        };
+        if failure.is_none() && theirs.minor > of.captured - of.refunded - of.refund_pending {
+            return Ok(ForeignRefund::TooMuch);
+        }
+        let status = if failure.is_some() { RefundStatus::Failed } else { RefundStatus::Pending };
+        self.refunds.push(Refund {
+            id,
+            payment_id: payment,
+            amount: theirs,
+            status,
+            origin: RefundOrigin::Gateway,
+            reason: MADE_AT_GATEWAY.to_owned(),
+            items: Vec::new(),
+            restock: false,
+            return_id: None,
+            reference: Some(word.reference.clone()),
+            failure,
+            lease_until: None,
+            created_at: now,
+            updated_at: now,
+        });
+        if status == RefundStatus::Pending {
+            let of = self.payment_mut(payment)?;
+            of.refund_pending += theirs.minor;
+            of.updated_at = now;
+        }
+        if word.state == GatewayRefundState::Settled {
+            self.settle_refund(id, word, now)?;
+        }
+        Ok(ForeignRefund::Booked)
+    }
+}
