@@ -25,8 +25,8 @@ use sqlx::{
 };
 use tokio::time::Instant;
 
-use crate::rekey::rekey;
 use crate::error::{Meaning, meaning, read};
+use crate::rekey::rekey;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
