@@ -98,7 +98,7 @@ pub mod prelude {
         catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
         checkout::{CheckoutInput, Placement},
         notification::{LogMailer, Mailer},
-        order::{FulfilmentInput, FulfilmentStatus},
+        order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection},
         page::PageRequest,
         payment::{PaymentGateway, PlacementOutcome, RefundInput, TestGateway},
         pricing::{FlatMethod, FlatShipping, FlatTax},

@@ -11,9 +11,12 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::{
-    conditional::IdempotencyKey, front::Visit, header::header_parameter, problem::ApiError, types::check_query,
+    conditional::IdempotencyKey, front::Visit, header::header_parameter, payload::Input, problem::ApiError,
+    types::check_query,
 };
 
 /// Who may call an operation, and how they show who they are.
@@ -117,7 +120,7 @@ pub struct Context {
 impl Context {
     fn new(actor: Actor, visit: Arc<Visit>, request: &Request) -> Self {
         let user_agent = request.header("user-agent").map(|agent| agent.chars().take(255).collect());
-        Self { actor, visit, user_agent, operation: format!("{} {}", request.method(), request.uri().path()) }
+        Self { actor, visit, user_agent, operation: operation(request) }
     }
 
     /// The call to core.
@@ -137,31 +140,51 @@ impl Context {
     }
 
     /// The shop as the caller uses it, for a write that takes effect once by the client's key.
-    pub fn shop_once(&self, key: &IdempotencyKey, body: &[u8]) -> commerce_core::Caller {
+    pub fn shop_once<T: DeserializeOwned, const REQUIRED: bool>(
+        &self,
+        key: &IdempotencyKey,
+        body: &Input<T, REQUIRED>,
+    ) -> commerce_core::Caller {
         self.visit.shared.commerce.acting_as(self.once(key, body))
     }
 
-    /// The call to core, at most once by the client's key.
-    pub fn once(&self, key: &IdempotencyKey, body: &[u8]) -> Call {
+    /// The call to core, at most once by the client's key, if it is known whose key that is.
+    pub fn once<T: DeserializeOwned, const REQUIRED: bool>(
+        &self,
+        key: &IdempotencyKey,
+        body: &Input<T, REQUIRED>,
+    ) -> Call {
         let call = self.call();
-        match &key.0 {
+        match key.0.as_ref().zip(self.scope()) {
             None => call,
-            Some(key) => call.once(Idempotency::new(&self.scope(), key, body)),
+            Some((key, scope)) => call.once(Idempotency::new(&scope, key, &body.meaning())),
         }
     }
 
-    /// Caller, method and path. A guest is known by their tokens; one without any by the address they call from, so that two
-    /// strangers with the same key don't share an answer.
-    fn scope(&self) -> String {
+    /// Caller, method and path. A guest is known by a token that this shop issued. Guests without one can't be told apart, and
+    /// must never see each other's answers: their keys have no effect, so that each of their calls stands for itself. All that
+    /// such a guest can repeat is to begin a cart: the repeated call begins another, which holds the item once, and nobody has
+    /// the token of the first.
+    fn scope(&self) -> Option<String> {
+        let commerce = &self.visit.shared.commerce;
         let caller = match &self.actor {
             Actor::User(identity) => format!("user {}", identity.user),
             Actor::System => "system".to_owned(),
-            Actor::Guest { cart: Some(CartToken(token)), .. } => format!("cart {token}"),
-            Actor::Guest { order: Some(OrderToken(token)), .. } => format!("order {token}"),
-            Actor::Guest { .. } => format!("address {:?}", self.visit.ip),
+            Actor::Guest { cart: Some(token), .. } if commerce.carts().issued(token) => format!("cart {}", token.0),
+            Actor::Guest { order: Some(token), .. } if commerce.orders().opened_by(token).is_some() => {
+                format!("order {}", token.0)
+            }
+            Actor::Guest { .. } => return None,
         };
-        format!("{caller} {}", self.operation)
+        Some(format!("{caller} {}", self.operation))
     }
+}
+
+/// Method and path; ids in the path are the same however they are written.
+fn operation(request: &Request) -> String {
+    let name = |part: &str| Uuid::try_parse(part).map_or_else(|_| part.to_owned(), |id| id.to_string());
+    let path: Vec<String> = request.uri().path().split('/').map(name).collect();
+    format!("{} {}", request.method(), path.join("/"))
 }
 
 /// The bearer token in a request; an error if `Authorization` holds something else.

@@ -87,7 +87,7 @@ impl CartApi {
         body: Input<NewCartItem>,
     ) -> Result<Reply<Cart>, ApiError> {
         let NewCartItem { variant_id, quantity } = body.parse()?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.carts().add_item(&call, variant_id.into(), quantity, if_match.0).await?;
         Ok(cart(done.value).replayed(done.replayed))
     }

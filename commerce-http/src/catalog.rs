@@ -78,7 +78,7 @@ impl CatalogApi {
             sort: sort.0.map(Into::into),
         };
         let page = self.0.commerce.catalog().products(&caller.actor, query, &paging.0).await?;
-        Ok(Reply::new(Page::of(page.map(|detail| Product::of(detail, currency)))))
+        Ok(Reply::new(Page::of(page.map(|detail| Product::listed(detail, currency)))))
     }
 
     /// A product

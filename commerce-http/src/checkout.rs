@@ -157,7 +157,7 @@ impl CheckoutApi {
         body: Input<CheckoutRequest>,
     ) -> Result<Placed, ApiError> {
         let input = body.parse()?.read(self.0.commerce.settings().currency)?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = Box::pin(self.checkout().place(&call, input)).await?;
         let Placement { order: placed, order_token, outcome } = done.value;
         if !done.replayed {

@@ -102,7 +102,7 @@ impl InventoryApi {
     ) -> Result<Created<StockItem>, ApiError> {
         let id = variant_id.0.into();
         let Adjustment { delta, reason } = body.parse_for(existing(&caller, id)).await?;
-        let shop = caller.shop_once(&idempotency_key, body.bytes());
+        let shop = caller.shop_once(&idempotency_key, &body);
         let outcome = shop.inventory().adjust(id, delta, reason).outcome().await?;
         Ok(Created::outcome(outcome).location(&format!("/v1/admin/inventory/{id}")))
     }

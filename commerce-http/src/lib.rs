@@ -32,9 +32,11 @@
 mod account;
 mod auth;
 mod caller;
+mod canonical;
 mod cart;
 mod catalog;
 mod checkout;
+mod coding;
 mod conditional;
 mod errors;
 mod front;

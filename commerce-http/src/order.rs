@@ -47,6 +47,10 @@ impl From<OrderError> for ApiError {
                 let left = crate::types::Money::from(left);
                 Self::conflict("refund_exceeds_captured", detail).with("left", left)
             }
+            OrderError::CaptureExceedsOwed { left } => {
+                Self::conflict("capture_exceeds_owed", detail).with("left", crate::types::Money::from(left))
+            }
+            OrderError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
             OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
@@ -171,7 +175,7 @@ impl OrderApi {
         let id = OrderId(id.0);
         let NewReturn { items, reason } = body.parse_for(self.orders().get_to_act_on(&caller.actor, id)).await?;
         let items = items.into_iter().map(Into::into).collect();
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.orders().request_return(&call, id, items, reason).await?;
         let (mut found, return_id) = done.value;
         found.returns.retain(|back| back.id == return_id);

@@ -158,13 +158,26 @@ impl<'de> IntoDeserializer<'de, Fault> for Node<'de> {
     }
 }
 
+/// A number without a fraction, however it is written: to JSON Schema, `1.0` and `1e2` are integers too.
+#[allow(clippy::cast_possible_truncation, reason = "what exceeds the type is larger than any number a body may hold")]
+pub fn whole(value: &Value) -> Option<i128> {
+    let Value::Number(number) = value else { return None };
+    let integer = number.as_u64().map(i128::from).or_else(|| number.as_i64().map(i128::from));
+    integer.or_else(|| number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i128))
+}
+
 /// Whole numbers: the type's limits are told only to who exceeds them.
 macro_rules! whole_numbers {
     ($($method:ident: $number:ty),+) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-            self.deserialize_any(visitor).map_err(|fault| match fault {
-                Fault::Type(_) => Fault::Type("must be a whole number".to_owned()),
-                _ => Fault::Value(format!("must be a whole number from {} to {}", <$number>::MIN, <$number>::MAX)),
+            let value = whole(self.0).ok_or_else(|| Fault::must_be("a whole number"))?;
+            match (u64::try_from(value), i64::try_from(value)) {
+                (Ok(value), _) => visitor.visit_u64(value),
+                (Err(_), Ok(value)) => visitor.visit_i64(value),
+                (Err(_), Err(_)) => Err(Fault::Value(String::new())),
+            }
+            .map_err(|_: Fault| {
+                Fault::Value(format!("must be a whole number from {} to {}", <$number>::MIN, <$number>::MAX))
             })
         }
     )+};
@@ -343,7 +356,14 @@ mod tests {
             ("_stars", json!("5"), "invalid_type", "must be a whole number"),
             ("_stars", json!(4.5), "invalid_type", "must be a whole number"),
             ("_stars", json!(-1), "invalid_value", "must be a whole number from 0 to 255"),
-            ("_delta", json!(1e30), "invalid_type", "must be a whole number"),
+            ("_delta", json!(1.5), "invalid_type", "must be a whole number"),
+            (
+                "_delta",
+                json!(1e30),
+                "invalid_value",
+                "must be a whole number from -9223372036854775808 to 9223372036854775807",
+            ),
+            ("_stars", json!(256.0), "invalid_value", "must be a whole number from 0 to 255"),
             ("_weight", json!("1"), "invalid_type", "must be a number"),
             ("_gift", json!("yes"), "invalid_type", "must be true or false"),
             ("_list", json!({}), "invalid_type", "must be a list"),
@@ -370,6 +390,14 @@ mod tests {
         }
         assert_eq!(found(&json!({ "title": "a\nb" })), at("/title"));
         assert_eq!(found(&json!("a\u{2028}b")), at(""));
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_with_a_point_or_an_exponent() {
+        for (text, quantity) in [("1.0", 1), ("1e2", 100), ("-0.0", 0), ("2.50E1", 25), ("4294967295.0", u32::MAX)] {
+            let document = serde_json::from_str(&format!(r#"{{"items": [{{"sku": "a", "quantity": {text}}}]}}"#));
+            assert_eq!(parse::<Order>(&document.unwrap()).unwrap().items[0].quantity, quantity, "{text}");
+        }
     }
 
     #[test]

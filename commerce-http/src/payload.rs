@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 
-use crate::{conditional, parse, problem::ApiError};
+use crate::{canonical, coding, conditional, parse, problem::ApiError};
 
 /// The media type of ordinary bodies.
 pub const JSON: &str = "application/json";
@@ -28,7 +28,7 @@ const PATIENCE: u64 = 16 * BODY_LIMIT as u64;
 
 /// A JSON body, read whole but parsed only when the handler asks: after its checks of caller and path.
 pub struct Input<T, const REQUIRED: bool = true> {
-    bytes: Vec<u8>,
+    content: Result<Vec<u8>, ApiError>,
     is_json: bool,
     is_typed: bool,
     body: PhantomData<fn() -> T>,
@@ -38,14 +38,14 @@ pub struct Input<T, const REQUIRED: bool = true> {
 pub type Optional<T> = Input<T, false>;
 
 impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
-    /// The body as it arrived: what an Idempotency-Key is bound to.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// What the body says, however it is written: what an Idempotency-Key is bound to.
+    pub fn meaning(&self) -> Vec<u8> {
+        self.document().map(|document| canonical::bytes(&document)).unwrap_or_default()
     }
 
-    /// Reads the body: 415, then 400, then 422.
-    pub fn parse(&self) -> Result<T, ApiError> {
-        let absent = self.bytes.is_empty();
+    /// The body's JSON: 415, then 400.
+    fn document(&self) -> Result<Value, ApiError> {
+        let absent = matches!(&self.content, Ok(bytes) if bytes.is_empty());
         if !(self.is_json || absent && !self.is_typed) {
             return Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -53,13 +53,20 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
                 "send JSON, with Content-Type: application/json",
             ));
         }
-        let document = if absent && !REQUIRED {
-            Value::Object(Map::new())
-        } else {
-            serde_json::from_slice(&self.bytes).map_err(|error| {
-                ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body isn't JSON: {error}"))
-            })?
-        };
+        if absent && !REQUIRED {
+            return Ok(Value::Object(Map::new()));
+        }
+        let bytes = self.content.as_deref().map_err(Clone::clone)?;
+        // RFC 8259 §8.1: a parser may skip a byte order mark.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        serde_json::from_slice(bytes).map_err(|error| {
+            ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body isn't JSON: {error}"))
+        })
+    }
+
+    /// Reads the body: 415, then 400, then 422.
+    pub fn parse(&self) -> Result<T, ApiError> {
+        let document = self.document()?;
         parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(|fault| {
             let detail = format!("{}: {}", fault.pointer, fault.detail);
             let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
@@ -109,7 +116,12 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     }
     // A client that is still sending when the answer comes sees a broken connection instead of the answer.
     tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map_err(broken)?;
-    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB"))
+    Err(too_large())
+}
+
+/// The refusal of a body above the limit, as it was sent or once it is decoded.
+pub fn too_large() -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB")
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -142,13 +154,13 @@ impl<'a, T: DeserializeOwned + Type, const REQUIRED: bool> ApiExtractor<'a> for 
         Ok(Self {
             is_json: content_type.is_some_and(is_json),
             is_typed: content_type.is_some(),
-            bytes: read(body, request).await?,
+            content: coding::decode(request.headers(), read(body, request).await?),
             body: PhantomData,
         })
     }
 }
 
-/// A body to the byte, for signatures.
+/// A body to the byte, once its `Content-Encoding` is undone, for signatures.
 pub struct Raw(pub Vec<u8>);
 
 impl<'a> ApiExtractor<'a> for Raw {
@@ -167,7 +179,7 @@ impl<'a> ApiExtractor<'a> for Raw {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self(read(body, request).await?))
+        Ok(Self(coding::decode(request.headers(), read(body, request).await?)?))
     }
 }
 
@@ -310,6 +322,14 @@ mod tests {
             Ok(body) => (200, format!("{:?}", body.everywhere)),
             Err(error) => (error.status.as_u16(), error.code.to_owned()),
         }
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_is_skipped() {
+        let json = Some("application/json");
+        assert_eq!(read::<true>(json, "\u{feff}{\"everywhere\": true}").await, answer(200, "Some(true)"));
+        assert_eq!(read::<true>(json, "\u{feff}").await, answer(400, "malformed_json"));
+        assert_eq!(read::<true>(json, "\u{feff}\u{feff}{}").await, answer(400, "malformed_json"));
     }
 
     fn answer(status: u16, word: &str) -> (u16, String) {

@@ -178,7 +178,7 @@ impl AdminPaymentApi {
 
     /// Note that an offline payment has arrived
     ///
-    /// Answers the order.
+    /// What is owed for the order is booked as received. Answers the order.
     ///
     /// Errors: 409 not_awaited
     #[oai(path = "/:id/receive", method = "post", operation_id = "admin_receive_payment")]

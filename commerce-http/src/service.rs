@@ -149,9 +149,11 @@ fn operations(shared: &Arc<Shared>) -> Vec<(String, Vec<(Method, BoxEndpoint<'st
     routes.map(|(path, endpoints)| (path, endpoints.into_iter().collect())).collect()
 }
 
-/// Parses the query once, where poem-openapi's parameters look for it.
+/// Parses the query once, where poem-openapi's parameters look for it. A form that was left blank sends its parameters empty:
+/// they count as absent.
 async fn with_query(mut request: Request) -> poem::Result<Request> {
-    let query: Vec<(String, String)> = request.params().unwrap_or_default();
+    let mut query: Vec<(String, String)> = request.params().unwrap_or_default();
+    query.retain(|(_, value)| !value.is_empty());
     request.extensions_mut().insert(UrlQuery(query));
     Ok(request)
 }

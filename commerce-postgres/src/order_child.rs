@@ -31,6 +31,9 @@ table! {
         cancelled: Count,
         refunded: Count,
         returned: Count,
+        uncharged: Count,
+        restocked: Count,
+        written_off: Count,
     }
 }
 
@@ -53,6 +56,9 @@ impl OrderLineRow {
             cancelled: Count(line.cancelled),
             refunded: Count(line.refunded),
             returned: Count(line.returned),
+            uncharged: Count(line.uncharged),
+            restocked: Count(line.restocked),
+            written_off: Count(line.written_off),
         }
     }
 }
@@ -75,6 +81,9 @@ impl From<OrderLineRow> for OrderLine {
             cancelled: row.cancelled.0,
             refunded: row.refunded.0,
             returned: row.returned.0,
+            uncharged: row.uncharged.0,
+            restocked: row.restocked.0,
+            written_off: row.written_off.0,
         }
     }
 }
@@ -279,6 +288,7 @@ table! {
         reason: String,
         created_at: i64,
         updated_at: i64,
+        waived: Option<i64>,
     }
 }
 
@@ -292,6 +302,7 @@ impl ReturnRow {
             reason: back.reason.clone(),
             created_at: back.created_at.as_micros(),
             updated_at: back.updated_at.as_micros(),
+            waived: back.waived,
         }
     }
 }
@@ -305,6 +316,7 @@ impl From<ReturnRow> for Return {
             reason: row.reason,
             created_at: Timestamp::from_micros(row.created_at),
             updated_at: Timestamp::from_micros(row.updated_at),
+            waived: row.waived,
         }
     }
 }

@@ -119,7 +119,7 @@ async fn from_a_cart_to_a_settled_refund() {
 
     let back = RefundInput {
         amount: None,
-        items: vec![LineQuantity { variant_id: mug, quantity: 1 }],
+        items: [LineQuantity { variant_id: mug, quantity: 1 }].into(),
         reason: "a dent".to_owned(),
         restock: true,
     };

@@ -119,7 +119,7 @@ pub(crate) fn save_user(script: &mut Script, save: &Save<User>) {
         "sessions_from",
         "created_at",
         "updated_at",
-        "search",
+        "found_by",
     ];
     head(script, save, &COLUMNS, |script, user| {
         script.bind(user.email.clone()).bind(user.email_confirmed).bind(user.password_hash.clone());
@@ -190,7 +190,7 @@ impl AccountStore for SqliteStore {
                 sql.push(" AND u.role = ?").bind(role.as_str());
             }
             if let Some(q) = &query.q {
-                sql.push(" AND instr(u.search, ?)").bind(q.to_lowercase());
+                sql.push(" AND instr(u.found_by, ?)").bind(q.to_lowercase());
             }
         };
         let keyset = Keyset::falling("u.created_at", "u.id");

@@ -40,7 +40,7 @@ struct StockItemRow {
 shadow!(StockItem, StockItemRow);
 
 const STOCK: &str = "json_array(hex(s.variant_id), hex(s.product_id), v.sku, p.title, v.title, s.on_hand, s.reserved, \
-    s.threshold, s.crossings, s.alerted)";
+    s.low_stock_threshold, s.crossings, s.alerted)";
 
 #[derive(Deserialize)]
 #[serde(remote = "MovementRecord")]
@@ -99,7 +99,7 @@ pub(crate) fn save_alert(script: &mut Script, save: &Save<Alert>) {
 pub(crate) fn open_stock(script: &mut Script, stock: &NewStock) {
     script.guards.opened.push(stock.variant_id);
     script.statement(
-        "INSERT INTO commerce_stock (variant_id, product_id, on_hand, reserved, threshold, low, crossings, alerted) \
+        "INSERT INTO commerce_stock (variant_id, product_id, on_hand, reserved, low_stock_threshold, low, crossings, alerted) \
          VALUES (?, ?, 0, 0, ?, ?, 0, 0)",
     );
     script.bind(stock.variant_id.0).bind(stock.product_id.0).bind(stock.low_stock_threshold);
@@ -109,7 +109,7 @@ pub(crate) fn open_stock(script: &mut Script, stock: &NewStock) {
 pub(crate) fn threshold(script: &mut Script, variant: VariantId, threshold: i64) {
     script.guarded(
         1,
-        "UPDATE commerce_stock SET threshold = m.column2, low = on_hand - reserved <= m.column2, \
+        "UPDATE commerce_stock SET low_stock_threshold = m.column2, low = on_hand - reserved <= m.column2, \
          crossings = crossings + (NOT low AND on_hand - reserved <= m.column2) \
          FROM (VALUES (?, ?)) m WHERE variant_id = m.column1",
     );
@@ -132,8 +132,8 @@ pub(crate) fn counters(script: &mut Script, set: &ChangeSet) {
     script.guarded(
         count,
         "UPDATE commerce_stock SET on_hand = on_hand + m.column2, reserved = reserved + m.column3, \
-         low = on_hand + m.column2 - reserved - m.column3 <= threshold, \
-         crossings = crossings + (NOT low AND on_hand + m.column2 - reserved - m.column3 <= threshold) \
+         low = on_hand + m.column2 - reserved - m.column3 <= low_stock_threshold, \
+         crossings = crossings + (NOT low AND on_hand + m.column2 - reserved - m.column3 <= low_stock_threshold) \
          FROM (VALUES ",
     );
     script.rows(count, 4);
@@ -157,7 +157,7 @@ pub(crate) fn movements(script: &mut Script, set: &ChangeSet) {
         return;
     }
     script.statement(
-        "INSERT INTO commerce_movement (variant_id, at, commit_id, kind, delta, order_id, actor, reason, on_hand_after) \
+        "INSERT INTO commerce_movement (variant_id, at, set_id, kind, delta, order_id, actor, reason, on_hand_after) \
          SELECT m.*, s.on_hand FROM (VALUES ",
     );
     script.rows(movements.len(), 8).push(") m JOIN commerce_stock s ON s.variant_id = m.column1");
@@ -195,11 +195,11 @@ impl InventoryStore for SqliteStore {
 
     async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError> {
         let row = "json_array(json_array(hex(variant_id), at, kind, delta, on_hand_after, \
-                   iif(order_id IS NULL, NULL, hex(order_id)), json(actor), reason), hex(commit_id))";
+                   iif(order_id IS NULL, NULL, hex(order_id)), json(actor), reason), hex(set_id))";
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_movement WHERE variant_id = ?").bind(variant.0);
         };
-        let rows = self.page::<Movement>(row, filter, &Keyset::falling("at", "commit_id"), slice).await?;
+        let rows = self.page::<Movement>(row, filter, &Keyset::falling("at", "set_id"), slice).await?;
         let page = listed(rows, slice, |line| (SortKey::Int(line.0.at.as_micros()), line.1));
         let items = page.items.into_iter().map(|line| line.0).collect();
         Ok(Listed { items, next: page.next, total: page.total })

@@ -95,10 +95,11 @@ struct ReturnRow {
     created_at: Timestamp,
     #[serde(deserialize_with = "codec::time")]
     updated_at: Timestamp,
+    waived: Option<i64>,
 }
 shadow!(Return, ReturnRow);
 
-const RETURN: &str = "json_array(hex(r.id), r.status, json(r.items), r.reason, r.created_at, r.updated_at)";
+const RETURN: &str = "json_array(hex(r.id), r.status, json(r.items), r.reason, r.created_at, r.updated_at, r.waived)";
 
 /// An order `o` with all its children: one row, one snapshot.
 fn order() -> String {
@@ -107,7 +108,8 @@ fn order() -> String {
          o.payment_status, o.fulfilment_status, \
          (SELECT json_group_array(json_array(l.position, hex(l.variant_id), hex(l.product_id), l.sku, l.title, l.quantity, \
             json_array(l.unit_price, o.currency), json_array(l.total, o.currency), json_array(l.charged, o.currency), \
-            json_array(l.tax, o.currency), l.fulfilled, l.cancelled, l.refunded, l.returned) ORDER BY l.position, l.variant_id) \
+            json_array(l.tax, o.currency), l.fulfilled, l.cancelled, l.refunded, l.returned, \
+            l.uncharged, l.restocked, l.written_off) ORDER BY l.position, l.variant_id) \
           FROM commerce_order_line l WHERE l.order_id = o.id), \
          json_array(json_array(o.subtotal, o.currency), json_array(o.discount, o.currency), \
             json_array(o.shipping, o.currency), json_array(o.tax, o.currency), json_array(o.grand_total, o.currency)), \

@@ -98,7 +98,7 @@ pub(crate) fn tasks(script: &mut Script, set: &ChangeSet) {
     };
     let count = added().count();
     if count > 0 {
-        script.statement("INSERT INTO commerce_task (id, due, kind, task) VALUES ").rows(count, 4);
+        script.statement("INSERT INTO commerce_task (id, due, kind, body) VALUES ").rows(count, 4);
         for (id, due, task) in added() {
             script.bind(id.0).bind(due.as_micros()).bind(task.kind()).bind(json(task));
         }
@@ -177,7 +177,7 @@ struct TaskRow {
 }
 shadow!(LeasedTask, TaskRow);
 
-const TASK: &str = "json_array(hex(id), due, attempts, json(task), last_error)";
+const TASK: &str = "json_array(hex(id), due, attempts, json(body), last_error)";
 const LEASABLE: &str = "dead = 0 AND due <= ? AND (lease_until IS NULL OR lease_until <= ?)";
 
 impl SqliteStore {

@@ -10,18 +10,8 @@ use uuid::Uuid;
 
 use crate::{SqliteStore, sql::Sql};
 
-/// What a column is called here.
-fn own_name(table: &Table, name: &'static str) -> &'static str {
-    match (table.name, name) {
-        ("commerce_stock", "low_stock_threshold") => "threshold",
-        ("commerce_movement", "set_id") => "commit_id",
-        ("commerce_task", "body") => "task",
-        _ => name,
-    }
-}
-
 fn names(table: &Table) -> Vec<&'static str> {
-    table.columns.iter().map(|(name, _)| own_name(table, name)).collect()
+    table.columns.iter().map(|(name, _)| *name).collect()
 }
 
 /// A column's value as it travels.
@@ -58,7 +48,7 @@ impl Portable for SqliteStore {
 
     async fn rows(&self, table: &Table, after: Option<&Value>, limit: u32) -> Result<Vec<Value>, StoreError> {
         let columns = table.columns.iter();
-        let columns = columns.map(|(name, kind)| format!("'{name}', {}", out(own_name(table, name), *kind)));
+        let columns = columns.map(|(name, kind)| format!("'{name}', {}", out(name, *kind)));
         let columns = columns.collect::<Vec<_>>().join(", ");
         let key = names(table)[..table.key].join(", ");
         let mut sql = Sql::new(&format!("SELECT json_object({columns}) FROM {}", table.name));

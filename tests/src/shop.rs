@@ -14,7 +14,7 @@ use commerce_core::{
     id::{IdGenerator, SeededIds, SessionId, UserId, UuidV7, VariantId},
     inventory::{Alert, AlertKind, AlertQuery, StockItem},
     notification::MemoryMailer,
-    order::{FulfilmentInput, FulfilmentStatus, Order, OrderQuery},
+    order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection, Order, OrderQuery},
     page::PageRequest,
     payment::{LineQuantity, ManualGateway, PaymentStatus, RefundStatus, TestGateway},
     store::{Applied, ChangeSet, Claim, CommitError, Reads, Store, StoreError},
@@ -147,7 +147,8 @@ impl TestShop {
     /// Packs all that is left, ships and delivers it.
     pub async fn deliver(&self, order: &Order) -> Order {
         let staff = Call::system();
-        let (_, parcel) = self.commerce.orders().fulfil(&staff, order.id, parcel(Vec::new())).await.unwrap().value;
+        let (_, parcel) =
+            self.commerce.orders().fulfil(&staff, order.id, parcel(ItemSelection::All)).await.unwrap().value;
         let orders = self.commerce.orders();
         orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await.unwrap();
         orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Delivered).await.unwrap()
@@ -250,8 +251,15 @@ pub fn offline() -> CheckoutInput {
 
 /// A parcel with these items, or all that is left.
 #[must_use]
-pub fn parcel(items: Vec<LineQuantity>) -> FulfilmentInput {
+pub fn parcel(items: impl Into<ItemSelection>) -> FulfilmentInput {
+    let items = items.into();
     FulfilmentInput { items, carrier: "Royal Mail".into(), tracking_number: "RM1".into(), tracking_url: None }
+}
+
+/// Staff's cancel of these items, or of all, back into stock.
+#[must_use]
+pub fn cancel_of(items: impl Into<ItemSelection>) -> CancelInput {
+    CancelInput { items: items.into(), ..CancelInput::new("cancelled by the shop") }
 }
 
 /// So many units of a variant.

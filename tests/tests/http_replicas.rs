@@ -98,6 +98,24 @@ impl World {
             run(replica, "SELECT pg_wal_replay_resume()").await;
         }
     }
+
+    /// Sees a guest being shown what only a replica still shows: the title from before a change, while replicas stand still.
+    /// They are left out once they are too far behind, which on a busy machine may come first: then it is tried again.
+    async fn guests_are_served_by_replicas(&mut self) {
+        let (guest, path) = (self.server.anyone(), format!("/v1/admin/products/{}", id(&self.product)));
+        for n in 0..20 {
+            self.pause().await;
+            let title = format!("Renamed {n}");
+            self.admin.patch(&path, json!({ "title": title })).await.done(200);
+            let seen = self.show(&guest).await;
+            self.resume().await;
+            until("both replicas again", async || self.both_serve().await).await;
+            if seen["title"] != title {
+                return;
+            }
+        }
+        panic!("no guest was ever served by a replica");
+    }
 }
 
 async fn start(home: Arc<Home>, replicas: &str) -> Server {
@@ -118,6 +136,7 @@ async fn guests_are_served_by_replicas_and_whoever_wrote_reads_it() {
     }
     assert_eq!(readers(&world.primary).await, 0, "what guests are shown isn't read from the primary");
 
+    world.guests_are_served_by_replicas().await;
     world.pause().await;
     let written = Instant::now();
     let review = json!({ "rating": 5, "title": "Good", "body": "Tea." });
@@ -125,11 +144,6 @@ async fn guests_are_served_by_replicas_and_whoever_wrote_reads_it() {
     assert_eq!(world.show(&mia).await["rating"]["count"], 1, "who reviewed it sees that at once");
     let listed = mia.get(&format!("{path}{reviews}")).await.expect(200);
     assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
-    let stale = world.show(&guest).await;
-    assert!(
-        stale["rating"]["count"] == 0 || written.elapsed() > Duration::from_millis(500),
-        "a guest was served by a replica: {stale}"
-    );
     // Guests have pages made that lack the review, each kept for a second: none of them is hers, not even in its last moment.
     let mut pages = VecDeque::new();
     while written.elapsed() < Duration::from_secs(3) {
@@ -158,12 +172,11 @@ async fn guests_are_served_by_replicas_and_whoever_wrote_reads_it() {
 async fn a_replica_that_stands_still_or_dies_is_left_out() {
     let mut world = World::new().await;
     let guest = world.server.anyone();
+    world.guests_are_served_by_replicas().await;
     world.pause().await;
     let written = Instant::now();
     let second = world.server.product(&world.admin, "SECOND", "9.90", 5).await;
     let path = format!("/v1/products/{}", at(&second, "/slug"));
-    let seen = guest.get(&path).await.status;
-    assert!(seen == 404 || written.elapsed() > Duration::from_millis(500), "a guest was served by a replica: {seen}");
     until("the new product", async || guest.get(&path).await.status == 200).await;
     let behind = written.elapsed();
     assert!(behind < Duration::from_secs(3), "it took {behind:?}");

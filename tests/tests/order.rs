@@ -4,11 +4,11 @@ use commerce_core::{
     call::{AccessError, Actor, Call, Role},
     error::CommonError,
     id::{FulfilmentId, IdGenerator, ReturnId, UuidV7},
-    order::{FulfilmentState, FulfilmentStatus, OrderError, OrderQuery, OrderStatus, ReturnStatus},
+    order::{FulfilmentState, FulfilmentStatus, ItemSelection, OrderError, OrderQuery, OrderStatus, ReturnStatus},
     page::PageRequest,
     payment::{Fault, PaymentStatus, RefundStatus},
 };
-use commerce_tests::shop::{SECURE, TestShop, VISA, customer, eur, keyed, offline, parcel, units_of, user};
+use commerce_tests::shop::{SECURE, TestShop, VISA, cancel_of, customer, eur, keyed, offline, parcel, units_of, user};
 use std::time::Duration;
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn an_authorized_order_is_cancelled_and_voided() {
     shop.gateway.script([Fault::LostAfter]);
     let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
     assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Authorized));
-    let late = shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap_err();
+    let late = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap_err();
     assert!(matches!(late, OrderError::NothingToCapture), "a cancelled order isn't captured: {late:?}");
     shop.wait(Duration::from_secs(31)).await;
     assert_eq!(shop.order(&order).await.payment_status, PaymentStatus::Voided);
@@ -69,7 +69,8 @@ async fn an_order_that_waits_for_its_customer_is_cancelled_whole() {
     shop.fill(&ada, mug, 2).await;
     let order = shop.place(&ada, SECURE).await.unwrap().order;
     let staff = Call::system();
-    let part = shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap_err();
+    let part =
+        shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(part, OrderError::NotAllowed(_)), "{part:?}");
     shop.gateway.script([Fault::Refused]);
     let unreachable = shop.commerce.orders().cancel(&ada, order.id).await.unwrap_err();
@@ -112,14 +113,14 @@ async fn partial_cancels_and_parcels_add_up() {
     shop.fill(&ada, mug, 3).await;
     let order = shop.buy(&ada, cup, 1).await;
     let (_, first) = orders.fulfil(&staff, order.id, parcel(vec![units_of(mug, 1)])).await.unwrap().value;
-    let over = orders.admin_cancel(&staff, order.id, vec![units_of(mug, 3)], None).await.unwrap_err();
+    let over = orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 3)])).await.unwrap_err();
     assert!(matches!(over, OrderError::QuantityExceeded { left: 2, .. }), "{over:?}");
-    let after = orders.admin_cancel(&staff, order.id, vec![units_of(mug, 1)], Some("scratched".into())).await.unwrap();
+    let after = orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
     assert_eq!((after.status, after.payment_status), (OrderStatus::Confirmed, PaymentStatus::PartiallyRefunded));
     assert_eq!((after.refunds[0].amount, after.refunds[0].status), (eur(1000), RefundStatus::Settled));
     assert_eq!(shop.units(mug).await, (8, 0));
     orders.update_fulfilment(&staff, first, FulfilmentStatus::Shipped).await.unwrap();
-    let shipped = orders.admin_cancel(&staff, order.id, vec![], None).await.unwrap_err();
+    let shipped = orders.admin_cancel(&staff, order.id, cancel_of(ItemSelection::All)).await.unwrap_err();
     assert!(matches!(shipped, OrderError::AlreadyShipped), "{shipped:?}");
     assert!(matches!(orders.cancel(&ada, order.id).await, Err(OrderError::AlreadyShipped)));
     let rest = shop.deliver(&order).await;
@@ -146,10 +147,10 @@ async fn cancelling_the_last_unit_gives_the_shipping_back_too() {
     let (ada, staff, orders) = (customer(), Call::system(), shop.commerce.orders());
     shop.fill(&ada, gift, 1).await;
     let order = shop.buy(&ada, mug, 2).await;
-    let after = orders.admin_cancel(&staff, order.id, vec![units_of(gift, 1)], None).await.unwrap();
+    let after = orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(gift, 1)])).await.unwrap();
     assert_eq!((after.refunds.len(), after.payment_status), (0, PaymentStatus::Paid), "what was free is owed nothing");
-    orders.admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
-    let after = orders.admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
+    orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let after = orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
     assert_eq!((after.status, after.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
     assert_eq!(after.refunds.iter().map(|refund| refund.amount.minor).collect::<Vec<_>>(), [1000, 1490]);
     shop.check_books().await;
@@ -246,13 +247,17 @@ async fn staff_calls_need_staff() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
     let (order, orders, payments) = (shop.buy(&ada, mug, 1).await, shop.commerce.orders(), shop.commerce.payments());
-    let refund =
-        || commerce_core::payment::RefundInput { amount: None, items: vec![], reason: "x".into(), restock: false };
+    let refund = || commerce_core::payment::RefundInput {
+        amount: None,
+        items: ItemSelection::All,
+        reason: "x".into(),
+        restock: false,
+    };
     for (call, guest) in [(ada.clone(), false), (user(Role::Support), false), (Call::guest(), true)] {
         let refusals = [
-            orders.fulfil(&call, order.id, parcel(vec![])).await.err(),
-            orders.admin_cancel(&call, order.id, vec![], None).await.err(),
-            payments.capture(&call, order.id).await.err(),
+            orders.fulfil(&call, order.id, parcel(ItemSelection::All)).await.err(),
+            orders.admin_cancel(&call, order.id, cancel_of(ItemSelection::All)).await.err(),
+            payments.capture(&call, order.id, None).await.err(),
             payments.refund(&call, order.id, refund()).await.err(),
             payments.receive(&call, order.payments[0].id).await.err(),
             orders.decide_return(&call, ReturnId(UuidV7.uuid()), ReturnStatus::Approved).await.err(),

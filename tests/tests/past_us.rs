@@ -10,7 +10,7 @@ use commerce_core::{
     clock::{Clock as _, ManualClock, SystemClock},
     id::VariantId,
     inventory::AlertKind,
-    order::{Order, OrderError, OrderStatus},
+    order::{ItemSelection, Order, OrderError, OrderStatus},
     payment::{
         PaymentStatus, PlacementOutcome, RefundInput, RefundOrigin, RefundStatus,
         gateway::WebhookRequest,
@@ -67,7 +67,7 @@ impl World {
     }
 
     async fn refund(&self, order: &Order, amount: Option<Money>) -> Result<Order, OrderError> {
-        let input = RefundInput { amount, items: vec![], reason: "sorry".into(), restock: false };
+        let input = RefundInput { amount, items: ItemSelection::All, reason: "sorry".into(), restock: false };
         self.shop.commerce.payments().refund(&Call::system(), order.id, input).await.map(|done| done.value.0)
     }
 }
@@ -171,7 +171,7 @@ async fn what_cannot_be_a_refund_of_the_payment_is_told_and_not_booked() {
     let mug = world.shop.sell("MUG", 1000, 10).await;
     let order = world.buy(mug, 2).await;
     assert_eq!(order.payment_status, PaymentStatus::Authorized);
-    world.shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap();
+    world.shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
     let mut event = world.past_us(&order, 400);
     for (field, wrong) in [("currency", "usd".into()), ("amount", 2001.into())] {
         let mut other = event.clone();
@@ -214,7 +214,7 @@ async fn a_total_that_cannot_be_taken_is_refused_before_anything_is_reserved() {
     assert_eq!(order.payments[0].captured, 10_250);
     let wrong = world.refund(&order, Some(Money::new(5125, kwd))).await;
     assert!(matches!(wrong, Err(OrderError::AmountNotPayable(_))), "{wrong:?}");
-    let half = RefundInput { amount: None, items: vec![units_of(odd, 1)], reason: "broken".into(), restock: false };
+    let half = RefundInput { amount: None, items: [units_of(odd, 1)].into(), reason: "broken".into(), restock: false };
     let order = shop.commerce.payments().refund(&staff, order.id, half).await.unwrap().value.0;
     assert_eq!(money(&order), (PaymentStatus::PartiallyRefunded, 5120, 0));
     let order = world.refund(&order, None).await.unwrap();

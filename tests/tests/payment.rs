@@ -9,7 +9,7 @@ use commerce_core::{
     id::VariantId,
     inventory::AlertKind,
     notification::MemoryMailer,
-    order::{Order, OrderError, OrderStatus},
+    order::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderStatus},
     page::PageRequest,
     payment::{
         Fault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
@@ -19,7 +19,7 @@ use commerce_core::{
 };
 use commerce_sqlite::SqliteStore;
 use commerce_tests::{
-    shop::{SECURE, TestShop, customer, eur, keyed, offline, parcel, units_of},
+    shop::{SECURE, TestShop, cancel_of, customer, eur, keyed, offline, parcel, units_of},
     sim::{Chance, Coverage, Process, SimGateway, Wire},
 };
 use futures_util::future::join_all;
@@ -27,6 +27,7 @@ use futures_util::future::join_all;
 const LEASE: Duration = Duration::from_secs(32);
 
 fn refund(amount: Option<i64>, items: Vec<LineQuantity>, restock: bool) -> RefundInput {
+    let items = if items.is_empty() { ItemSelection::All } else { items.into() };
     RefundInput { amount: amount.map(eur), items, reason: "goodwill".into(), restock }
 }
 
@@ -71,8 +72,8 @@ async fn refunds_by_amount_by_items_and_of_the_rest_never_exceed_what_was_taken(
     assert_eq!((after.payment_status, after.refunds[2].amount), (PaymentStatus::Refunded, eur(1750)));
     assert_eq!(
         (after.status, shop.units(mug).await),
-        (OrderStatus::Confirmed, (7, 0)),
-        "money went back, goods didn't"
+        (OrderStatus::Cancelled, (7, 0)),
+        "nothing is left to deliver; the goods didn't go back into stock"
     );
     let refused = give(&shop, &order, refund(None, vec![], false)).await.unwrap_err();
     assert!(matches!(refused, OrderError::RefundExceedsCaptured { .. }), "{refused:?}");
@@ -94,8 +95,9 @@ async fn a_refund_restocks_a_unit_once() {
 
     let order = shop.buy(&customer(), mug, 2).await;
     shop.commerce.orders().fulfil(&Call::system(), order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
-    let packed = give(&shop, &order, refund(None, vec![units_of(mug, 2)], true)).await.unwrap_err();
-    assert!(matches!(packed, OrderError::QuantityExceeded { left: 1, .. }), "{packed:?}");
+    let packed = give(&shop, &order, refund(None, vec![units_of(mug, 2)], true)).await.unwrap();
+    assert_eq!((packed.status, packed.fulfilments[0].status), (OrderStatus::Cancelled, FulfilmentStatus::Cancelled));
+    assert_eq!(shop.units(mug).await, (10, 0), "what was being packed goes back as well");
     let order = shop.buy(&customer(), mug, 1).await;
     let after = give(&shop, &order, refund(None, vec![], true)).await.unwrap();
     assert_eq!((after.status, after.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
@@ -160,10 +162,10 @@ async fn promised_money_is_captured_later_less_what_was_cancelled() {
     let (staff, payments) = (Call::system(), shop.commerce.payments());
     let early = give(&shop, &order, refund(Some(1), vec![], false)).await.unwrap_err();
     assert!(matches!(early, OrderError::RefundExceedsCaptured { .. }), "{early:?}");
-    shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
-    let after = payments.capture(&staff, order.id).await.unwrap();
+    shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let after = payments.capture(&staff, order.id, None).await.unwrap();
     assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));
-    let again = payments.capture(&staff, order.id).await.unwrap_err();
+    let again = payments.capture(&staff, order.id, None).await.unwrap_err();
     assert!(matches!(again, OrderError::NothingToCapture), "{again:?}");
     let over = give(&shop, &order, refund(None, vec![units_of(mug, 3)], false)).await.unwrap_err();
     assert!(matches!(over, OrderError::QuantityExceeded { left: 2, .. }), "one was never paid: {over:?}");
@@ -176,7 +178,7 @@ async fn promised_money_is_captured_later_less_what_was_cancelled() {
 async fn a_delivered_order_completes_when_its_money_is_captured() {
     let (shop, _, order) = promised().await;
     assert_eq!(shop.deliver(&order).await.status, OrderStatus::Confirmed);
-    let after = shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap();
+    let after = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
     assert_eq!(after.status, OrderStatus::Completed);
     let timeline = shop.commerce.orders().tracking(&Actor::System, order.id).await.unwrap().timeline;
     assert_eq!(timeline.iter().filter(|entry| entry.event == "order_completed").count(), 1);
@@ -188,16 +190,17 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     for fault in [Fault::Refused, Fault::LostBefore, Fault::LostAfter] {
         let (shop, _, order) = promised().await;
         shop.gateway.script([fault]);
-        let after = shop.commerce.payments().capture(&Call::system(), order.id).await.unwrap();
+        let after = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
         assert_eq!(after.payment_status, PaymentStatus::Paid, "{fault:?}");
         shop.check_books().await;
     }
     let (shop, mug, order) = promised().await;
     let (staff, payments) = (Call::system(), shop.commerce.payments());
     shop.gateway.script([Fault::LostAfter, Fault::LostBefore, Fault::LostBefore]);
-    let unknown = payments.capture(&staff, order.id).await.unwrap_err();
+    let unknown = payments.capture(&staff, order.id, None).await.unwrap_err();
     assert!(matches!(unknown, OrderError::GatewayUnavailable), "{unknown:?}");
-    let cancel = shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap_err();
+    let cancel =
+        shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(cancel, OrderError::PaymentBusy), "nobody builds on what isn't known: {cancel:?}");
     shop.gateway.script([Fault::Refused]);
     shop.wait(LEASE).await;
@@ -208,9 +211,9 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
 
     let (shop, _, order) = promised().await;
     shop.gateway.script([Fault::Refused; 3]);
-    let refused = shop.commerce.payments().capture(&staff, order.id).await.unwrap_err();
+    let refused = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap_err();
     assert!(matches!(refused, OrderError::GatewayUnavailable), "{refused:?}");
-    let after = shop.commerce.payments().capture(&staff, order.id).await.unwrap();
+    let after = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap();
     assert_eq!(after.payment_status, PaymentStatus::Paid, "what certainly had no effect may be tried again at once");
     shop.check_books().await;
 }
@@ -221,7 +224,7 @@ async fn an_offline_payment_is_awaited_received_and_refunded() {
     let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), Call::system());
     shop.fill(&ada, mug, 3).await;
     let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
-    shop.commerce.orders().admin_cancel(&staff, order.id, vec![units_of(mug, 1)], None).await.unwrap();
+    shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
     let payments = shop.commerce.payments();
     let pending = payments.list(&Actor::System, Some(PaymentStatus::Pending), &PageRequest::default()).await.unwrap();
     assert_eq!(pending.items.iter().map(|item| item.payment.id).collect::<Vec<_>>(), [order.payments[0].id]);

@@ -3,7 +3,7 @@
 use commerce_core::{
     call::{Actor, Call},
     checkout::CheckoutInput,
-    order::Order,
+    order::{ItemSelection, Order},
     payment::{
         PaymentDrift, ReconcileError, RefundInput,
         stripe::{RetryPolicy, StripeConfig, StripeGateway},
@@ -71,7 +71,7 @@ async fn amounts_that_were_changed_behind_our_back_are_found_and_what_is_on_its_
     let order = buy(&shop, mug, card()).await;
     // Asked for, done at the gateway, not yet known to us.
     stripe.script([Fault::Busy, Fault::LostAfter]);
-    let refund = RefundInput { amount: Some(eur(400)), items: vec![], reason: "x".into(), restock: false };
+    let refund = RefundInput { amount: Some(eur(400)), items: ItemSelection::All, reason: "x".into(), restock: false };
     let staff = Call::system();
     let mut after = order.clone();
     for _ in 0..2 {

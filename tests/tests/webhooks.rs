@@ -13,7 +13,7 @@ use commerce_core::{
     clock::{Clock as _, ManualClock, SystemClock},
     id::{PaymentId, RefundId},
     inventory::AlertKind,
-    order::{Order, OrderStatus},
+    order::{ItemSelection, Order, OrderStatus},
     payment::{
         PaymentStatus, PlacementOutcome, RefundInput, RefundStatus,
         gateway::WebhookRequest,
@@ -93,7 +93,8 @@ struct End {
 }
 
 async fn refund(shop: &TestShop, order: &Order, minor: i64) -> RefundId {
-    let input = RefundInput { amount: Some(eur(minor)), items: vec![], reason: "a scratch".into(), restock: false };
+    let input =
+        RefundInput { amount: Some(eur(minor)), items: ItemSelection::All, reason: "a scratch".into(), restock: false };
     shop.commerce.payments().refund(&Call::system(), order.id, input).await.unwrap().value.1
 }
 

@@ -86,6 +86,12 @@ impl Carts {
         Self { engine }
     }
 
+    /// Whether this shop issued a guest's token. The cart it opens may be gone, or not be there yet.
+    #[must_use]
+    pub fn issued(&self, token: &CartToken) -> bool {
+        self.engine.signer.cart_owner(token).is_some()
+    }
+
     /// The actor's cart, at today's prices.
     ///
     /// # Errors

@@ -63,8 +63,8 @@ pub struct ProductPatch {
     pub status: Option<ProductStatus>,
     /// All categories it shall be in.
     pub category_ids: Option<Vec<CategoryId>>,
-    /// Attributes to set, and with `None` to remove; the others stay (RFC 7396 merges objects).
-    pub attributes: Option<BTreeMap<String, Option<String>>>,
+    /// Attributes to set, and with `None` to remove; the others stay (RFC 7396 merges objects). `Some(None)` removes all.
+    pub attributes: Option<Option<BTreeMap<String, Option<String>>>>,
     /// All images it shall have.
     pub images: Option<Vec<Image>>,
 }
@@ -76,8 +76,8 @@ pub struct VariantPatch {
     pub sku: Option<String>,
     /// Its own name; empty clears it.
     pub title: Option<String>,
-    /// Choices to set, and with `None` to remove; the others stay (RFC 7396 merges objects).
-    pub options: Option<BTreeMap<String, Option<String>>>,
+    /// Choices to set, and with `None` to remove; the others stay (RFC 7396 merges objects). `Some(None)` removes all.
+    pub options: Option<Option<BTreeMap<String, Option<String>>>>,
     /// Its price from now on. Orders keep theirs.
     pub price: Option<Money>,
 }

@@ -98,7 +98,7 @@ pub(super) fn patched_product(
         check_categories(&mut invalid, categories, tree);
     }
     if let Some(attributes) = &patch.attributes {
-        merge(&mut after.attributes, attributes);
+        merge(&mut after.attributes, attributes.as_ref());
         check_attributes(&mut invalid, &after.attributes);
     }
     if let Some(images) = &patch.images {
@@ -131,7 +131,7 @@ pub(super) fn patched_variant(variant: &Variant, patch: &VariantPatch, currency:
         check_line(&mut invalid, "/title", &after.title, 0, MAX_TITLE);
     }
     if let Some(options) = &patch.options {
-        merge(&mut after.options, options);
+        merge(&mut after.options, options.as_ref());
         check_options(&mut invalid, "/options", &after.options);
     }
     if let Some(price) = patch.price {
@@ -302,7 +302,9 @@ fn check_count(invalid: &mut Invalid, pointer: &str, count: usize, max: usize) {
     }
 }
 
-fn merge(into: &mut BTreeMap<String, String>, patch: &BTreeMap<String, Option<String>>) {
+/// A merge patch of named texts (RFC 7396): none at all removes every one.
+fn merge(into: &mut BTreeMap<String, String>, patch: Option<&BTreeMap<String, Option<String>>>) {
+    let Some(patch) = patch else { return into.clear() };
     for (name, value) in patch {
         match value {
             Some(value) => into.insert(name.clone(), value.clone()),

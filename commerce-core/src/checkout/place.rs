@@ -383,6 +383,9 @@ fn order_lines(basket: &Basket, priced: &Priced, prices_include_tax: bool) -> Re
             cancelled: 0,
             refunded: 0,
             returned: 0,
+            uncharged: 0,
+            restocked: 0,
+            written_off: 0,
         });
     }
     Ok(lines)

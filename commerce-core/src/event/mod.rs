@@ -49,6 +49,8 @@ pub enum DomainEvent {
     FulfilmentShipped { order: OrderId, fulfilment: FulfilmentId, carrier: String, tracking_number: String },
     FulfilmentDelivered { order: OrderId, fulfilment: FulfilmentId },
     FulfilmentCancelled { order: OrderId, fulfilment: FulfilmentId },
+    FulfilmentReturnedToSender { order: OrderId, fulfilment: FulfilmentId },
+    FulfilmentCorrected { order: OrderId, fulfilment: FulfilmentId, carrier: String, tracking_number: String },
     RefundRequested { order: OrderId, refund: RefundId, amount: Money },
     RefundSettled { order: OrderId, refund: RefundId, amount: Money },
     RefundFailed { order: OrderId, refund: RefundId, reason: String },

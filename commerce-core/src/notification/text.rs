@@ -186,6 +186,9 @@ mod tests {
             cancelled: 0,
             refunded: 0,
             returned: 0,
+            uncharged: 0,
+            restocked: 0,
+            written_off: 0,
         };
         Order {
             id: OrderId(Uuid::nil()),

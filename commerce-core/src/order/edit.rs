@@ -1,10 +1,10 @@
 //! One way to change an order: a pure rule, a commit with all that follows, and then the gateway.
 
-use super::{Order, OrderError, OrderStatus, Orders};
+use super::{Order, OrderError, OrderStatus, Orders, Withdrawn};
 use crate::{
     call::{Call, Done},
     clock::Timestamp,
-    engine::{Answer, Planned},
+    engine::{Answer, Conflicts, Planned},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     fail_point::Step,
@@ -22,6 +22,22 @@ pub(crate) struct Effects {
     pub refunds: Vec<RefundId>,
     pub voids: Vec<PaymentId>,
     pub captures: Vec<PaymentId>,
+}
+
+impl Effects {
+    /// What follows from units that left what is to be delivered: their stock, and that the order, which `was` in that status,
+    /// or items of it are cancelled.
+    pub fn withdrawn(&mut self, order: &Order, was: OrderStatus, goods: Withdrawn, kind: MovementKind, reason: &str) {
+        let Withdrawn { cancelled, back } = goods;
+        self.stock.extend(back.into_iter().map(|item| (item.variant_id, i64::from(item.quantity), kind)));
+        let (id, reason) = (order.id, reason.to_owned());
+        if order.status == OrderStatus::Cancelled && was != OrderStatus::Cancelled {
+            self.events.push(DomainEvent::OrderCancelled { order: id, reason });
+            self.notices.push(Notice::OrderCancelled { order: id });
+        } else if !cancelled.is_empty() {
+            self.events.push(DomainEvent::OrderLinesCancelled { order: id, reason });
+        }
+    }
 }
 
 impl Orders {
@@ -43,7 +59,10 @@ impl Orders {
             Step::Edit.reach().await;
             planned
         };
-        let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, |_| None).await?;
+        let refuse = |conflicts: &Conflicts| {
+            conflicts.short().map(|(variant_id, available)| OrderError::OutOfStock { variant_id, available })
+        };
+        let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, refuse).await?;
         let process = self.process();
         let (mut order, effects, value) = match done {
             Answer::Fresh(output) => output,

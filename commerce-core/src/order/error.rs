@@ -33,6 +33,20 @@ pub enum OrderError {
         /// What is left.
         left: Money,
     },
+    /// More money than is owed.
+    #[error("only {left} is owed for this order")]
+    CaptureExceedsOwed {
+        /// What is owed.
+        left: Money,
+    },
+    /// Goods that had been put back into stock are to be shipped again, and aren't there any more.
+    #[error("only {available} of this item are in stock")]
+    OutOfStock {
+        /// Which.
+        variant_id: VariantId,
+        /// How many there are.
+        available: i64,
+    },
     /// There is no authorised payment to capture.
     #[error("this order has no authorised payment to capture")]
     NothingToCapture,
@@ -54,7 +68,7 @@ pub enum OrderError {
         /// How much.
         held: Money,
     },
-    /// Others kept changing the order.
+    /// The gateway is being asked about the order's payment.
     #[error("another call on this order's payment is running; try again")]
     PaymentBusy,
 }

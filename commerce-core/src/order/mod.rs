@@ -4,12 +4,15 @@ mod cancel;
 mod edit;
 mod error;
 mod fulfil;
+mod owed;
 mod returns;
 mod rules;
+mod selection;
 mod service;
 pub mod state;
 mod store;
 mod tracking;
+mod withdraw;
 
 #[cfg(test)]
 pub(crate) mod sample;
@@ -28,14 +31,21 @@ use crate::{
     store::{Child, Version},
 };
 
-pub(crate) use self::{edit::Effects, rules::NewParcel};
 pub use self::{
+    cancel::CancelInput,
     error::OrderError,
-    fulfil::FulfilmentInput,
+    fulfil::{FulfilmentInput, FulfilmentUpdate},
+    returns::{ReturnDecision, ReturnRefund},
     rules::OrderAction,
+    selection::ItemSelection,
     service::Orders,
     store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},
     tracking::{TimelineEntry, Tracking},
+};
+pub(crate) use self::{
+    edit::Effects,
+    rules::{NewParcel, merge_items},
+    withdraw::Withdrawn,
 };
 
 /// Where an order stands as a whole.
@@ -122,10 +132,20 @@ pub struct OrderLine {
     pub fulfilled: u32,
     /// Units cancelled before they left.
     pub cancelled: u32,
-    /// Units whose money went back, is on its way, or was never taken because they were cancelled before.
+    /// Units whose money went back, or is on its way.
     pub refunded: u32,
     /// Units that came back.
     pub returned: u32,
+    /// Units whose money will never be taken: they were cancelled, or came back, before it was.
+    #[serde(default)]
+    pub uncharged: u32,
+    /// Units that wait to be shipped again and lie in stock meanwhile: their parcel came back undelivered. Packing them
+    /// takes them from stock once more.
+    #[serde(default)]
+    pub restocked: u32,
+    /// Units that were cancelled or came back, and did not go back into stock.
+    #[serde(default)]
+    pub written_off: u32,
 }
 
 impl Child for OrderLine {
@@ -158,6 +178,8 @@ pub enum FulfilmentStatus {
     Delivered,
     /// Never left.
     Cancelled,
+    /// Came back without having been delivered.
+    ReturnedToSender,
 }
 
 impl FulfilmentStatus {
@@ -169,6 +191,7 @@ impl FulfilmentStatus {
             Self::Shipped => "shipped",
             Self::Delivered => "delivered",
             Self::Cancelled => "cancelled",
+            Self::ReturnedToSender => "returned_to_sender",
         }
     }
 }
@@ -245,6 +268,9 @@ pub struct Return {
     pub created_at: Timestamp,
     /// When it was last written.
     pub updated_at: Timestamp,
+    /// What need not be paid because of it, in minor units: an amount that staff chose before the money was taken.
+    #[serde(default)]
+    pub waived: Option<i64>,
 }
 
 impl Child for Return {

@@ -1,14 +1,45 @@
 //! Sending things back.
 
-use super::{Effects, Order, OrderChild, OrderError, Orders, ReturnStatus, cancel::still_unrefunded, edit::check_text};
+use super::{Effects, Order, OrderChild, OrderError, Orders, ReturnStatus, edit::check_text};
 use crate::{
     call::{Call, Done, Permission},
     clock::Timestamp,
     event::DomainEvent,
     id::{OrderId, ReturnId},
+    money::Money,
     payment::{LineQuantity, NewRefund},
     store::MovementKind,
 };
+
+/// What goes back to the customer with a return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnRefund {
+    /// What was charged for the goods.
+    #[default]
+    Full,
+    /// Nothing.
+    None,
+    /// So much.
+    Amount(Money),
+}
+
+/// What becomes of a return. A [`ReturnStatus`] alone means the usual: what is received goes back into stock, and its money
+/// back to the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReturnDecision {
+    /// Approved, rejected or received.
+    pub status: ReturnStatus,
+    /// Whether received goods go back into stock.
+    pub restock: bool,
+    /// What goes back to the customer for received goods.
+    pub refund: ReturnRefund,
+}
+
+impl From<ReturnStatus> for ReturnDecision {
+    fn from(status: ReturnStatus) -> Self {
+        Self { status, restock: true, refund: ReturnRefund::Full }
+    }
+}
 
 impl Orders {
     /// Asks to send delivered items back.
@@ -38,46 +69,73 @@ impl Orders {
             .await
     }
 
-    /// Decides on a return. When the goods are received, they go back into stock and their money goes back.
+    /// Decides on a return. When the goods are received, they go back into stock and their money goes back, or is no longer
+    /// owed, unless the decision says otherwise.
     ///
     /// # Errors
-    /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of returns doesn't have the move.
-    pub async fn decide_return(&self, call: &Call, id: ReturnId, to: ReturnStatus) -> Result<Order, OrderError> {
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of returns doesn't have the move,
+    /// [`OrderError::RefundExceedsCaptured`] for more than was taken or is owed, [`OrderError::PaymentBusy`] while the order's
+    /// money is being taken.
+    pub async fn decide_return(
+        &self,
+        call: &Call,
+        id: ReturnId,
+        decision: impl Into<ReturnDecision>,
+    ) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let order = self.order_of(OrderChild::Return(id), "return").await?;
-        let (this, call) = (self.clone(), call.clone());
+        let (this, call, decision) = (self.clone(), call.clone(), decision.into());
         self.engine
             .run(async move {
-                let edit = this.edit(&call, order, |order, effects, now| this.return_rule(order, id, to, effects, now));
+                let edit = this.edit(&call, order, |order, effects, now| {
+                    let refund = this.new_refund("returned", decision.restock, now);
+                    return_rule(order, id, decision, refund, effects, now)
+                });
                 edit.await.map(|done| done.value.0)
             })
             .await
     }
+}
 
-    fn return_rule(
-        &self,
-        order: &mut Order,
-        id: ReturnId,
-        to: ReturnStatus,
-        effects: &mut Effects,
-        now: Timestamp,
-    ) -> Result<(), OrderError> {
-        let Some(received) = order.move_return(id, to, now)? else { return Ok(()) };
-        for item in &received {
-            effects.stock.push((item.variant_id, i64::from(item.quantity), MovementKind::Return));
+/// What a decision on a return means for stock and money; `refund` is what a refund begins with.
+pub(super) fn return_rule(
+    order: &mut Order,
+    id: ReturnId,
+    decision: ReturnDecision,
+    refund: NewRefund,
+    effects: &mut Effects,
+    now: Timestamp,
+) -> Result<(), OrderError> {
+    let ReturnDecision { status: to, restock, refund: choice } = decision;
+    let charged: Vec<_> = order.lines.iter().map(|line| (line.variant_id, order.left_and_charged(line))).collect();
+    let Some(received) = order.move_return(id, to, restock, now)? else { return Ok(()) };
+    if to == ReturnStatus::Received {
+        order.check_idle(now)?;
+        if restock {
+            effects.stock.extend(received.iter().map(|i| (i.variant_id, i64::from(i.quantity), MovementKind::Return)));
         }
-        let unrefunded = still_unrefunded(order, &received)?;
-        if !unrefunded.is_empty() {
-            let refund = NewRefund { return_id: Some(id), ..self.new_refund(unrefunded, "returned", now) };
-            effects.refunds.extend(order.refund_owed(refund, now)?.map(|refund| refund.id));
-        }
-        let order = order.id;
-        effects.events.extend(match to {
-            ReturnStatus::Approved => Some(DomainEvent::ReturnApproved { order, id }),
-            ReturnStatus::Rejected => Some(DomainEvent::ReturnRejected { order, id }),
-            ReturnStatus::Received => Some(DomainEvent::ReturnReceived { order, id }),
-            ReturnStatus::Requested => None,
-        });
-        Ok(())
+        let refund = NewRefund { return_id: Some(id), ..refund };
+        let refund = match choice {
+            ReturnRefund::None => None,
+            ReturnRefund::Amount(amount) => order.refund_return(id, refund, amount, now)?,
+            ReturnRefund::Full => {
+                // Units that were refunded while they were with the customer aren't refunded again.
+                let left = |id| charged.iter().find(|(variant, _)| *variant == id).map_or(0, |(_, left)| *left);
+                let capped =
+                    |item: &LineQuantity| LineQuantity { quantity: item.quantity.min(left(item.variant_id)), ..*item };
+                let items = received.iter().map(capped).collect::<Vec<_>>().into();
+                order.refund_owed(NewRefund { items, ..refund }, now)?
+            }
+        };
+        effects.refunds.extend(refund.map(|refund| refund.id));
+        order.end_unowed_payment(effects, now)?;
     }
+    let order = order.id;
+    effects.events.extend(match to {
+        ReturnStatus::Approved => Some(DomainEvent::ReturnApproved { order, id }),
+        ReturnStatus::Rejected => Some(DomainEvent::ReturnRejected { order, id }),
+        ReturnStatus::Received => Some(DomainEvent::ReturnReceived { order, id }),
+        ReturnStatus::Requested => None,
+    });
+    Ok(())
 }

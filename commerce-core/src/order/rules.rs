@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderError, OrderLine, OrderStatus, Return, ReturnStatus,
+    Fulfilment, FulfilmentState, FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, Return,
+    ReturnStatus,
     state::{NoSuchMove, State},
+    withdraw::Withdrawn,
 };
 use crate::{
     clock::Timestamp,
@@ -53,16 +55,14 @@ impl Order {
         actions
     }
 
-    /// Whether any parcel has left.
+    /// Whether any unit has left, and didn't come back undelivered.
     #[must_use]
     pub fn has_left(&self) -> bool {
-        self.fulfilments
-            .iter()
-            .any(|parcel| matches!(parcel.status, FulfilmentStatus::Shipped | FulfilmentStatus::Delivered))
+        self.lines.iter().any(|line| self.left(line) > 0)
     }
 
     /// Units of a variant in parcels with one of these statuses.
-    fn parcelled(&self, variant: VariantId, statuses: &[FulfilmentStatus]) -> u32 {
+    pub(super) fn parcelled(&self, variant: VariantId, statuses: &[FulfilmentStatus]) -> u32 {
         self.fulfilments
             .iter()
             .filter(|parcel| statuses.contains(&parcel.status))
@@ -80,7 +80,7 @@ impl Order {
     }
 
     /// Units of a variant on their way back.
-    fn returning(&self, variant: VariantId) -> u32 {
+    pub(super) fn returning(&self, variant: VariantId) -> u32 {
         self.returns
             .iter()
             .filter(|ret| matches!(ret.status, ReturnStatus::Requested | ReturnStatus::Approved))
@@ -95,8 +95,8 @@ impl Order {
     }
 
     /// Units of a variant that have left, haven't come back and aren't on their way back.
-    fn away(&self, variant: VariantId) -> u32 {
-        let left = self.parcelled(variant, &[FulfilmentStatus::Shipped, FulfilmentStatus::Delivered]);
+    pub(super) fn away(&self, variant: VariantId) -> u32 {
+        let left = self.line(variant).map_or(0, |line| self.left(line));
         left.saturating_sub(self.returning(variant)).saturating_sub(self.came_back(variant))
     }
 
@@ -112,14 +112,19 @@ impl Order {
         self.lines.iter_mut().find(|line| line.variant_id == variant).ok_or_else(|| not_in_order(variant))
     }
 
-    /// Puts units into a parcel; no items means all that are left.
-    pub(crate) fn pack(&mut self, parcel: NewParcel, now: Timestamp) -> Result<(), OrderError> {
+    /// Puts units into a parcel. The answer is what must be taken from stock for it once more, as it had been put back there.
+    pub(crate) fn pack(&mut self, parcel: NewParcel, now: Timestamp) -> Result<Vec<LineQuantity>, OrderError> {
         if self.status != OrderStatus::Confirmed {
             return Err(no_move(self.status, "shipped").into());
         }
         let items = self.pick(parcel.items, OrderLine::unfulfilled)?;
+        let mut again = Vec::new();
         for item in &items {
-            self.line_mut(item.variant_id)?.fulfilled += item.quantity;
+            let line = self.line_mut(item.variant_id)?;
+            let quantity = item.quantity.saturating_sub(line.unfulfilled() - line.restocked);
+            line.restocked -= quantity;
+            line.fulfilled += item.quantity;
+            again.extend((quantity > 0).then_some(LineQuantity { quantity, ..*item }));
         }
         self.fulfilments.push(Fulfilment {
             id: parcel.id,
@@ -132,104 +137,39 @@ impl Order {
             shipped_at: None,
             delivered_at: None,
         });
-        Ok(())
+        Ok(again)
     }
 
-    /// Moves a parcel on. `Ok(false)` if it is there already.
+    /// Moves a parcel on. `Ok(None)` if it is there already, else what it did to the goods. What comes back undelivered goes
+    /// back into stock with `restock`.
     pub(crate) fn move_parcel(
         &mut self,
         id: FulfilmentId,
         to: FulfilmentStatus,
+        restock: bool,
         now: Timestamp,
-    ) -> Result<bool, OrderError> {
+    ) -> Result<Option<Withdrawn>, OrderError> {
         let Some(parcel) = self.fulfilments.iter_mut().find(|parcel| parcel.id == id) else {
             return Err(crate::error::CommonError::NotFound("fulfilment").into());
         };
         if parcel.status == to {
-            return Ok(false);
+            return Ok(None);
         }
         parcel.status.become_(to)?;
+        let items = parcel.items.clone();
         match to {
             FulfilmentStatus::Shipped => parcel.shipped_at = Some(now),
             FulfilmentStatus::Delivered => parcel.delivered_at = Some(now),
             FulfilmentStatus::Cancelled => {
-                for item in parcel.items.clone() {
+                for item in items {
                     self.line_mut(item.variant_id)?.fulfilled -= item.quantity;
                 }
             }
+            FulfilmentStatus::ReturnedToSender => return self.take_in_parcel(&items, restock).map(Some),
             FulfilmentStatus::Pending => {}
         }
         self.settle_goods()?;
-        Ok(true)
-    }
-
-    /// Takes units out of the order before they leave; no items means the whole order, which nothing may have left of.
-    /// Returns what was taken out: its stock goes back.
-    pub(crate) fn take_out(
-        &mut self,
-        items: Vec<LineQuantity>,
-        reason: Option<String>,
-    ) -> Result<Vec<LineQuantity>, OrderError> {
-        if !matches!(self.status, OrderStatus::Pending | OrderStatus::Confirmed) {
-            let already_left = self.has_left();
-            return Err(if already_left {
-                OrderError::AlreadyShipped
-            } else {
-                no_move(self.status, "cancelled").into()
-            });
-        }
-        let whole = items.is_empty();
-        if whole && self.has_left() {
-            return Err(OrderError::AlreadyShipped);
-        }
-        if whole {
-            for parcel in self.fulfilments.iter_mut().filter(|parcel| parcel.status == FulfilmentStatus::Pending) {
-                parcel.status.become_(FulfilmentStatus::Cancelled)?;
-            }
-            self.lines.iter_mut().for_each(|line| line.fulfilled = 0);
-        }
-        let items = self.pick(items, OrderLine::unfulfilled)?;
-        for item in &items {
-            self.line_mut(item.variant_id)?.cancelled += item.quantity;
-        }
-        self.settle_cancelled(reason)?;
-        Ok(items)
-    }
-
-    fn settle_cancelled(&mut self, reason: Option<String>) -> Result<(), NoSuchMove> {
-        if self.status != OrderStatus::Cancelled && self.lines.iter().all(|line| line.cancelled == line.quantity) {
-            self.status.become_(OrderStatus::Cancelled)?;
-            self.cancel_reason = reason;
-            return Ok(());
-        }
-        self.settle_goods()
-    }
-
-    /// Takes goods back with a refund, without a return: units that have left count as returned, units that haven't been
-    /// packed as cancelled. So no unit goes back into stock twice, or goes back and is shipped as well.
-    pub(crate) fn take_back(&mut self, items: &[LineQuantity], reason: &str) -> Result<(), OrderError> {
-        for item in items {
-            let away = self.away(item.variant_id);
-            let line = self.line_mut(item.variant_id)?;
-            let returned = item.quantity.min(away);
-            let cancelled = item.quantity - returned;
-            if cancelled > line.unfulfilled() {
-                let left = away + line.unfulfilled();
-                return Err(OrderError::QuantityExceeded { variant_id: item.variant_id, left });
-            }
-            line.returned += returned;
-            line.cancelled += cancelled;
-        }
-        Ok(self.settle_cancelled(Some(reason.to_owned()))?)
-    }
-
-    /// As many of these units as can be taken back.
-    pub(crate) fn takeable_back(&self, items: &[LineQuantity]) -> Vec<LineQuantity> {
-        let capped = items.iter().filter_map(|item| {
-            let left = self.away(item.variant_id) + self.line(item.variant_id).ok()?.unfulfilled();
-            Some(LineQuantity { quantity: item.quantity.min(left), ..*item })
-        });
-        capped.filter(|item| item.quantity > 0).collect()
+        Ok(Some(Withdrawn::default()))
     }
 
     /// Asks to send delivered units back.
@@ -240,12 +180,9 @@ impl Order {
         reason: String,
         now: Timestamp,
     ) -> Result<(), OrderError> {
-        if items.is_empty() {
-            return Err(Invalid::field("/items", "required", "name at least one item").into());
-        }
         let left: BTreeMap<_, _> =
             self.lines.iter().map(|line| (line.variant_id, self.returnable(line.variant_id))).collect();
-        let items = self.pick(items, |line| left.get(&line.variant_id).copied().unwrap_or(0))?;
+        let items = self.pick(items.into(), |line| left.get(&line.variant_id).copied().unwrap_or(0))?;
         self.returns.push(Return {
             id,
             status: ReturnStatus::Requested,
@@ -253,15 +190,18 @@ impl Order {
             reason,
             created_at: now,
             updated_at: now,
+            waived: None,
         });
         Ok(())
     }
 
-    /// Decides on a return. `Ok(None)` if it is decided so already, else what came back by it (when received).
+    /// Decides on a return. `Ok(None)` if it is decided so already, else what came back by it (when received). Without
+    /// `restock` it doesn't go back into stock.
     pub(crate) fn move_return(
         &mut self,
         id: ReturnId,
         to: ReturnStatus,
+        restock: bool,
         now: Timestamp,
     ) -> Result<Option<Vec<LineQuantity>>, OrderError> {
         let Some(ret) = self.returns.iter_mut().find(|ret| ret.id == id) else {
@@ -274,7 +214,9 @@ impl Order {
         ret.updated_at = now;
         let items = if to == ReturnStatus::Received { ret.items.clone() } else { Vec::new() };
         for item in &items {
-            self.line_mut(item.variant_id)?.returned += item.quantity;
+            let line = self.line_mut(item.variant_id)?;
+            line.returned += item.quantity;
+            line.written_off += if restock { 0 } else { item.quantity };
         }
         self.settle_goods()?;
         Ok(Some(items))
@@ -282,11 +224,10 @@ impl Order {
 
     /// Recomputes where the goods are, and completes the order when all have arrived and been paid for.
     pub(crate) fn settle_goods(&mut self) -> Result<(), NoSuchMove> {
-        let left = [FulfilmentStatus::Shipped, FulfilmentStatus::Delivered];
         let sum = |of: &dyn Fn(&OrderLine) -> u32| self.lines.iter().map(of).sum::<u32>();
         let wanted = sum(&|line| line.quantity - line.cancelled);
-        let shipped = sum(&|line| self.parcelled(line.variant_id, &left));
-        let delivered = sum(&|line| self.parcelled(line.variant_id, &left[1..]));
+        let shipped = sum(&|line| self.left(line));
+        let delivered = sum(&|line| self.parcelled(line.variant_id, &[FulfilmentStatus::Delivered]));
         let returned = sum(&|line| line.returned);
         let state = match () {
             () if wanted == 0 || shipped == 0 => FulfilmentState::Unfulfilled,
@@ -297,30 +238,29 @@ impl Order {
         };
         self.fulfilment_status.become_(state)?;
         let arrived = matches!(state, FulfilmentState::Delivered | FulfilmentState::Returned);
-        let paid = matches!(
-            self.payment_status,
-            PaymentStatus::Paid | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded
-        );
-        if arrived && paid && self.status == OrderStatus::Confirmed {
+        if arrived && self.is_settled() && self.status == OrderStatus::Confirmed {
             self.status.become_(OrderStatus::Completed)?;
         }
         Ok(())
     }
 
-    /// Checks quantities against what is left of each line; no items means all that is left, which must be something.
+    /// Checks quantities against what is left of each line; of all that is left there must be something.
     pub(crate) fn pick(
         &self,
-        items: Vec<LineQuantity>,
+        items: ItemSelection,
         left: impl Fn(&OrderLine) -> u32,
     ) -> Result<Vec<LineQuantity>, OrderError> {
-        let picked: Vec<_> = if items.is_empty() {
-            self.lines
+        let picked: Vec<_> = match items {
+            ItemSelection::All => self
+                .lines
                 .iter()
                 .map(|line| LineQuantity { variant_id: line.variant_id, quantity: left(line) })
                 .filter(|item| item.quantity > 0)
-                .collect()
-        } else {
-            merge_items(items)?
+                .collect(),
+            ItemSelection::Only(items) if items.is_empty() => {
+                return Err(Invalid::field("/items", "required", "name at least one item").into());
+            }
+            ItemSelection::Only(items) => merge_items(items)?,
         };
         for (n, item) in picked.iter().enumerate() {
             let line = self.line(item.variant_id).map_err(|mut invalid| {
@@ -346,14 +286,14 @@ impl Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewParcel {
     pub id: FulfilmentId,
-    pub items: Vec<LineQuantity>,
+    pub items: ItemSelection,
     pub carrier: String,
     pub tracking_number: String,
     pub tracking_url: Option<String>,
 }
 
 /// Adds up items of the same variant, so that naming one twice counts twice.
-fn merge_items(items: Vec<LineQuantity>) -> Result<Vec<LineQuantity>, Invalid> {
+pub(crate) fn merge_items(items: Vec<LineQuantity>) -> Result<Vec<LineQuantity>, Invalid> {
     let mut merged: Vec<LineQuantity> = Vec::with_capacity(items.len());
     for (n, item) in items.into_iter().enumerate() {
         if item.quantity == 0 {
@@ -371,7 +311,7 @@ fn not_in_order(variant: VariantId) -> Invalid {
     Invalid::field("/items", "unknown_item", format!("the order has no line of variant {variant}"))
 }
 
-fn no_move(from: OrderStatus, to: &str) -> NoSuchMove {
+pub(super) fn no_move(from: OrderStatus, to: &str) -> NoSuchMove {
     NoSuchMove { from: from.as_str().to_owned(), to: to.to_owned() }
 }
 

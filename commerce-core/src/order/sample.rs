@@ -48,6 +48,9 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     };
     Order {
         id: OrderId(uuid::Uuid::from_u128(0x0D)),

@@ -100,14 +100,18 @@ impl Orders {
         Ok(order)
     }
 
+    /// The order that a token opens, if this shop issued it and it is good now.
+    #[must_use]
+    pub fn opened_by(&self, token: &OrderToken) -> Option<OrderId> {
+        self.engine.signer.order_of(token, self.engine.now())
+    }
+
     fn may_see(&self, actor: &Actor, order: &Order) -> bool {
         match actor {
             Actor::User(identity) => {
                 order.customer_id == Some(identity.user) || identity.role.allows(Permission::ViewOrders)
             }
-            Actor::Guest { order: Some(token), .. } => {
-                self.engine.signer.order_of(token, self.engine.now()) == Some(order.id)
-            }
+            Actor::Guest { order: Some(token), .. } => self.opened_by(token) == Some(order.id),
             Actor::Guest { order: None, .. } => false,
             Actor::System => true,
         }

@@ -88,6 +88,10 @@ impl State for FulfilmentState {
         (Self::Unfulfilled, Self::PartiallyShipped),
         (Self::Unfulfilled, Self::Shipped),
         (Self::PartiallyShipped, Self::Shipped),
+        // A parcel came back undelivered.
+        (Self::PartiallyShipped, Self::Unfulfilled),
+        (Self::Shipped, Self::PartiallyShipped),
+        (Self::Shipped, Self::Unfulfilled),
         (Self::PartiallyShipped, Self::Delivered),
         (Self::PartiallyShipped, Self::Returned),
         (Self::Shipped, Self::Delivered),
@@ -97,8 +101,12 @@ impl State for FulfilmentState {
 }
 
 impl State for FulfilmentStatus {
-    const MOVES: &'static [(Self, Self)] =
-        &[(Self::Pending, Self::Shipped), (Self::Pending, Self::Cancelled), (Self::Shipped, Self::Delivered)];
+    const MOVES: &'static [(Self, Self)] = &[
+        (Self::Pending, Self::Shipped),
+        (Self::Pending, Self::Cancelled),
+        (Self::Shipped, Self::Delivered),
+        (Self::Shipped, Self::ReturnedToSender),
+    ];
 }
 
 impl State for ReturnStatus {

@@ -60,6 +60,10 @@ fn describe(event: &DomainEvent) -> Option<String> {
         E::FulfilmentCreated { .. } => "a parcel is being packed".to_owned(),
         E::FulfilmentShipped { carrier, tracking_number, .. } => format!("shipped with {carrier}, {tracking_number}"),
         E::FulfilmentDelivered { .. } => "a parcel was delivered".to_owned(),
+        E::FulfilmentReturnedToSender { .. } => "a parcel came back undelivered".to_owned(),
+        E::FulfilmentCorrected { carrier, tracking_number, .. } => {
+            format!("a parcel is now tracked with {carrier}, {tracking_number}")
+        }
         E::FulfilmentCancelled { .. } => "a parcel was cancelled before it left".to_owned(),
         E::RefundRequested { amount, .. } => format!("a refund of {amount:?} was begun"),
         E::RefundSettled { amount, .. } => format!("{amount:?} was refunded"),

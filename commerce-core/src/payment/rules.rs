@@ -11,7 +11,6 @@ use crate::{
     clock::Timestamp,
     error::CommonError,
     id::PaymentId,
-    money::Money,
     order::{
         Order, OrderStatus,
         state::{NoSuchMove, State},
@@ -27,6 +26,8 @@ pub(crate) use self::{
 pub(crate) const EXPIRED: &str = "expired";
 /// A payment that was given up because the order was cancelled.
 pub(crate) const CANCELLED: &str = "cancelled";
+/// A payment that was given up because nothing is owed for the order any more.
+pub(crate) const NOTHING_OWED: &str = "nothing_owed";
 
 /// A payment that staff gave up, because the gateway knows of no money for it.
 pub(crate) const WRITTEN_OFF: &str = "written_off";
@@ -188,13 +189,6 @@ impl Order {
             line.cancelled = 0;
         }
         Ok(true)
-    }
-
-    /// What is to be captured of the authorised payment: its amount less the share of cancelled units.
-    pub(crate) fn capturable(&self, payment: &Payment) -> Result<Money, CommonError> {
-        let cancelled = self.lines.iter().map(|line| line.charged.cumulative_share(line.cancelled, line.quantity));
-        let cancelled = Money::sum(self.currency(), cancelled)?;
-        Ok(payment.amount.minus(cancelled)?)
     }
 }
 

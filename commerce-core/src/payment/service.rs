@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    AmountNotPayable, LineQuantity, NewRefund, PaymentStatus, PlacementOutcome,
+    AmountNotPayable, NewRefund, PaymentStatus, PlacementOutcome,
     gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, RefundReport, WebhookError, WebhookRequest},
     process::{Process, Progress},
     rules::WRITTEN_OFF,
@@ -13,22 +13,22 @@ use crate::{
     checkout::Placement,
     engine::Engine,
     error::{CommonError, Invalid},
-    event::{DomainEvent, Notice},
+    event::DomainEvent,
     id::{OrderId, PaymentId, RefundId},
     inventory::AlertKind,
     money::Money,
-    order::{Effects, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
+    order::{ItemSelection, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
     store::{Claim, MovementKind, Root},
 };
 
-/// A refund that staff give: by amount, by items, or (neither given) of all that is left.
+/// A refund that staff give: by amount, by items, or (no amount, all items) of all that is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefundInput {
     /// How much.
     pub amount: Option<Money>,
-    /// For which items; their share of what was charged.
-    pub items: Vec<LineQuantity>,
+    /// For which items; their share of what was charged. All, with an amount, is no choice of items.
+    pub items: ItemSelection,
     /// Why.
     pub reason: String,
     /// Whether the items go back into stock.
@@ -53,7 +53,7 @@ pub struct RefundInput {
 /// # shop.carts().add_item(&ada, mug, 2, None).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let five = Some(Money::parse("5.00", Currency::EUR)?);
-/// let refund = RefundInput { amount: five, items: vec![], reason: "a scratch".into(), restock: false };
+/// let refund = RefundInput { amount: five, items: ItemSelection::All, reason: "a scratch".into(), restock: false };
 /// let (order, _) = shop.payments().refund(&Call::system(), order.id, refund).await?.value;
 /// assert_eq!(order.payments[0].refunded, 500);
 /// # Ok(())
@@ -90,11 +90,13 @@ impl Payments {
         self.orders().payments(actor, status, page).await
     }
 
-    /// Takes the promised money of an order, less the share of cancelled items.
+    /// Takes the promised money of an order: what is owed, or so much of it. A payment is captured once, as gateways have it:
+    /// what isn't taken of the promise lapses.
     ///
     /// # Errors
-    /// Needs [`Permission::ManageOrders`]; [`OrderError::NothingToCapture`] unless a payment is authorised.
-    pub async fn capture(&self, call: &Call, id: OrderId) -> Result<Order, OrderError> {
+    /// Needs [`Permission::ManageOrders`]; [`OrderError::NothingToCapture`] unless a payment is authorised and something is
+    /// owed, [`OrderError::CaptureExceedsOwed`] for more than that.
+    pub async fn capture(&self, call: &Call, id: OrderId, amount: Option<Money>) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let (this, call) = (self.clone(), call.clone());
         self.engine
@@ -102,21 +104,12 @@ impl Payments {
                 let lease = this.engine.settings.gateway_lease;
                 let orders = this.orders();
                 let intend = orders.edit(&call, id, |order, effects, now| {
-                    if !matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed) {
-                        return Err(OrderError::NothingToCapture);
-                    }
-                    let authorized = order.payments.iter_mut().find(|p| p.status == PaymentStatus::Authorized);
-                    let payment = authorized.ok_or(OrderError::NothingToCapture)?;
-                    if payment.lease_until.is_some_and(|until| until > now) {
-                        return Err(OrderError::PaymentBusy);
-                    }
-                    payment.lease_until = Some(now + lease);
-                    effects.captures.push(payment.id);
-                    Ok(payment.id)
+                    let (payment, amount) = order.intend_capture(amount, now + lease, now)?;
+                    effects.captures.push(payment);
+                    Ok((payment, amount))
                 });
-                let (order, payment) = intend.await?.value;
-                let amount = order.capturable(order.payment(payment)?)?;
-                let result = this.process().capture(order, payment).await?;
+                let (order, (payment, amount)) = intend.await?.value;
+                let result = this.process().capture(order, payment, amount).await?;
                 let failed = match result {
                     Ok(order) => return Ok(order),
                     Err(failed) => failed,
@@ -139,7 +132,8 @@ impl Payments {
         release.await.map(drop)
     }
 
-    /// Sends money back. Pending refunds count as gone, so that refunds never exceed what was captured.
+    /// Sends money back. Pending refunds count as gone, so that refunds never exceed what was captured. Units whose money goes
+    /// back before they have left are taken out of the order, and out of parcels that are still being packed.
     ///
     /// # Errors
     /// Needs [`Permission::Refund`]; [`OrderError::RefundExceedsCaptured`] beyond what is left.
@@ -152,7 +146,7 @@ impl Payments {
         call.actor.require(Permission::Refund)?;
         let mut invalid = Invalid::default();
         invalid.check_lines(&input.reason, "/reason", 1, 500);
-        let restocks_nothing = input.restock && input.items.is_empty() && input.amount.is_some();
+        let restocks_nothing = input.restock && input.items == ItemSelection::All && input.amount.is_some();
         invalid.check(!restocks_nothing, "/restock", "ambiguous", "name the items that go back into stock");
         invalid.into_result()?;
         let (this, call) = (self.clone(), call.clone());
@@ -163,7 +157,6 @@ impl Payments {
                 let orders = this.orders();
                 let edit = orders.edit(&call, id, |order, effects, now| {
                     let RefundInput { amount, items, reason, restock } = input.clone();
-                    let names_items = !items.is_empty();
                     let new = NewRefund {
                         id: refund_id,
                         amount,
@@ -173,15 +166,12 @@ impl Payments {
                         return_id: None,
                         lease_until: now + lease,
                     };
-                    let is_amount = new.amount.is_some();
-                    let refund = order.intend_refund(new, now)?;
+                    let (was, is_amount) = (order.status, new.amount.is_some());
+                    let (refund, goods) = order.refund_goods(new, now)?;
                     if is_amount {
                         this.process().amounts(order, refund.payment_id)?.check_part(refund.amount)?;
                     }
-                    if restock {
-                        let back = if names_items { refund.items.clone() } else { order.takeable_back(&refund.items) };
-                        take_back(order, effects, &back, &refund.reason)?;
-                    }
+                    effects.withdrawn(order, was, goods, MovementKind::Return, &refund.reason);
                     effects.refunds.push(refund_id);
                     Ok(refund_id)
                 });
@@ -210,28 +200,32 @@ impl Payments {
         Ok(Placement { order, order_token: None, outcome })
     }
 
-    /// Notes that the money of an offline payment has arrived.
+    /// Notes that the money of an offline payment has arrived: what is owed for the order.
     ///
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAwaited`] unless the payment is an offline one and pending.
     pub async fn receive(&self, call: &Call, id: PaymentId) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
-        let order = self.process().load(order).await?;
-        let payment = order.payment(id)?.clone();
-        let awaited = payment.status == PaymentStatus::Pending && order.status == OrderStatus::Confirmed;
-        if !awaited {
-            return Err(OrderError::NotAwaited);
-        }
-        let captured = order.capturable(&payment)?;
-        let word = GatewayPayment {
-            reference: payment.reference.clone().unwrap_or_default(),
-            state: GatewayState::Captured,
-            amount: payment.amount,
-            captured,
-        };
         let this = self.clone();
-        Ok(self.engine.run(async move { this.process().settle(order, id, &word).await }).await?)
+        self.engine
+            .run(async move {
+                let _turn = this.engine.queues.turn(order).await;
+                let order = this.process().load(order).await?;
+                let payment = order.payment(id)?.clone();
+                let awaited = payment.status == PaymentStatus::Pending && order.status == OrderStatus::Confirmed;
+                if !awaited {
+                    return Err(OrderError::NotAwaited);
+                }
+                let word = GatewayPayment {
+                    reference: payment.reference.clone().unwrap_or_default(),
+                    state: GatewayState::Captured,
+                    amount: payment.amount,
+                    captured: order.owed(),
+                };
+                Ok(this.process().settle(order, id, &word).await?)
+            })
+            .await
     }
 
     /// Asks the gateway how a payment stands and settles it by its word; refunds that were made at the gateway are booked. For
@@ -382,18 +376,6 @@ fn unreached(error: GatewayError, amount: Money) -> OrderError {
         GatewayError::Rejected(reason) => OrderError::GatewayRefused(reason),
         GatewayError::Unavailable(_) | GatewayError::Unknown(_) => OrderError::GatewayUnavailable,
     }
-}
-
-/// What a refund that restocks means for the goods.
-fn take_back(order: &mut Order, effects: &mut Effects, items: &[LineQuantity], reason: &str) -> Result<(), OrderError> {
-    let was = order.status;
-    order.take_back(items, reason)?;
-    effects.stock.extend(items.iter().map(|i| (i.variant_id, i64::from(i.quantity), MovementKind::Return)));
-    if order.status == OrderStatus::Cancelled && was != OrderStatus::Cancelled {
-        effects.events.push(DomainEvent::OrderCancelled { order: order.id, reason: reason.to_owned() });
-        effects.notices.push(Notice::OrderCancelled { order: order.id });
-    }
-    Ok(())
 }
 
 /// Why a webhook wasn't taken.

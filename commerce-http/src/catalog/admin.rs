@@ -87,7 +87,7 @@ impl AdminCatalogApi {
     ) -> Result<Reply<Page<Product>>, ApiError> {
         let query = core::AdminProductQuery { status: status.0.map(Into::into), q: q.0 };
         let page = self.catalog().admin_products(&caller.actor, query, &paging.0).await?;
-        Ok(Reply::new(Page::of(page.map(|detail| Product::of(detail, self.currency())))))
+        Ok(Reply::new(Page::of(page.map(|detail| Product::listed(detail, self.currency())))))
     }
 
     /// Create a product
@@ -101,7 +101,7 @@ impl AdminCatalogApi {
         body: Input<NewProduct>,
     ) -> Result<Created<Product>, ApiError> {
         let draft = body.parse()?.read(self.currency())?;
-        let done = self.catalog().create_product(&caller.once(&idempotency_key, body.bytes()), draft).await?;
+        let done = self.catalog().create_product(&caller.once(&idempotency_key, &body), draft).await?;
         let location = format!("/v1/admin/products/{}", done.value.view.product.id);
         Ok(self.product(done.value).replayed(done.replayed).location(&location))
     }
@@ -152,7 +152,7 @@ impl AdminCatalogApi {
     ) -> Result<Created<Variant>, ApiError> {
         let id = id.0.into();
         let draft = body.read_for(|body| body.read(self.currency(), ""), self.existing_product(&caller, id)).await?;
-        let done = self.catalog().add_variant(&caller.once(&idempotency_key, body.bytes()), id, draft).await?;
+        let done = self.catalog().add_variant(&caller.once(&idempotency_key, &body), id, draft).await?;
         let added = done.value.variant_id;
         Ok(variant(done.value.detail, added)?.replayed(done.replayed).location(&format!("/v1/admin/variants/{added}")))
     }
@@ -199,7 +199,7 @@ impl AdminCatalogApi {
         idempotency_key: IdempotencyKey,
         body: Input<NewCategory>,
     ) -> Result<Created<Category>, ApiError> {
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.catalog().create_category(&call, body.parse()?.into()).await?;
         let location = format!("/v1/categories/{}", done.value.category.id);
         Ok(category(done.value).replayed(done.replayed).location(&location))

@@ -182,8 +182,10 @@ pub struct Product {
     pub id: Uuid,
     pub slug: String,
     pub title: String,
-    /// Empty in lists.
-    pub description: String,
+    /// Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub description: Option<String>,
     pub status: ProductStatus,
     pub categories: Vec<CategoryRef>,
     pub attributes: BTreeMap<String, String>,
@@ -211,7 +213,7 @@ impl Product {
             price_range: PriceRange { min: money(product.min_price()), max: money(product.max_price()) },
             slug: product.slug,
             title: product.title,
-            description: product.description,
+            description: Some(product.description),
             attributes: product.attributes,
             images: product.images.into_iter().map(Into::into).collect(),
             rating,
@@ -219,6 +221,11 @@ impl Product {
             created_at: product.created_at.into(),
             updated_at: product.updated_at.into(),
         }
+    }
+
+    /// A product as an item of a list, which carries no description.
+    pub fn listed(detail: core::ProductDetail, currency: Currency) -> Self {
+        Self { description: None, ..Self::of(detail, currency) }
     }
 }
 
@@ -252,7 +259,7 @@ impl Example for Product {
             id: sample::PRODUCT,
             slug: "enamel-mug".to_owned(),
             title: "Enamel mug".to_owned(),
-            description: "Holds 300 ml, survives a fall.".to_owned(),
+            description: Some("Holds 300 ml, survives a fall.".to_owned()),
             status: ProductStatus::Active,
             categories: vec![CategoryRef::example()],
             attributes: text_map(&[("material", "steel")]),

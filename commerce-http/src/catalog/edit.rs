@@ -103,7 +103,7 @@ impl Example for NewProduct {
         Self {
             title,
             slug: Some(slug),
-            description: Some(description),
+            description,
             status: ProductStatus::Active,
             category_ids: Some(vec![sample::CATEGORY]),
             attributes: Some(attributes),
@@ -130,15 +130,18 @@ pub struct ProductPatch {
     pub description: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
     pub status: Option<ProductStatus>,
-    /// All categories it shall be in.
-    #[serde(default, deserialize_with = "present")]
-    pub category_ids: Option<Vec<Uuid>>,
-    /// Attributes to set, and with `null` to remove; the others stay.
-    #[serde(default, deserialize_with = "present")]
-    pub attributes: Option<TextPatch>,
-    /// All images it shall have.
-    #[serde(default, deserialize_with = "present")]
-    pub images: Option<Vec<Image>>,
+    /// All categories it shall be in; `null`: none.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub category_ids: MaybeUndefined<Vec<Uuid>>,
+    /// Attributes to set, and with `null` to remove; the others stay. `null` for the whole removes all.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub attributes: MaybeUndefined<TextPatch>,
+    /// All images it shall have; `null`: none.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub images: MaybeUndefined<Vec<Image>>,
 }
 
 impl From<ProductPatch> for core::ProductPatch {
@@ -148,9 +151,9 @@ impl From<ProductPatch> for core::ProductPatch {
             slug: body.slug,
             description: patch(body.description).map(Option::unwrap_or_default),
             status: body.status.map(Into::into),
-            category_ids: body.category_ids.map(|ids| ids.into_iter().map(CategoryId).collect()),
-            attributes: body.attributes,
-            images: body.images.map(|images| images.into_iter().map(Into::into).collect()),
+            category_ids: patch(body.category_ids).map(|ids| ids.into_iter().flatten().map(CategoryId).collect()),
+            attributes: patch(body.attributes),
+            images: patch(body.images).map(|images| images.into_iter().flatten().map(Into::into).collect()),
         }
     }
 }
@@ -162,9 +165,12 @@ impl Example for ProductPatch {
             slug: Some("enamel-mug-300".to_owned()),
             description: MaybeUndefined::Value("Holds 300 ml, survives a fall.".to_owned()),
             status: Some(ProductStatus::Active),
-            category_ids: Some(vec![sample::CATEGORY]),
-            attributes: Some(BTreeMap::from([("material".to_owned(), Some("enamelled steel".to_owned()))])),
-            images: Some(vec![Image::example()]),
+            category_ids: MaybeUndefined::Value(vec![sample::CATEGORY]),
+            attributes: MaybeUndefined::Value(BTreeMap::from([(
+                "material".to_owned(),
+                Some("enamelled steel".to_owned()),
+            )])),
+            images: MaybeUndefined::Value(vec![Image::example()]),
         }
     }
 }
@@ -179,9 +185,10 @@ pub struct VariantPatch {
     #[serde(default)]
     #[oai(nullable)]
     pub title: MaybeUndefined<String>,
-    /// Choices to set, and with `null` to remove; the others stay.
-    #[serde(default, deserialize_with = "present")]
-    pub options: Option<TextPatch>,
+    /// Choices to set, and with `null` to remove; the others stay. `null` for the whole removes all.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub options: MaybeUndefined<TextPatch>,
     #[serde(default, deserialize_with = "present")]
     pub price: Option<Money>,
 }
@@ -191,7 +198,7 @@ impl VariantPatch {
         Ok(core::VariantPatch {
             sku: self.sku,
             title: patch(self.title).map(Option::unwrap_or_default),
-            options: self.options,
+            options: patch(self.options),
             price: self.price.map(|price| price.read(currency, "/price")).transpose()?,
         })
     }
@@ -202,7 +209,7 @@ impl Example for VariantPatch {
         Self {
             sku: Some("MUG-BLUE-L".to_owned()),
             title: MaybeUndefined::Value("Large, blue".to_owned()),
-            options: Some(BTreeMap::from([("size".to_owned(), Some("L".to_owned()))])),
+            options: MaybeUndefined::Value(BTreeMap::from([("size".to_owned(), Some("L".to_owned()))])),
             price: Some(eur("18.90")),
         }
     }

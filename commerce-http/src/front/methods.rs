@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use poem::{
-    Body, Endpoint, Request, Response,
+    Endpoint, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderValue, Method, StatusCode, header},
 };
@@ -40,18 +40,12 @@ impl Methods {
         if method == Method::OPTIONS {
             return Response::builder().status(StatusCode::NO_CONTENT).header(header::ALLOW, &self.allow).finish();
         }
-        let wanted = if method == Method::HEAD { &Method::GET } else { &method };
-        let Some(endpoint) = self.find(wanted) else {
+        let Some(endpoint) = self.find(&method) else {
             let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header");
             return failed(error.header(header::ALLOW, self.allow.clone()));
         };
         match AssertUnwindSafe(endpoint.call(request)).catch_unwind().await {
-            Ok(Ok(mut response)) => {
-                if method == Method::HEAD {
-                    response.set_body(Body::empty());
-                }
-                response
-            }
+            Ok(Ok(response)) => response,
             Ok(Err(error)) => failed(error.into()),
             Err(_) => {
                 tracing::error!("an operation panicked");

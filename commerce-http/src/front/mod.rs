@@ -154,13 +154,17 @@ impl Front {
 impl Endpoint for Front {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let visit = Arc::new(Visit::of(&request, &self.shared));
         let encoding = Encoding::accepted(request.headers());
         let origin = self.cors.allowed_origin(request.headers());
         let method = request.method().clone();
         let path = (method != Method::GET).then(|| request.uri().path().to_owned());
+        // HEAD is answered as GET to the end, conditions and all, but for the body (RFC 9110 §9.3.2).
+        if method == Method::HEAD {
+            request.set_method(Method::GET);
+        }
 
         let mut response = if let Some(preflight) = Cors::preflight(&request, origin.as_ref()) {
             preflight
@@ -172,6 +176,9 @@ impl Endpoint for Front {
 
         if let Some(error) = response.data::<ApiError>().cloned() {
             response = render(error, &response, &visit.request_id);
+        }
+        if method == Method::HEAD {
+            response = without_body(response).await;
         }
         headers::secure(&mut response, &visit.request_id, self.shared.commerce.settings());
         self.cors.expose(&mut response, origin);
@@ -201,6 +208,16 @@ fn render(error: ApiError, failed: &Response, request_id: &str) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(metrics) = failed.data::<Arc<RouteMetrics>>() {
         response.set_data(metrics.clone());
+    }
+    response
+}
+
+/// The answer to a HEAD: how long the body would be, in place of the body.
+async fn without_body(mut response: Response) -> Response {
+    let has_body = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = response.take_body().into_bytes().await;
+    if let (true, Ok(body)) = (has_body, body) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     response
 }

@@ -13,8 +13,8 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    dto::{FulfilmentState, Order, OrderStatus, items},
-    edit::{AdminCancel, FulfilmentPatch, NewFulfilment, NewRefund, ReturnPatch},
+    dto::{FulfilmentState, Order, OrderStatus},
+    edit::{AdminCancel, CaptureInput, FulfilmentPatch, NewFulfilment, NewRefund, ReturnPatch},
     order,
     parts::{Fulfilment, OrderReturn, PaymentStatus, Refund, Return, ReturnStatus},
 };
@@ -89,7 +89,9 @@ impl AdminOrderApi {
 
     /// Pack a parcel
     ///
-    /// Errors: 409 invalid_state, quantity_exceeded; 422 required, too_long, invalid_url
+    /// Units that were cancelled or refunded are left out.
+    ///
+    /// Errors: 409 invalid_state, quantity_exceeded, out_of_stock; 422 required, too_long, invalid_url
     #[oai(path = "/orders/:id/fulfilments", method = "post", operation_id = "admin_create_fulfilment")]
     async fn fulfil(
         &self,
@@ -100,18 +102,19 @@ impl AdminOrderApi {
     ) -> Result<Created<Fulfilment>, ApiError> {
         let id = OrderId(id.0);
         let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let done = self.orders().fulfil(&caller.once(&idempotency_key, body.bytes()), id, input).await;
+        let done = self.orders().fulfil(&caller.once(&idempotency_key, &body), id, input).await;
         let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, parcel) = done.value;
         let location = format!("/v1/admin/orders/{id}");
         Ok(Created::new(pick(found.fulfilments, |f| f.id == parcel)?).replayed(done.replayed).location(&location))
     }
 
-    /// Move a parcel on
+    /// Move a parcel on, or correct its tracking
     ///
-    /// The customer hears of it when it has left.
+    /// The customer hears of it when it has left. The goods of a parcel that comes back undelivered can be shipped again (taken
+    /// from stock once more, if they were put back there), or cancelled; so can the order, if nothing else has left.
     ///
-    /// Errors: 409 invalid_state
+    /// Errors: 409 invalid_state; 422 required, too_long, invalid_url, not_applicable
     #[oai(path = "/fulfilments/:id", method = "patch", operation_id = "admin_update_fulfilment")]
     async fn update_fulfilment(
         &self,
@@ -120,16 +123,18 @@ impl AdminOrderApi {
         body: Input<FulfilmentPatch>,
     ) -> Result<Reply<Fulfilment>, ApiError> {
         let id = FulfilmentId(id.0);
-        let status = body.parse_for(self.has(OrderChild::Fulfilment(id), "fulfilment")).await?.status;
-        let found = self.orders().update_fulfilment(&caller.call(), id, status.into()).await?;
+        let update = body.read_for(FulfilmentPatch::read, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
+        let updated = self.orders().update_fulfilment(&caller.call(), id, update).await;
+        let found = missing_first(updated, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
         Ok(Reply::new(pick(found.fulfilments, |parcel| parcel.id == id)?).version(found.version))
     }
 
     /// Cancel an order, or items of it
     ///
-    /// What hasn't been put into a parcel: stock goes back, and its money.
+    /// What hasn't been put into a parcel: stock goes back, and its money, or it is no longer owed. A promise that nothing is
+    /// owed for any more is given back.
     ///
-    /// Errors: 409 already_shipped, invalid_state, quantity_exceeded, payment_busy
+    /// Errors: 409 already_shipped, invalid_state, quantity_exceeded, payment_busy; 422 required, too_long
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "admin_cancel_order")]
     async fn cancel(
         &self,
@@ -138,24 +143,38 @@ impl AdminOrderApi {
         body: Optional<AdminCancel>,
     ) -> Result<Reply<Order>, ApiError> {
         let id = id.0.into();
-        let AdminCancel { items: units, reason } = body.parse_for(self.orders().get(&caller.actor, id)).await?;
-        let cancelled = self.orders().admin_cancel(&caller.call(), id, items(units), reason).await;
+        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
+        let cancelled = self.orders().admin_cancel(&caller.call(), id, input).await;
         Ok(order(missing_first(cancelled, self.orders().get(&caller.actor, id)).await?, None))
     }
 
     /// Capture the payment
     ///
-    /// Takes the promised money, less the share of cancelled items.
+    /// Takes what is owed of the promised money, or so much of it: the order's total, less the share of units that were
+    /// cancelled or came back and what was waived with a return. A payment is captured once: what isn't taken of the promise
+    /// lapses.
     ///
-    /// Errors: 409 nothing_to_capture, payment_busy, gateway_refused; 503 gateway_unavailable
+    /// Errors: 409 nothing_to_capture, capture_exceeds_owed, payment_busy, gateway_refused; 422 invalid_amount, currency_mismatch, out_of_range; 503 gateway_unavailable
     #[oai(path = "/orders/:id/capture", method = "post", operation_id = "admin_capture_order")]
-    async fn capture(&self, caller: Caller<ManageOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.0.commerce.payments().capture(&caller.call(), id.0.into()).await?, None))
+    async fn capture(
+        &self,
+        caller: Caller<ManageOrders>,
+        id: Path<Uuid>,
+        body: Optional<CaptureInput>,
+    ) -> Result<Reply<Order>, ApiError> {
+        let id = OrderId(id.0);
+        let currency = self.0.commerce.settings().currency;
+        let amount = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
+        let captured = self.0.commerce.payments().capture(&caller.call(), id, amount).await;
+        Ok(order(missing_first(captured, self.orders().get(&caller.actor, id)).await?, None))
     }
 
     /// Refund
     ///
-    /// By amount or by items; all that is left, if neither is given. Pending refunds count as gone.
+    /// By amount or by items; all that is left, if neither is given. Pending refunds count as gone. No unit is shipped whose
+    /// money went back: without `restock`, units that haven't left are refunded first, and taken out of the order and out of
+    /// parcels that are still being packed; with it, units that are with the customer come back first. An order of which
+    /// nothing is left to deliver is cancelled.
     ///
     /// Errors: 409 refund_exceeds_captured, quantity_exceeded; 422 invalid_amount, currency_mismatch, ambiguous, required
     #[oai(path = "/orders/:id/refunds", method = "post", operation_id = "admin_refund_order")]
@@ -169,7 +188,7 @@ impl AdminOrderApi {
         let id = OrderId(id.0);
         let currency = self.0.commerce.settings().currency;
         let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, body.bytes());
+        let call = caller.once(&idempotency_key, &body);
         let done = self.0.commerce.payments().refund(&call, id, input).await;
         let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
         let (found, refund) = done.value;
@@ -193,9 +212,10 @@ impl AdminOrderApi {
 
     /// Decide on a return
     ///
-    /// When the goods are received, they go back into stock and their money goes back.
+    /// When the goods are received, they go back into stock and their money goes back, or is no longer owed if it hasn't been
+    /// taken yet; `restock` and `refund` choose otherwise.
     ///
-    /// Errors: 409 invalid_state
+    /// Errors: 409 invalid_state, refund_exceeds_captured, payment_busy; 422 invalid_amount, currency_mismatch, out_of_range, not_applicable
     #[oai(path = "/returns/:id", method = "patch", operation_id = "admin_decide_return")]
     async fn decide_return(
         &self,
@@ -204,8 +224,11 @@ impl AdminOrderApi {
         body: Input<ReturnPatch>,
     ) -> Result<Reply<Return>, ApiError> {
         let id = ReturnId(id.0);
-        let status = body.parse_for(self.has(OrderChild::Return(id), "return")).await?.status;
-        let found = self.orders().decide_return(&caller.call(), id, status.into()).await?;
+        let currency = self.0.commerce.settings().currency;
+        let read = |body: ReturnPatch| body.read(currency);
+        let decision = body.read_for(read, self.has(OrderChild::Return(id), "return")).await?;
+        let decided = self.orders().decide_return(&caller.call(), id, decision).await;
+        let found = missing_first(decided, self.has(OrderChild::Return(id), "return")).await?;
         Ok(Reply::new(pick(found.returns, |back| back.id == id)?).version(found.version))
     }
 }

@@ -38,7 +38,8 @@ pub struct OrderItem {
     pub fulfilled: u32,
     /// Units cancelled before they left.
     pub cancelled: u32,
-    /// Units whose money went back, or is on its way.
+    /// Units whose money went back, or is on its way. Units that were cancelled or came back before their money was taken aren't
+    /// charged for, and not counted here.
     pub refunded: u32,
     /// Units that came back.
     pub returned: u32,
@@ -254,7 +255,7 @@ impl Example for TimelineEntry {
     }
 }
 
-/// Items as core counts them.
-pub fn items(items: Option<Vec<ItemQuantity>>) -> Vec<payment::LineQuantity> {
-    items.unwrap_or_default().into_iter().map(Into::into).collect()
+/// Items as core counts them: absent means all, and an empty list doesn't.
+pub fn items(items: Option<Vec<ItemQuantity>>) -> core::ItemSelection {
+    items.map(|items| items.into_iter().map(payment::LineQuantity::from).collect::<Vec<_>>()).into()
 }

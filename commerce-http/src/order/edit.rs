@@ -1,14 +1,24 @@
 //! What customers and staff send about orders.
 
+use std::{borrow::Cow, fmt};
+
 use commerce_core::{Currency, error::Invalid, order as core, payment::RefundInput};
-use poem_openapi::{Object, types::Example};
-use serde::Deserialize;
+use poem_openapi::{
+    Object,
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{Example, MaybeUndefined, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::Value;
 
 use super::{
     dto::items,
     parts::{Fulfilment, FulfilmentStatus, ItemQuantity, ReturnStatus},
 };
-use crate::types::{Money, eur};
+use crate::types::{Money, eur, patch, present};
 
 /// How a guest finds an order again.
 #[derive(Object, Deserialize)]
@@ -30,6 +40,7 @@ impl Example for OrderLookup {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewReturn {
+    #[oai(validator(min_items = 1))]
     pub items: Vec<ItemQuantity>,
     pub reason: String,
 }
@@ -46,7 +57,8 @@ impl Example for NewReturn {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewFulfilment {
     /// All that is left, if absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
     pub carrier: String,
     pub tracking_number: String,
@@ -68,18 +80,137 @@ impl Example for NewFulfilment {
     }
 }
 
-/// Where a parcel is now.
+/// Where a parcel is now, and how it is followed. What is absent stays.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct FulfilmentPatch {
-    /// `shipped`, `delivered` or `cancelled`.
-    pub status: FulfilmentStatus,
+    /// `shipped`, `delivered`, `cancelled` or `returned_to_sender`.
+    #[serde(default, deserialize_with = "present")]
+    pub status: Option<FulfilmentStatus>,
+    /// With `returned_to_sender`: whether the goods go back into stock; true, if absent. Goods that do are taken from there
+    /// once more when they are shipped again.
+    #[serde(default, deserialize_with = "present")]
+    pub restock: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    pub carrier: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub tracking_number: Option<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub tracking_url: MaybeUndefined<String>,
+}
+
+impl FulfilmentPatch {
+    pub fn read(self) -> Result<core::FulfilmentUpdate, Invalid> {
+        let status = self.status.map(Into::into);
+        let comes_back = status == Some(core::FulfilmentStatus::ReturnedToSender);
+        only_with(self.restock.is_none() || comes_back, "/restock", "returned_to_sender")?;
+        Ok(core::FulfilmentUpdate {
+            status,
+            keep_apart: self.restock == Some(false),
+            carrier: self.carrier,
+            tracking_number: self.tracking_number,
+            tracking_url: patch(self.tracking_url),
+        })
+    }
+}
+
+fn only_with(is_right: bool, pointer: &str, status: &str) -> Result<(), Invalid> {
+    let detail = || format!("may be given only with the status {status}");
+    if is_right { Ok(()) } else { Err(Invalid::field(pointer, "not_applicable", detail())) }
 }
 
 impl Example for FulfilmentPatch {
     fn example() -> Self {
-        Self { status: FulfilmentStatus::Shipped }
+        let Fulfilment { carrier, tracking_number, tracking_url, .. } = Fulfilment::example();
+        Self {
+            status: Some(FulfilmentStatus::Shipped),
+            restock: None,
+            carrier: Some(carrier),
+            tracking_number: Some(tracking_number),
+            tracking_url: tracking_url.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+        }
+    }
+}
+
+/// What goes back to the customer with a return: `full`, `none`, or an amount.
+#[derive(Clone, Debug)]
+pub enum ReturnRefund {
+    Full,
+    None,
+    Amount(Money),
+}
+
+impl<'de> Deserialize<'de> for ReturnRefund {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReturnRefundVisitor)
+    }
+}
+
+struct ReturnRefundVisitor;
+
+impl<'de> Visitor<'de> for ReturnRefundVisitor {
+    type Value = ReturnRefund;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"full\", \"none\" or an amount of money")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ReturnRefund, E> {
+        match text {
+            "full" => Ok(ReturnRefund::Full),
+            "none" => Ok(ReturnRefund::None),
+            _ => Err(E::unknown_variant(text, &["full", "none"])),
+        }
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<ReturnRefund, A::Error> {
+        Money::deserialize(MapAccessDeserializer::new(map)).map(ReturnRefund::Amount)
+    }
+}
+
+impl Type for ReturnRefund {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "ReturnRefund".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let words = MetaSchema { enum_items: vec!["full".into(), "none".into()], ..MetaSchema::new("string") };
+        let one_of = vec![MetaSchemaRef::Inline(Box::new(words)), Money::schema_ref()];
+        MetaSchemaRef::Inline(Box::new(MetaSchema { one_of, ..MetaSchema::ANY }))
+    }
+
+    fn register(registry: &mut Registry) {
+        Money::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ToJSON for ReturnRefund {
+    fn to_json(&self) -> Option<Value> {
+        match self {
+            Self::Full => Some(Value::from("full")),
+            Self::None => Some(Value::from("none")),
+            Self::Amount(amount) => amount.to_json(),
+        }
+    }
+}
+
+impl ParseFromJSON for ReturnRefund {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
     }
 }
 
@@ -90,11 +221,56 @@ impl Example for FulfilmentPatch {
 pub struct ReturnPatch {
     /// `approved`, `rejected` or `received`.
     pub status: ReturnStatus,
+    /// With `received`: whether the goods go back into stock; true, if absent.
+    #[serde(default, deserialize_with = "present")]
+    pub restock: Option<bool>,
+    /// With `received`: what goes back to the customer, or isn't charged if the money hasn't been taken yet: `full` (what was
+    /// charged for the goods; if absent), `none`, or an amount.
+    #[serde(default, deserialize_with = "present")]
+    pub refund: Option<ReturnRefund>,
+}
+
+impl ReturnPatch {
+    pub fn read(self, currency: Currency) -> Result<core::ReturnDecision, Invalid> {
+        let status = core::ReturnStatus::from(self.status);
+        let is_received = status == core::ReturnStatus::Received;
+        only_with(self.restock.is_none() || is_received, "/restock", "received")?;
+        only_with(self.refund.is_none() || is_received, "/refund", "received")?;
+        let refund = match self.refund {
+            None | Some(ReturnRefund::Full) => core::ReturnRefund::Full,
+            Some(ReturnRefund::None) => core::ReturnRefund::None,
+            Some(ReturnRefund::Amount(amount)) => core::ReturnRefund::Amount(amount.read(currency, "/refund")?),
+        };
+        Ok(core::ReturnDecision { status, restock: self.restock.unwrap_or(true), refund })
+    }
 }
 
 impl Example for ReturnPatch {
     fn example() -> Self {
-        Self { status: ReturnStatus::Approved }
+        let refund = Some(ReturnRefund::Amount(eur("19.90")));
+        Self { status: ReturnStatus::Received, restock: Some(false), refund }
+    }
+}
+
+/// How much is captured.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct CaptureInput {
+    /// No more than is owed; all of that, if absent.
+    #[serde(default, deserialize_with = "present")]
+    pub amount: Option<Money>,
+}
+
+impl CaptureInput {
+    pub fn read(self, currency: Currency) -> Result<Option<commerce_core::Money>, Invalid> {
+        self.amount.map(|amount| amount.read(currency, "/amount")).transpose()
+    }
+}
+
+impl Example for CaptureInput {
+    fn example() -> Self {
+        Self { amount: Some(eur("19.90")) }
     }
 }
 
@@ -104,15 +280,30 @@ impl Example for ReturnPatch {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct AdminCancel {
     /// All of the order, if absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
     #[serde(default)]
     pub reason: Option<String>,
+    /// Whether the items go back into stock; true, if absent.
+    #[serde(default, deserialize_with = "present")]
+    pub restock: Option<bool>,
+}
+
+impl From<AdminCancel> for core::CancelInput {
+    fn from(body: AdminCancel) -> Self {
+        let reason = body.reason.unwrap_or_else(|| "cancelled by the shop".to_owned());
+        Self { items: items(body.items), restock: body.restock.unwrap_or(true), ..Self::new(reason) }
+    }
 }
 
 impl Example for AdminCancel {
     fn example() -> Self {
-        Self { items: Some(vec![ItemQuantity::example()]), reason: Some("can't be delivered".to_owned()) }
+        Self {
+            items: Some(vec![ItemQuantity::example()]),
+            reason: Some("can't be delivered".to_owned()),
+            restock: Some(false),
+        }
     }
 }
 
@@ -121,9 +312,11 @@ impl Example for AdminCancel {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewRefund {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     pub amount: Option<Money>,
-    #[serde(default)]
+    /// Their share of what was charged. Units that haven't left are taken out of the order.
+    #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
     pub reason: String,
     /// Whether the items go back into stock.

@@ -23,7 +23,7 @@ mirror! {
     RefundOrigin = payment::RefundOrigin { Shop, Gateway }
 
     /// How a parcel stands.
-    FulfilmentStatus = core::FulfilmentStatus { Pending, Shipped, Delivered, Cancelled }
+    FulfilmentStatus = core::FulfilmentStatus { Pending, Shipped, Delivered, Cancelled, ReturnedToSender }
 
     /// How a return stands.
     ReturnStatus = core::ReturnStatus { Requested, Approved, Rejected, Received }

@@ -96,6 +96,7 @@ async fn schemas_and_serde_agree() {
         cart::dto::NewCartItem, cart::dto::CartItemPatch, checkout::dto::QuoteRequest, checkout::dto::PaymentChoice,
         checkout::dto::CheckoutRequest, order::edit::OrderLookup, order::edit::NewReturn, order::edit::NewFulfilment,
         order::edit::FulfilmentPatch, order::edit::ReturnPatch, order::edit::AdminCancel, order::edit::NewRefund,
+        order::edit::CaptureInput,
         payment::Authentication, payment::PaymentResolution, types::Money, catalog::dto::Image, order::parts::ItemQuantity,
     );
     covered.extend(each!(answer, document:

@@ -273,25 +273,34 @@ fn cached(binaries: &Path) -> Result<PathBuf, TestingError> {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     let owner = if is_root() { "root" } else { "user" };
-    let cache = env::temp_dir().join(format!("commerce-pg-cache-{owner}"));
-    fs::create_dir_all(&cache).map_err(|error| file(&cache, error))?;
+    made_once(binaries, &env::temp_dir().join(format!("commerce-pg-cache-{owner}")), version.trim_matches('-'))
+}
+
+/// The cluster of this name in a folder. Threads and processes that come at once wait for the one that makes it.
+fn made_once(binaries: &Path, cache: &Path, name: &str) -> Result<PathBuf, TestingError> {
+    fs::create_dir_all(cache).map_err(|error| file(cache, error))?;
     if is_root() {
         // The server's user writes here too; the sticky bit keeps others from replacing what is here.
-        fs::set_permissions(&cache, fs::Permissions::from_mode(0o1777)).map_err(|error| file(&cache, error))?;
+        fs::set_permissions(cache, fs::Permissions::from_mode(0o1777)).map_err(|error| file(cache, error))?;
     }
-    let made = cache.join(version.trim_matches('-'));
+    let made = cache.join(name);
     if made.join("PG_VERSION").is_file() {
         return Ok(made);
     }
-    // Several test processes may come here at once: the first to rename wins.
-    let own = cache.join(format!("new-{}", process_id()));
-    let _ = fs::remove_dir_all(&own);
+    let path = cache.join(format!("{name}.lock"));
+    let lock = fs::File::create(&path).map_err(|error| file(&path, error))?;
+    // The lock belongs to the open file: it holds back other threads too, and ends with the process, however that ends.
+    lock.lock().map_err(|error| file(&path, error))?;
+    if made.join("PG_VERSION").is_file() {
+        return Ok(made);
+    }
+    // Whoever held the lock before may have been killed at work.
+    let unfinished = cache.join(format!("{name}.new"));
+    let _ = fs::remove_dir_all(&unfinished);
     run(as_owner(binaries.join("initdb"))
         .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-D"])
-        .arg(&own))?;
-    if fs::rename(&own, &made).is_err() {
-        let _ = fs::remove_dir_all(&own);
-    }
+        .arg(&unfinished))?;
+    fs::rename(&unfinished, &made).map_err(|error| file(&made, error))?;
     Ok(made)
 }
 
@@ -326,3 +335,6 @@ fn keep(binaries: &Path, folder: &Path, settings: &[(&str, &str)]) -> io::Result
     // A process group of its own: Ctrl-C is for the tests, and the keeper follows them.
     command.process_group(0).current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
+
+#[cfg(test)]
+mod tests;

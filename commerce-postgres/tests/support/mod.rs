@@ -187,6 +187,9 @@ fn line(product: &Product, position: i64) -> OrderLine {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     }
 }
 

@@ -110,7 +110,7 @@ async fn write_rows(conn: &mut SqliteConnection, checkout: &Checkout) -> Result<
             token, lease_until, reserved_until, created_at, updated_at)
         VALUES (?, ?, 'test', 'test', 'pending', ?, 0, 0, 0, ?, ?, ?, ?, ?);
         INSERT INTO commerce_event (root_id, root_kind, version, n, id, at, actor, event) VALUES (?, 'order', 1, 0, ?, ?, ?, ?);
-        INSERT INTO commerce_task (id, due, kind, task) VALUES (?, ?, 'settle_payment', ?), (?, ?, 'expire_reservation', ?)";
+        INSERT INTO commerce_task (id, due, kind, body) VALUES (?, ?, 'settle_payment', ?), (?, ?, 'expire_reservation', ?)";
     let (order, set) = (&checkout.order, &checkout.set);
     let (payment, now, json) = (&order.payments[0], set.at().as_micros(), |value: &dyn erased::Json| value.json());
     let mut query = sqlx::query(SQL)

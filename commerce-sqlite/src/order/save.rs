@@ -102,7 +102,7 @@ fn same_terms(a: &Order, b: &Order) -> bool {
 }
 
 fn save_lines(script: &mut Script, save: &Save<Order>) {
-    const COLUMNS: [&str; 15] = [
+    const COLUMNS: [&str; 18] = [
         "order_id",
         "variant_id",
         "product_id",
@@ -118,6 +118,9 @@ fn save_lines(script: &mut Script, save: &Save<Order>) {
         "cancelled",
         "refunded",
         "returned",
+        "uncharged",
+        "restocked",
+        "written_off",
     ];
     let id = save.after().id.0;
     let lines = save.children(|order| &order.lines);
@@ -128,6 +131,9 @@ fn save_lines(script: &mut Script, save: &Save<Order>) {
             script.bind(amount.minor);
         }
         for units in [line.fulfilled, line.cancelled, line.refunded, line.returned] {
+            script.bind(i64::from(units));
+        }
+        for units in [line.uncharged, line.restocked, line.written_off] {
             script.bind(i64::from(units));
         }
     });
@@ -167,10 +173,10 @@ fn save_fulfilments(script: &mut Script, save: &Save<Order>) {
 fn save_returns(script: &mut Script, save: &Save<Order>) {
     let id = save.after().id.0;
     let returns = save.children(|order| &order.returns);
-    let columns = ["id", "order_id", "status", "items", "reason", "created_at", "updated_at"];
+    let columns = ["id", "order_id", "status", "items", "reason", "created_at", "updated_at", "waived"];
     children(script, "commerce_return", &columns, &returns.put, |script, item| {
         script.bind(item.id.0).bind(id).bind(item.status.as_str()).bind(json(&item.items)).bind(item.reason.clone());
-        script.bind(item.created_at.as_micros()).bind(item.updated_at.as_micros());
+        script.bind(item.created_at.as_micros()).bind(item.updated_at.as_micros()).bind(item.waived);
     });
     remove(script, "commerce_return", returns.gone.into_iter().map(|id| id.0));
 }

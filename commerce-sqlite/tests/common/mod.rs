@@ -143,6 +143,9 @@ impl Shop {
                     cancelled: 0,
                     refunded: 0,
                     returned: 0,
+                    uncharged: 0,
+                    restocked: 0,
+                    written_off: 0,
                 }
             })
             .collect::<Vec<_>>();

@@ -73,6 +73,7 @@ async fn orders_with_all_their_children() {
         reason: "too big".into(),
         created_at: NOW,
         updated_at: NOW,
+        waived: None,
     });
     let mut set = shop.set();
     set.update(&before, &mut order);

@@ -37,7 +37,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Staff ship them, and give the money for one back; Ada says what she thinks.
     let (_, parcel) = shop.orders().fulfil(&staff, order.id, FulfilmentInput::new("Royal Mail", "RM1")).await?.value;
     shop.orders().update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await?;
-    let refund = RefundInput { amount: Some(price), items: vec![], reason: "a dent".into(), restock: false };
+    let refund =
+        RefundInput { amount: Some(price), items: ItemSelection::All, reason: "a dent".into(), restock: false };
     let (order, _) = shop.payments().refund(&staff, order.id, refund).await?.value;
     let review = NewReview::new(4, "Sturdy", "A dent, refunded at once.");
     let review = shop.acting_as(&ada).reviews().create(&found.slug, review).await?;

@@ -14,16 +14,16 @@ use commerce_core::{
     error::CommonError,
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
-    order::{Order, OrderError},
+    order::{CancelInput, FulfilmentUpdate, ItemSelection, Order, OrderError, ReturnDecision},
     payment::{
-        LineQuantity, PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure,
+        PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayState, WebhookRequest},
     },
     store::StoreError,
 };
 
 use super::{Shared, Wire, lock};
-use crate::shop::{eur, input, offline, parcel};
+use crate::shop::{cancel_of, eur, input, offline, parcel};
 
 use super::op::{How, Op};
 
@@ -61,6 +61,8 @@ pub(super) struct Hand {
     pub(super) found: Arc<Mutex<Found>>,
     pub(super) answers: Arc<Mutex<BTreeMap<String, FirstAnswer>>>,
     pub(super) acknowledged: Arc<Mutex<BTreeSet<OrderId>>>,
+    /// Orders of whose promise staff wanted only a part.
+    pub(super) partly: Arc<Mutex<BTreeSet<OrderId>>>,
     pub(super) clock: Arc<ManualClock>,
 }
 
@@ -112,30 +114,38 @@ impl Hand {
                 told(confirmed.map(drop), order_error)
             }
             Op::Cancel { order } => told(orders.cancel(&staff, *order).await.map(drop), order_error),
-            Op::CancelItems { order, items } => {
-                told(orders.admin_cancel(&staff, *order, items.clone(), None).await.map(drop), order_error)
+            Op::CancelItems { order, items, restock } => {
+                let input = CancelInput { restock: *restock, ..cancel_of(items.clone()) };
+                told(orders.admin_cancel(&staff, *order, input).await.map(drop), order_error)
             }
             Op::Pack { order, items } => {
                 told(orders.fulfil(&staff, *order, parcel(items.clone())).await.map(drop), order_error)
             }
-            Op::Parcel { order, nth, to } => {
+            Op::Parcel { order, nth, to, restock } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let id = order.fulfilments[*nth].id;
-                told(orders.update_fulfilment(&staff, id, *to).await.map(drop), order_error)
+                let update = FulfilmentUpdate { keep_apart: !restock, ..(*to).into() };
+                told(orders.update_fulfilment(&staff, id, update).await.map(drop), order_error)
             }
             Op::AskReturn { order, items } => {
                 let asked = orders.request_return(&staff, *order, items.clone(), "no".to_owned()).await;
                 told(asked.map(drop), order_error)
             }
-            Op::DecideReturn { order, nth, to } => {
+            Op::DecideReturn { order, nth, to, restock, refund } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let id = order.returns[*nth].id;
-                told(orders.decide_return(&staff, id, *to).await.map(drop), order_error)
+                let decision = ReturnDecision { status: *to, restock: *restock, refund: *refund };
+                told(orders.decide_return(&staff, id, decision).await.map(drop), order_error)
             }
             Op::Refund { order, key, amount, items, restock } => {
                 self.refund(*order, *key, *amount, items, *restock).await
             }
-            Op::Capture { order } => told(payments.capture(&staff, *order).await.map(drop), order_error),
+            Op::Capture { order, amount } => {
+                if amount.is_some() {
+                    lock(&self.partly).insert(*order);
+                }
+                told(payments.capture(&staff, *order, amount.map(eur)).await.map(drop), order_error)
+            }
             Op::Receive { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 if order.payments[0].gateway != "manual" {
@@ -226,10 +236,10 @@ impl Hand {
         order: OrderId,
         key: Option<u32>,
         amount: Option<i64>,
-        items: &[LineQuantity],
+        items: &ItemSelection,
         restock: bool,
     ) -> Result<String, String> {
-        let input = RefundInput { amount: amount.map(eur), items: items.to_vec(), reason: SORRY.to_owned(), restock };
+        let input = RefundInput { amount: amount.map(eur), items: items.clone(), reason: SORRY.to_owned(), restock };
         let key = key.map(|key| format!("refund {order} {key}"));
         let call = match &key {
             Some(key) => Call::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
@@ -356,6 +366,8 @@ fn order_error(error: &OrderError) -> Result<String, String> {
         OrderError::AlreadyShipped => "already shipped",
         OrderError::QuantityExceeded { .. } => "quantity exceeded",
         OrderError::RefundExceedsCaptured { .. } => "refund exceeds captured",
+        OrderError::CaptureExceedsOwed { .. } => "capture exceeds owed",
+        OrderError::OutOfStock { .. } => "out of stock",
         OrderError::NothingToCapture => "nothing to capture",
         OrderError::NotAwaited => "not awaited",
         OrderError::GatewayUnavailable => "gateway unavailable",

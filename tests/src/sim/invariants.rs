@@ -7,7 +7,7 @@ use commerce_core::{
     event::DomainEvent,
     id::OrderId,
     inventory::{Alert, AlertKind, MovementRecord},
-    order::{Order, OrderStatus},
+    order::{FulfilmentStatus, Order, OrderLine, OrderStatus},
     payment::{PaymentStatus, RefundStatus},
 };
 
@@ -27,7 +27,8 @@ impl World {
         for (variant, stock) in &shared.stock {
             let gone = |order: &Order| -> i64 {
                 let lines = order.lines.iter().filter(|line| line.variant_id == *variant);
-                lines.map(|line| i64::from(line.quantity - line.cancelled) - i64::from(line.returned)).sum()
+                let back = |line: &OrderLine| line.cancelled + line.returned + line.restocked - line.written_off;
+                lines.map(|line| i64::from(line.quantity) - i64::from(back(line))).sum()
             };
             let sold: i64 = orders.iter().filter(|order| order.status != OrderStatus::Pending).map(gone).sum();
             if stock.reserved < 0 || stock.on_hand < stock.reserved {
@@ -118,7 +119,8 @@ impl World {
         let kept = payment.captured - payment.refunded - payment.refund_pending;
         let failed = order.refunds.iter().any(|refund| refund.status == RefundStatus::Failed);
         // Staff who take all items back with a refund may keep the shipping.
-        let taken_back = order.cancel_reason.as_deref() == Some(SORRY) && kept <= order.totals.shipping.minor;
+        let taken_back = matches!(order.cancel_reason.as_deref(), Some(SORRY | "returned to sender"))
+            && kept <= order.totals.shipping.minor;
         if order.status == OrderStatus::Cancelled && kept > 0 && !failed && !taken_back {
             return broken("cancelled, and paid without a refund");
         }
@@ -130,11 +132,22 @@ impl World {
                 | PaymentStatus::Refunded
         );
         let confirmed = matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed);
-        if confirmed && !promised && payment.gateway == "test" {
+        if confirmed && !promised && !order.owed().is_zero() && payment.gateway == "test" {
             return broken("confirmed without money");
         }
         if confirmed && order.lines.iter().all(|line| line.cancelled == line.quantity) {
             return broken("confirmed with nothing to deliver");
+        }
+        for line in &order.lines {
+            let packed = order.fulfilments.iter().filter(|parcel| parcel.status == FulfilmentStatus::Pending);
+            let packed = packed.flat_map(|parcel| &parcel.items).filter(|item| item.variant_id == line.variant_id);
+            let to_ship = line.unfulfilled() + packed.map(|item| item.quantity).sum::<u32>();
+            if confirmed && to_ship > line.charged_units() {
+                return broken("a unit is to be shipped whose money went back");
+            }
+        }
+        if confirmed && payment.captured > 0 && !failed && kept > order.owed().minor {
+            return broken("more money is kept than is owed");
         }
         Ok(())
     }
@@ -156,6 +169,7 @@ impl World {
             if order.refunds.iter().any(|refund| refund.status == RefundStatus::Pending) {
                 return Err(format!("a refund is still pending: {order:#?}"));
             }
+            self.check_kept(order)?;
             let confirmed = shared
                 .events
                 .iter()
@@ -183,6 +197,23 @@ impl World {
             if line.authorized != (payment.status == PaymentStatus::Authorized) {
                 return Err(format!("a promise is forgotten: {payment:?} {line:?}"));
             }
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    /// Money that is kept was charged for what was kept, unless staff took less or gave all of it back.
+    fn check_kept(&self, order: &Order) -> Result<(), String> {
+        let (payment, owed) = (&order.payments[order.payments.len() - 1], order.owed().minor);
+        let failed = order.refunds.iter().any(|refund| refund.status == RefundStatus::Failed);
+        let kept = payment.captured - payment.refunded;
+        let by_choice = kept == 0 || (kept < owed && lock(&self.partly).contains(&order.id));
+        if order.status != OrderStatus::Cancelled && payment.captured > 0 && kept != owed && !failed && !by_choice {
+            return Err(format!("{kept} is kept, and {owed} is owed: {order:#?}"));
+        }
+        if payment.status == PaymentStatus::Authorized && owed == 0 {
+            return Err(format!("money is promised, and nothing is owed: {order:#?}"));
         }
         Ok(())
     }

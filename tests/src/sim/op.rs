@@ -2,11 +2,12 @@
 
 use commerce_core::{
     id::{OrderId, VariantId},
-    order::{FulfilmentStatus, Order, OrderStatus, ReturnStatus},
+    order::{FulfilmentStatus, ItemSelection, Order, OrderStatus, ReturnRefund, ReturnStatus},
     payment::{LineQuantity, PaymentStatus},
 };
 
 use super::lock;
+use crate::shop::eur;
 
 use super::world::World;
 
@@ -22,13 +23,13 @@ pub(super) enum Op {
     Checkout { who: u128, key: Option<u32>, how: How },
     Authenticate { order: OrderId, success: bool, confirm: bool },
     Cancel { order: OrderId },
-    CancelItems { order: OrderId, items: Vec<LineQuantity> },
-    Pack { order: OrderId, items: Vec<LineQuantity> },
-    Parcel { order: OrderId, nth: usize, to: FulfilmentStatus },
+    CancelItems { order: OrderId, items: Vec<LineQuantity>, restock: bool },
+    Pack { order: OrderId, items: ItemSelection },
+    Parcel { order: OrderId, nth: usize, to: FulfilmentStatus, restock: bool },
     AskReturn { order: OrderId, items: Vec<LineQuantity> },
-    DecideReturn { order: OrderId, nth: usize, to: ReturnStatus },
-    Refund { order: OrderId, key: Option<u32>, amount: Option<i64>, items: Vec<LineQuantity>, restock: bool },
-    Capture { order: OrderId },
+    DecideReturn { order: OrderId, nth: usize, to: ReturnStatus, restock: bool, refund: ReturnRefund },
+    Refund { order: OrderId, key: Option<u32>, amount: Option<i64>, items: ItemSelection, restock: bool },
+    Capture { order: OrderId, amount: Option<i64> },
     Receive { order: OrderId },
     Adjust { variant: VariantId, key: Option<u32>, delta: i64 },
     Count { variant: VariantId, on_hand: i64 },
@@ -97,18 +98,19 @@ impl World {
             42..46 => Op::Cancel { order: any?.id },
             46..50 => {
                 let order = with(&|order| order.lines.iter().any(|line| line.unfulfilled() > 0)).or(any)?;
-                Op::CancelItems { items: self.some_of(&order), order: order.id }
+                Op::CancelItems { items: self.some_of(&order), order: order.id, restock: chance.happens(700) }
             }
             50..56 => {
                 let order = with(&|order| order.status == OrderStatus::Confirmed).or(any)?;
-                let items = if chance.happens(500) { Vec::new() } else { self.some_of(&order) };
+                let items = if chance.happens(500) { ItemSelection::All } else { self.some_of(&order).into() };
                 Op::Pack { items, order: order.id }
             }
             56..66 => {
                 let order = with(&|order| !order.fulfilments.is_empty())?;
                 let to = [FulfilmentStatus::Shipped, FulfilmentStatus::Delivered, FulfilmentStatus::Cancelled];
-                let to = chance.pick(&[to[0], to[0], to[1], to[1], to[2]])?;
-                Op::Parcel { nth: chance.below(order.fulfilments.len()), order: order.id, to }
+                let to = chance.pick(&[to[0], to[0], to[1], to[1], to[2], FulfilmentStatus::ReturnedToSender])?;
+                let (nth, restock) = (chance.below(order.fulfilments.len()), chance.happens(600));
+                Op::Parcel { nth, order: order.id, to, restock }
             }
             66..70 => {
                 let delivered = |order: &Order| order.lines.iter().any(|line| order.returnable(line.variant_id) > 0);
@@ -119,21 +121,35 @@ impl World {
                 let order = with(&|order| !order.returns.is_empty())?;
                 let to = [ReturnStatus::Approved, ReturnStatus::Received, ReturnStatus::Rejected];
                 let to = chance.pick(&[to[0], to[0], to[1], to[1], to[2]])?;
-                Op::DecideReturn { nth: chance.below(order.returns.len()), order: order.id, to }
+                let refund = chance.pick(&[
+                    ReturnRefund::Full,
+                    ReturnRefund::Full,
+                    ReturnRefund::None,
+                    ReturnRefund::Amount(eur(250)),
+                ])?;
+                // Without a choice, as the simplest client sends it, but for what is received.
+                let (restock, refund) = match to {
+                    ReturnStatus::Received => (chance.happens(700), refund),
+                    _ => (true, ReturnRefund::Full),
+                };
+                Op::DecideReturn { nth: chance.below(order.returns.len()), order: order.id, to, restock, refund }
             }
             75..80 => {
                 let order = with(&|order| order.payments.iter().any(|payment| payment.captured > 0)).or(any)?;
                 let (amount, items) = match chance.below(3) {
-                    0 => (chance.pick(&[1, 99, 500, 900]), Vec::new()),
-                    1 => (None, self.some_of(&order)),
-                    _ => (None, Vec::new()),
+                    0 => (chance.pick(&[1, 99, 500, 900]), ItemSelection::All),
+                    1 => (None, self.some_of(&order).into()),
+                    _ => (None, ItemSelection::All),
                 };
                 let restock = amount.is_none() && chance.happens(500);
                 Op::Refund { order: order.id, key, amount, items, restock }
             }
             80..84 => {
                 let order = with(&|order| order.payment_status == PaymentStatus::Authorized).or(any)?;
-                Op::Capture { order: order.id }
+                Op::Capture {
+                    order: order.id,
+                    amount: if chance.happens(200) { chance.pick(&[1, 333, 2000]) } else { None },
+                }
             }
             84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
             85..88 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },

@@ -43,6 +43,9 @@ const MUST_HAPPEN: &[&str] = &[
     "PayAfterAll: ok",
     "Resolve: ok",
     "Resolve: not allowed",
+    "returned before the money was taken",
+    "a part was taken of what is owed",
+    "Pack: out of stock",
 ];
 
 /// Every move of a table, as it is counted.

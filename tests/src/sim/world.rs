@@ -59,6 +59,7 @@ pub(super) struct World {
     pub(super) inputs: BTreeMap<(u128, u32), How>,
     pub(super) answers: Arc<Mutex<BTreeMap<String, FirstAnswer>>>,
     pub(super) acknowledged: Arc<Mutex<BTreeSet<OrderId>>>,
+    pub(super) partly: Arc<Mutex<BTreeSet<OrderId>>>,
     pub(super) trace: Vec<String>,
 }
 
@@ -96,6 +97,7 @@ impl World {
             inputs: BTreeMap::new(),
             answers: Arc::default(),
             acknowledged: Arc::default(),
+            partly: Arc::default(),
             trace: Vec::new(),
         };
         let setup = world.process(0).0;
@@ -194,6 +196,7 @@ impl World {
                 found: self.found.clone(),
                 answers: self.answers.clone(),
                 acknowledged: self.acknowledged.clone(),
+                partly: self.partly.clone(),
                 clock: self.clock.clone(),
             };
             async move {

@@ -26,7 +26,7 @@ async fn edits_change_what_they_name_and_heed_the_version() {
     let patch = ProductPatch {
         title: Some("Big mug".into()),
         description: Some(String::new()),
-        attributes: Some([("colour".to_owned(), None), ("size".to_owned(), Some("L".to_owned()))].into()),
+        attributes: Some(Some([("colour".to_owned(), None), ("size".to_owned(), Some("L".to_owned()))].into())),
         ..ProductPatch::default()
     };
     let detail = shop.catalog().update_product(&system, before.id, patch.clone(), Some(1)).await.unwrap();
@@ -62,7 +62,7 @@ async fn variants_come_and_go_but_one_stays() {
 
     let patch = VariantPatch {
         title: Some("Large".into()),
-        options: Some([("size".to_owned(), Some("L".to_owned()))].into()),
+        options: Some(Some([("size".to_owned(), Some("L".to_owned()))].into())),
         price: Some(euros(2500)),
         ..VariantPatch::default()
     };
@@ -98,7 +98,7 @@ async fn edits_of_one_product_at_once_are_all_kept() {
         .map(|n| {
             let (catalog, id) = (shop.catalog(), product.id);
             tokio::spawn(async move {
-                let attributes = Some([(format!("a{n}"), Some("x".to_owned()))].into());
+                let attributes = Some(Some([(format!("a{n}"), Some("x".to_owned()))].into()));
                 let patch = ProductPatch { attributes, ..ProductPatch::default() };
                 catalog.update_product(&Call::system(), id, patch, None).await
             })

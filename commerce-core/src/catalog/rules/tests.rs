@@ -104,9 +104,12 @@ fn a_product() -> Product {
 #[test]
 fn attributes_merge_and_null_removes() {
     let attributes = [("colour".to_owned(), None), ("size".to_owned(), Some("L".to_owned()))];
-    let patch = ProductPatch { attributes: Some(attributes.into()), ..ProductPatch::default() };
+    let patch = ProductPatch { attributes: Some(Some(attributes.into())), ..ProductPatch::default() };
     let after = patched_product(&a_product(), &patch, &CategoryTree::default()).unwrap();
     assert_eq!(after.attributes, [("size".to_owned(), "L".to_owned())].into());
+
+    let patch = ProductPatch { attributes: Some(None), ..ProductPatch::default() };
+    assert!(patched_product(&after, &patch, &CategoryTree::default()).unwrap().attributes.is_empty());
 }
 
 #[test]

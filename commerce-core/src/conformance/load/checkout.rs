@@ -154,6 +154,9 @@ fn order(cart: &Cart, variants: &[NewStock]) -> Order {
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     };
     let id = OrderId(ids.uuid());
     let payment = Payment {

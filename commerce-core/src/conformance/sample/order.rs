@@ -143,6 +143,7 @@ impl Shop {
             reason: ODD.to_owned(),
             created_at: at,
             updated_at: at,
+            waived: None,
         }
     }
 
@@ -152,6 +153,7 @@ impl Shop {
         order.lines.push(order_line(product, 1, 21));
         for (line, n) in order.lines.iter_mut().zip(1..) {
             (line.fulfilled, line.cancelled, line.refunded, line.returned) = (n + 10, n, n + 4, n + 6);
+            (line.uncharged, line.restocked, line.written_off) = (n + 2, n + 1, n + 5);
         }
         let all = [quantity(&order.lines[0], 1), quantity(&order.lines[1], 2)];
         order.customer_id = Some(customer);
@@ -172,8 +174,11 @@ impl Shop {
         order.payments = vec![self.payment(eur(7290)), self.full_payment(eur(7290))];
         let parcel_back = self.r#return(all.to_vec());
         order.refunds = vec![self.full_refund(&order, parcel_back.id, &all), self.refund(&order.payments[1], 200)];
-        order.returns = vec![parcel_back, self.r#return(all[..1].to_vec())];
-        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec())];
+        let part_back = Return { waived: Some(1234), ..self.r#return(all[..1].to_vec()) };
+        order.returns = vec![parcel_back, part_back];
+        let undelivered =
+            Fulfilment { status: FulfilmentStatus::ReturnedToSender, ..self.fulfilment(all[..1].to_vec()) };
+        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec()), undelivered];
         order.cart_id = Some(self.id());
         order.idempotency_key = Some([7; 32]);
         order.note = Some(format!("{ODD}\nand a second line"));
@@ -223,6 +228,9 @@ pub(in crate::conformance) fn order_line(product: &Product, n: usize, quantity: 
         cancelled: 0,
         refunded: 0,
         returned: 0,
+        uncharged: 0,
+        restocked: 0,
+        written_off: 0,
     }
 }
 

@@ -5,12 +5,13 @@ use crate::error::CommonError;
 use crate::fail_point::Step;
 use crate::id::PaymentId;
 use crate::inventory::AlertKind;
-use crate::order::Order;
+use crate::money::Money;
+use crate::order::{Order, OrderStatus};
 use crate::payment::PaymentStatus;
 use crate::payment::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
 };
-use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED};
+use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
@@ -99,7 +100,7 @@ impl Process {
         self.settle(order, id, word).await
     }
 
-    /// Voids an authorised payment of a cancelled order.
+    /// Voids an authorised payment of an order that nothing is owed for. `Ok(false)` if it must be tried again.
     pub async fn void(&self, order: Order, id: PaymentId) -> Result<(Order, Progress), CommonError> {
         let payment = order.payment(id)?.clone();
         if payment.status != PaymentStatus::Authorized {
@@ -111,11 +112,14 @@ impl Process {
         match answer {
             Ok(word) if word.state == GatewayState::Captured => {
                 let detail =
-                    format!("order {} was cancelled, but its payment had been captured meanwhile", order.number);
+                    format!("order {}: its payment was to be voided, but had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
                 Ok((self.settle(order, id, &word).await?, Progress::Done))
             }
-            Ok(word) => Ok((self.settle_as(order, id, &word, Some(CANCELLED)).await?, Progress::Done)),
+            Ok(word) => {
+                let reason = if order.status == OrderStatus::Cancelled { CANCELLED } else { NOTHING_OWED };
+                Ok((self.settle_as(order, id, &word, Some(reason)).await?, Progress::Done))
+            }
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "the payment can't be voided yet");
                 Ok((order, Progress::Refused(error)))
@@ -123,12 +127,17 @@ impl Process {
         }
     }
 
-    /// Takes promised money, as intended by the payment's lease.
-    pub async fn capture(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
+    /// Takes so much of the promised money, as intended by the payment's lease.
+    pub async fn capture(
+        &self,
+        order: Order,
+        id: PaymentId,
+        amount: Money,
+    ) -> Result<Result<Order, GatewayError>, CommonError> {
         let payment = order.payment(id)?.clone();
         let reference = payment.reference.clone().unwrap_or_default();
         let gateway = self.gateway(&payment.gateway)?;
-        let amount = gateway.amounts(payment.amount.currency).round_down(order.capturable(&payment)?);
+        let amount = gateway.amounts(payment.amount.currency).round_down(amount);
         let request = CaptureRequest { payment_id: id, reference, amount };
         let mut answer = gateway.capture(&request).await;
         for attempt in 1..CALLS {

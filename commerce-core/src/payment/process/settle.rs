@@ -9,7 +9,7 @@ use crate::fail_point::Step;
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
 use crate::money::Money;
-use crate::order::{Order, OrderStatus};
+use crate::order::{ItemSelection, Order, OrderStatus};
 use crate::payment::gateway::{GatewayPayment, GatewayState};
 use crate::payment::rules::{CANCELLED, NewRefund, Settlement};
 use crate::payment::{Payment, PaymentStatus};
@@ -122,7 +122,9 @@ impl Process {
         let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate(&was)?;
         let given_back = match settlement {
             Settlement::Late if !reinstated => self.give_back_late(set, after, &is)?,
-            Settlement::Moved if is.captured > was.captured => self.give_back_excess(set, after, &is)?,
+            Settlement::Moved if is.captured > was.captured => {
+                self.give_back(set, after, "items were cancelled or came back before their money was taken")?
+            }
             _ => None,
         };
         set.update(before, after);
@@ -176,10 +178,7 @@ impl Process {
             };
             self.alert(set, AlertKind::LatePayment, after, format!("order {}: {detail}", after.number)).await?;
         }
-        if settlement == Settlement::Moved
-            && is.status == PaymentStatus::Voided
-            && after.status != OrderStatus::Cancelled
-        {
+        if settlement == Settlement::Moved && is.status == PaymentStatus::Voided && !after.owed().is_zero() {
             let detail = format!("order {}: its promised payment has lapsed and can't be captured", after.number);
             self.alert(set, AlertKind::PaymentMismatch, after, detail).await?;
         }
@@ -211,41 +210,29 @@ impl Process {
             set.task(self.engine.ids(), due, Task::VoidPayment { order: order.id, payment: payment.id });
             return Ok(None);
         }
-        self.give_back(set, order, None, "the payment came after the order had been given up")
+        self.give_back(set, order, "the payment came after the order had been given up")
     }
 
-    /// Sends back what was taken for units that were cancelled while the capture was on its way.
-    pub(super) fn give_back_excess(
-        &self,
-        set: &mut ChangeSet,
-        order: &mut Order,
-        payment: &Payment,
-    ) -> Result<Option<(RefundId, Money)>, CommonError> {
-        let excess = payment.captured - order.capturable(payment)?.minor;
-        if excess <= 0 {
-            return Ok(None);
-        }
-        let excess = self.amounts(order, payment.id)?.round_down(Money::new(excess, order.currency()));
-        if excess.is_zero() {
-            return Ok(None);
-        }
-        self.give_back(set, order, Some(excess), "items were cancelled before their money was taken")
-    }
-
+    /// Sends back what was taken beyond what is owed.
     pub(super) fn give_back(
         &self,
         set: &mut ChangeSet,
         order: &mut Order,
-        amount: Option<Money>,
         reason: &str,
     ) -> Result<Option<(RefundId, Money)>, CommonError> {
         let (now, ids) = (set.at(), self.engine.ids());
         let id = RefundId(ids.uuid());
-        let (reason, items) = (reason.to_owned(), Vec::new());
-        let new = NewRefund { id, amount, items, reason, restock: false, return_id: None, lease_until: now };
-        let refund = order.intend_refund(new, now).map_err(|error| StoreError::bug(error.to_string()))?;
+        let (reason, items) = (reason.to_owned(), ItemSelection::All);
+        let new = NewRefund { id, amount: None, items, reason, restock: false, return_id: None, lease_until: now };
+        let mut after = order.clone();
+        let refund = after.refund_excess(new, now).map_err(|error| StoreError::bug(error.to_string()))?;
+        // Less than the gateway can send back stays, to be refunded with the rest.
+        if refund.is_none() || self.round_refund(&mut after, id)?.is_err() {
+            return Ok(None);
+        }
+        *order = after;
         set.task_as(Self::refund_task(id), now, Task::SettleRefund { order: order.id, refund: id });
-        Ok(Some((id, refund.amount)))
+        Ok(Some((id, order.refund_mut(id)?.amount)))
     }
 
     /// Opens the cart of a given-up order again, unless its owner has opened another meanwhile: then a task merges the

@@ -6,7 +6,7 @@ use crate::{
     error::{CommonError, Invalid},
     id::{RefundId, ReturnId},
     money::Money,
-    order::{Order, OrderError, OrderLine, state::State},
+    order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items, state::State},
     payment::{
         LineQuantity, PaymentStatus, Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct NewRefund {
     pub id: RefundId,
     pub amount: Option<Money>,
-    pub items: Vec<LineQuantity>,
+    pub items: ItemSelection,
     pub reason: String,
     pub restock: bool,
     pub return_id: Option<ReturnId>,
@@ -48,45 +48,122 @@ impl Order {
         Money::new(left, self.currency())
     }
 
-    /// Intends a refund: by amount, by items, or of everything that is left. Pending money counts as gone.
+    /// Intends a refund: by amount, by items, or of everything that is left. Pending money counts as gone. With the last of
+    /// an order's money all its units count as refunded.
     pub(crate) fn intend_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
         let left = self.refundable();
         let (amount, items) = match (new.amount, new.items.clone()) {
-            (Some(_), items) if !items.is_empty() => {
+            (Some(_), ItemSelection::Only(_)) => {
                 return Err(Invalid::field("/amount", "ambiguous", "give an amount or items, not both").into());
             }
-            (Some(amount), _) => {
-                if amount.minor <= 0 {
-                    return Err(Invalid::field("/amount", "out_of_range", "must be more than zero").into());
-                }
-                amount.plus(left.currency.zero())?;
-                (amount, Vec::new())
+            (Some(amount), ItemSelection::All) => {
+                check_amount(amount, left, "/amount")?;
+                (amount, if amount == left { self.charged_items() } else { Vec::new() })
             }
-            (None, items) => self.owed(items, left)?,
+            (None, ItemSelection::All) => (left, self.charged_items()),
+            (None, items) => {
+                let items = self.pick(items, OrderLine::charged_units)?;
+                let share = self.share_of_items(&items)?.min(left.minor);
+                (Money::new(share, left.currency), items)
+            }
         };
         if amount.is_zero() && !left.is_zero() {
             return Err(Invalid::field("/items", "nothing_charged", "nothing was charged for these items").into());
         }
-        self.book_refund(NewRefund { amount: Some(amount), items, ..new }, now)
+        let refund = self.book_refund(NewRefund { amount: Some(amount), ..new }, items, now)?;
+        for item in &refund.items {
+            self.line_mut(item.variant_id)?.refunded += item.quantity;
+        }
+        Ok(refund)
     }
 
-    /// Intends a refund of what is owed for items that were cancelled or came back, or of everything if none are named.
-    /// `None` if that is nothing: they were free, weren't paid yet, or their money has gone back already.
+    /// Intends a refund, and takes its units out of what is to be delivered.
+    pub(crate) fn refund_goods(&mut self, new: NewRefund, now: Timestamp) -> Result<(Refund, Withdrawn), OrderError> {
+        let (restock, named) = (new.restock, new.items != ItemSelection::All);
+        let refund = self.intend_refund(new, now)?;
+        let withdrawn = self.withdraw_refunded(&refund.items, restock, named, &refund.reason)?;
+        Ok((refund, withdrawn))
+    }
+
+    /// Stops charging for items that were cancelled or came back, or for everything, and intends a refund of what was taken
+    /// beyond what is owed now. `None` if that is nothing: they were free, or weren't paid for yet.
     pub(crate) fn refund_owed(&mut self, new: NewRefund, now: Timestamp) -> Result<Option<Refund>, OrderError> {
-        let (amount, items) = self.owed(new.items.clone(), self.refundable())?;
-        if amount.is_zero() {
+        let items = match new.items.clone() {
+            ItemSelection::All => self.charged_items(),
+            ItemSelection::Only(items) => {
+                let charged = |item: &LineQuantity| self.line(item.variant_id).map_or(0, OrderLine::charged_units);
+                let named = items.into_iter().filter(|item| item.quantity > 0).collect();
+                let capped = merge_items(named)?
+                    .into_iter()
+                    .map(|item| LineQuantity { quantity: item.quantity.min(charged(&item)), ..item });
+                capped.filter(|item| item.quantity > 0).collect()
+            }
+        };
+        let share = self.share_of_items(&items)?;
+        for item in &items {
+            self.line_mut(item.variant_id)?.uncharged += item.quantity;
+        }
+        let left = self.refundable();
+        let beyond = left.minor - self.owed().minor;
+        let amount = if new.items == ItemSelection::All { beyond } else { beyond.min(share) };
+        if amount <= 0 {
             return Ok(None);
         }
-        self.book_refund(NewRefund { amount: Some(amount), items, ..new }, now).map(Some)
+        for item in &items {
+            let line = self.line_mut(item.variant_id)?;
+            line.uncharged -= item.quantity;
+            line.refunded += item.quantity;
+        }
+        let new = NewRefund { amount: Some(Money::new(amount, left.currency)), ..new };
+        self.book_refund(new, items, now).map(Some)
     }
 
-    fn owed(&mut self, items: Vec<LineQuantity>, left: Money) -> Result<(Money, Vec<LineQuantity>), OrderError> {
-        if items.is_empty() { Ok((left, self.refund_all_lines())) } else { self.share_of(items, left) }
-    }
-
-    fn book_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
+    /// Intends a refund of what was taken beyond what is owed: units were cancelled or came back while the money was on its
+    /// way, or the order was given up.
+    pub(crate) fn refund_excess(&mut self, new: NewRefund, now: Timestamp) -> Result<Option<Refund>, OrderError> {
         let left = self.refundable();
-        let (amount, items) = (new.amount.unwrap_or(left), new.items);
+        let excess = left.minor - self.owed().minor;
+        if excess <= 0 {
+            return Ok(None);
+        }
+        let is_given_up = self.status == OrderStatus::Cancelled;
+        let mut items = Vec::new();
+        for line in &mut self.lines {
+            let quantity = if is_given_up { line.quantity - line.refunded } else { line.uncharged };
+            line.uncharged -= line.uncharged.min(quantity);
+            line.refunded += quantity;
+            items.extend((quantity > 0).then_some(LineQuantity { variant_id: line.variant_id, quantity }));
+        }
+        if items.is_empty() {
+            // The refund of an amount takes the place of what was waived.
+            self.returns.iter_mut().for_each(|back| back.waived = None);
+        }
+        let new = NewRefund { amount: Some(Money::new(excess, left.currency)), ..new };
+        self.book_refund(new, items, now).map(Some)
+    }
+
+    /// Gives an amount for a return: money that was taken goes back, money that wasn't need not be paid.
+    pub(crate) fn refund_return(
+        &mut self,
+        id: ReturnId,
+        new: NewRefund,
+        amount: Money,
+        now: Timestamp,
+    ) -> Result<Option<Refund>, OrderError> {
+        let is_taken = self.payments.iter().any(|payment| payment.captured > 0);
+        let left = if is_taken { self.refundable() } else { self.owed() };
+        check_amount(amount, left, "/refund/amount")?;
+        if is_taken {
+            return self.book_refund(NewRefund { amount: Some(amount), ..new }, Vec::new(), now).map(Some);
+        }
+        let back = self.returns.iter_mut().find(|back| back.id == id).ok_or(CommonError::NotFound("return"))?;
+        back.waived = Some(amount.minor);
+        Ok(None)
+    }
+
+    fn book_refund(&mut self, new: NewRefund, items: Vec<LineQuantity>, now: Timestamp) -> Result<Refund, OrderError> {
+        let left = self.refundable();
+        let amount = new.amount.unwrap_or(left);
         if amount.minor > left.minor || amount.is_zero() {
             return Err(OrderError::RefundExceedsCaptured { left });
         }
@@ -116,29 +193,6 @@ impl Order {
         };
         self.refunds.push(refund.clone());
         Ok(refund)
-    }
-
-    fn refund_all_lines(&mut self) -> Vec<LineQuantity> {
-        let left =
-            |line: &OrderLine| LineQuantity { variant_id: line.variant_id, quantity: line.quantity - line.refunded };
-        let items = self.lines.iter().map(left).filter(|item| item.quantity > 0).collect();
-        self.lines.iter_mut().for_each(|line| line.refunded = line.quantity);
-        items
-    }
-
-    /// The money for items: the cumulative share of what was charged for each line, so that shares always add up; no more
-    /// than is left.
-    fn share_of(&mut self, items: Vec<LineQuantity>, left: Money) -> Result<(Money, Vec<LineQuantity>), OrderError> {
-        let items = self.pick(items, |line| line.quantity - line.refunded)?;
-        let mut amount = left.currency.zero();
-        for item in &items {
-            let line = self.line_mut(item.variant_id)?;
-            let before = line.charged.cumulative_share(line.refunded, line.quantity);
-            line.refunded += item.quantity;
-            let after = line.charged.cumulative_share(line.refunded, line.quantity);
-            amount = amount.plus(after.minus(before)?)?;
-        }
-        Ok((Money::new(amount.minor.min(left.minor), left.currency), items))
     }
 
     /// Takes a gateway's word on a refund. A refund that had been settled may still fail, when the customer's bank sends the
@@ -201,4 +255,13 @@ impl Order {
         }
         Ok(RefundSettlement::Moved)
     }
+}
+
+/// An amount to send back must be more than zero, and no more than there is.
+fn check_amount(amount: Money, left: Money, pointer: &str) -> Result<(), OrderError> {
+    if amount.minor <= 0 {
+        return Err(Invalid::field(pointer, "out_of_range", "must be more than zero").into());
+    }
+    amount.plus(left.currency.zero())?;
+    if amount.minor > left.minor { Err(OrderError::RefundExceedsCaptured { left }) } else { Ok(()) }
 }

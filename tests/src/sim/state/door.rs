@@ -3,7 +3,8 @@
 use commerce_core::{
     event::EventRecord,
     inventory::MovementRecord,
-    order::Order,
+    order::{Order, ReturnStatus},
+    payment::Payment,
     store::{Aggregate, Change, ChangeSet, Conflict, KeyWrite, Root, Save, Take, TaskWrite, Was},
 };
 
@@ -95,7 +96,9 @@ impl Shared {
                 }
             }
             for line in &save.after().lines {
-                if line.fulfilled + line.cancelled > line.quantity || line.refunded > line.quantity {
+                let units = line.fulfilled + line.cancelled + line.restocked;
+                let written_off = line.written_off <= line.cancelled + line.returned;
+                if units > line.quantity || line.released() > line.quantity || !written_off {
                     return Err(format!("the units of {line:?} don't add up"));
                 }
             }
@@ -259,5 +262,14 @@ fn note_moves(save: &Save<Order>, coverage: &Coverage) {
     }
     for (was, is) in before.returns.iter().zip(&after.returns) {
         note("return", was.status.as_str(), is.status.as_str());
+        let is_taken = after.payments.iter().any(|payment| payment.captured > 0);
+        if was.status != is.status && is.status == ReturnStatus::Received && !is_taken {
+            coverage.hit("returned before the money was taken");
+        }
+    }
+    let rest =
+        |(was, is): (&Payment, &Payment)| was.captured == 0 && 0 < is.captured && is.captured < after.owed().minor;
+    if before.payments.iter().zip(&after.payments).any(rest) {
+        coverage.hit("a part was taken of what is owed");
     }
 }
