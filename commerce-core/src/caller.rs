@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     account::{AccountError, Credentials},
-    call::{Actor, Call},
     commerce::Commerce,
+    context::{Actor, RequestContext},
     inventory::Inventory,
     review::Reviews,
     write::Scope,
@@ -29,7 +29,7 @@ use crate::{
 pub struct Caller(Scope);
 
 impl Caller {
-    pub(crate) fn new(shop: &Commerce, call: Call) -> Self {
+    pub(crate) fn new(shop: &Commerce, call: RequestContext) -> Self {
         Self(Scope { engine: Arc::clone(shop.engine()), call: Arc::new(call) })
     }
 
@@ -55,7 +55,7 @@ impl Caller {
 impl Commerce {
     /// The shop as used by an actor, from wherever the call says it comes.
     #[must_use]
-    pub fn acting_as(&self, call: impl Into<Call>) -> Caller {
+    pub fn acting_as(&self, call: impl Into<RequestContext>) -> Caller {
         Caller::new(self, call.into())
     }
 
@@ -76,7 +76,7 @@ impl Commerce {
     /// # Errors
     /// [`AccountError::InvalidCredentials`] unless the password is that of the account.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Caller, AccountError> {
-        let login = self.accounts().login(&Call::guest(), Credentials::new(email, password)).await?;
+        let login = self.accounts().login(&RequestContext::guest(), Credentials::new(email, password)).await?;
         self.authenticate(&login.tokens.access_token).await
     }
 
@@ -89,19 +89,19 @@ impl Commerce {
     }
 }
 
-impl From<Actor> for Call {
+impl From<Actor> for RequestContext {
     fn from(actor: Actor) -> Self {
         Self::by(actor)
     }
 }
 
-impl From<&Actor> for Call {
+impl From<&Actor> for RequestContext {
     fn from(actor: &Actor) -> Self {
         Self::by(actor.clone())
     }
 }
 
-impl From<&Self> for Call {
+impl From<&Self> for RequestContext {
     fn from(call: &Self) -> Self {
         call.clone()
     }

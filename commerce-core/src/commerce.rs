@@ -13,11 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, token::Signer},
-    call::Actor,
     cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
+    context::Actor,
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
     id::{IdGenerator, UuidV7},
@@ -361,7 +361,7 @@ impl CommerceBuilder {
             sink: self.sink,
             tax: self.tax.unwrap_or_else(|| Arc::new(FlatTax::none())),
             shipping: self.shipping.unwrap_or_else(|| Arc::new(FlatShipping::free())),
-            accounts: crate::account::Shared::new(&secret),
+            accounts: crate::account::SessionCache::new(&secret),
             signer: Signer::new(&secret),
             settings: self.settings,
             writes: TaskTracker::new(),

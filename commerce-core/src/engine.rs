@@ -19,16 +19,16 @@ use uuid::Uuid;
 use crate::{
     account::token::Signer,
     account::{normalise_email, normalise_international_email},
-    call::{Actor, ActorRef, Call, Done, IdempotencyError, Role},
     clock::{Clock, Timestamp},
     commerce::Settings,
+    context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
     pricing::{ShippingRates, TaxCalculator},
-    store::{Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Root, Store, StoreError},
+    store::{AggregateId, Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Store, StoreError},
 };
 
 /// How often a call starts over from a fresh read when others changed what it was computed from.
@@ -46,7 +46,7 @@ pub struct Planned<T> {
 }
 
 /// A call's output, or what was kept of it when it was made before.
-pub(crate) enum Answer<T, A> {
+pub(crate) enum Replay<T, A> {
     Fresh(T),
     Replayed(A),
 }
@@ -84,7 +84,7 @@ pub(crate) struct Engine {
     pub shipping: Arc<dyn ShippingRates>,
     pub settings: Settings,
     pub signer: Signer,
-    pub accounts: crate::account::Shared,
+    pub accounts: crate::account::SessionCache,
     pub writes: TaskTracker,
     pub queues: Queues,
     pub worker: crate::worker::WorkerWatch,
@@ -113,7 +113,7 @@ impl Engine {
     }
 
     /// Reads for showing something to somebody, who must find what they wrote themselves. Nothing that decides a write.
-    pub fn shown_to(&self, viewer: &Actor) -> &dyn Reads {
+    pub fn reads_for(&self, viewer: &Actor) -> &dyn Reads {
         if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
     }
 
@@ -195,7 +195,7 @@ impl Engine {
     /// `refuse` finds the conflict to be an answer.
     pub async fn transact<T, E, F>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         plan: impl Fn() -> F + Send,
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
     ) -> Result<Done<T>, E>
@@ -205,19 +205,19 @@ impl Engine {
         F: Future<Output = Result<Planned<T>, E>> + Send,
     {
         Ok(match self.transact_as(call, plan, T::clone, refuse).await? {
-            Answer::Fresh(value) => Done::fresh(value),
-            Answer::Replayed(value) => Done::again(value),
+            Replay::Fresh(value) => Done::fresh(value),
+            Replay::Replayed(value) => Done::again(value),
         })
     }
 
     /// Like [`Self::transact`], keeping only a part of the output as the answer of the call's idempotency key.
     pub async fn transact_as<T, A, E, F>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         plan: impl Fn() -> F + Send,
         answer: impl Fn(&T) -> A + Send,
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
-    ) -> Result<Answer<T, A>, E>
+    ) -> Result<Replay<T, A>, E>
     where
         T: Send,
         A: Serialize + DeserializeOwned + Send,
@@ -225,8 +225,8 @@ impl Engine {
         F: Future<Output = Result<Planned<T>, E>> + Send,
     {
         Ok(match self.transact_kept(call, plan, move |output| serde_json::to_value(answer(output)), refuse).await? {
-            Answer::Fresh(output) => Answer::Fresh(output),
-            Answer::Replayed(kept) => Answer::Replayed(
+            Replay::Fresh(output) => Replay::Fresh(output),
+            Replay::Replayed(kept) => Replay::Replayed(
                 serde_json::from_value(kept).map_err(|error| CommonError::from(StoreError::bug(error)))?,
             ),
         })
@@ -235,11 +235,11 @@ impl Engine {
     /// Like [`Self::transact_as`]; `record` writes down what is kept of the output.
     pub async fn transact_kept<T, E, F>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         plan: impl Fn() -> F + Send,
         record: impl Fn(&T) -> serde_json::Result<Value> + Send,
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
-    ) -> Result<Answer<T, Value>, E>
+    ) -> Result<Replay<T, Value>, E>
     where
         T: Send,
         E: From<CommonError> + Send,
@@ -247,7 +247,7 @@ impl Engine {
     {
         for attempt in 1..=ATTEMPTS {
             if let Some(value) = self.replay(call).await? {
-                return Ok(Answer::Replayed(value));
+                return Ok(Replay::Replayed(value));
             }
             let Planned { mut changes, output } = match plan().await {
                 Ok(planned) => planned,
@@ -255,7 +255,7 @@ impl Engine {
             };
             Self::keep_answer(&mut changes, call, || record(&output))?;
             match self.commit(&mut changes).await.map_err(CommonError::Store)? {
-                Ok(_) => return Ok(Answer::Fresh(output)),
+                Ok(_) => return Ok(Replay::Fresh(output)),
                 Err(conflicts) => {
                     if let Some(error) = refuse(&conflicts) {
                         return self.unless_answered(call, error).await;
@@ -272,7 +272,7 @@ impl Engine {
     pub fn complete(
         &self,
         set: &mut ChangeSet,
-        call: &Call,
+        call: &RequestContext,
         answer: impl FnOnce() -> serde_json::Result<Value>,
     ) -> Result<(), CommonError> {
         Self::keep_answer(set, call, answer)?;
@@ -282,7 +282,7 @@ impl Engine {
 
     fn keep_answer(
         set: &mut ChangeSet,
-        call: &Call,
+        call: &RequestContext,
         answer: impl FnOnce() -> serde_json::Result<Value>,
     ) -> Result<(), CommonError> {
         if let Some(key) = call.idempotency {
@@ -301,19 +301,19 @@ impl Engine {
     }
 
     /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.
-    async fn unless_answered<T, A, E>(&self, call: &Call, refusal: E) -> Result<Answer<T, A>, E>
+    async fn unless_answered<T, A, E>(&self, call: &RequestContext, refusal: E) -> Result<Replay<T, A>, E>
     where
         A: DeserializeOwned,
         E: From<CommonError>,
     {
         match self.replay(call).await? {
-            Some(value) => Ok(Answer::Replayed(value)),
+            Some(value) => Ok(Replay::Replayed(value)),
             None => Err(refusal),
         }
     }
 
     /// The answer of an earlier call with the same idempotency key, if there is one.
-    pub async fn replay<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, CommonError> {
+    pub async fn replay<T: DeserializeOwned>(&self, call: &RequestContext) -> Result<Option<T>, CommonError> {
         let Some(key) = call.idempotency else { return Ok(None) };
         let Some(record) = self.reads().load_key(&key.key).await? else { return Ok(None) };
         if record.fingerprint != key.fingerprint {
@@ -334,7 +334,10 @@ impl Engine {
         let touched = set.stock().len() > 0
             || set.ratings().len() > 0
             || set.changes().iter().any(|change| {
-                matches!(change, Change::Product(_) | Change::Categories(_) | Change::Remove(Root::Product(_), _))
+                matches!(
+                    change,
+                    Change::Product(_) | Change::Categories(_) | Change::Remove(AggregateId::Product(_), _)
+                )
             });
         if touched {
             self.catalog_revision.fetch_add(1, Ordering::Release);

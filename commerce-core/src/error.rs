@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    call::{AccessError, IdempotencyError},
+    context::{AccessError, IdempotencyError},
     money::MoneyError,
     page::InvalidCursor,
     store::StoreError,
@@ -108,7 +108,7 @@ impl From<MoneyError> for CommonError {
 macro_rules! common_errors {
     ($error:ident) => {
         $crate::error::common_errors!($error:
-            $crate::call::AccessError, $crate::call::IdempotencyError, $crate::error::Invalid, $crate::money::MoneyError,
+            $crate::context::AccessError, $crate::context::IdempotencyError, $crate::error::Invalid, $crate::money::MoneyError,
             $crate::page::InvalidCursor, $crate::store::StoreError);
     };
     ($error:ident: $($from:ty),+) => {$(

@@ -4,7 +4,7 @@
 
 /// A step of moving goods or money, between two things that must both happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FailPoint {
     /// A checkout is about to reserve.
     Reserve,
     /// Stock is reserved, order and payment are written; the gateway hasn't been called.
@@ -31,7 +31,7 @@ pub enum Step {
     RefundSettled,
 }
 
-impl Step {
+impl FailPoint {
     /// All of them.
     pub const ALL: [Self; 12] = [
         Self::Reserve,

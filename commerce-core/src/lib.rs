@@ -13,8 +13,8 @@
 //! let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 //! let draft =
 //!     ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..Default::default() };
-//! let mug = shop.catalog().create_product(&Call::system(), draft).await?.value;
-//! let cart = shop.carts().add_item(&Call::guest(), mug.view.product.variants[0].id, 2, None).await?.value;
+//! let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value;
+//! let cart = shop.carts().add_item(&RequestContext::guest(), mug.view.product.variants[0].id, 2, None).await?.value;
 //! assert_eq!(cart.totals.grand_total.to_string(), "39.80");
 //! # Ok(())
 //! # }
@@ -55,7 +55,6 @@
 //! - `fail-points`: lets tests have a debug build killed at a named step; nothing to ship.
 
 pub mod account;
-pub mod call;
 mod caller;
 pub mod cart;
 pub mod catalog;
@@ -64,6 +63,7 @@ pub mod clock;
 mod commerce;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod context;
 mod engine;
 pub mod error;
 pub mod event;
@@ -94,9 +94,9 @@ pub mod prelude {
     pub use crate::{
         Commerce, Currency, Money, Settings,
         account::{Credentials, PostalAddress, Registration},
-        call::{Actor, Call, Done, Idempotency, Role},
         catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
         checkout::{CheckoutInput, Placement},
+        context::{Actor, Done, Idempotency, RequestContext, Role},
         notification::{LogMailer, Mailer},
         order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection},
         page::PageRequest,

@@ -33,9 +33,9 @@ impl PageRequest {
     ///
     /// # Errors
     /// [`InvalidCursor`] if the cursor isn't one, or came from other filters or another sort.
-    pub fn slice(&self, query: &impl Serialize) -> Result<Slice, InvalidCursor> {
-        let after = self.cursor.as_deref().map(|cursor| Position::decode(cursor, query)).transpose()?;
-        Ok(Slice { limit: self.limit.clamp(1, 100), after, count: self.count })
+    pub fn spec(&self, query: &impl Serialize) -> Result<PageSpec, InvalidCursor> {
+        let after = self.cursor.as_deref().map(|cursor| Cursor::decode(cursor, query)).transpose()?;
+        Ok(PageSpec { limit: self.limit.clamp(1, 100), after, count: self.count })
     }
 }
 
@@ -46,16 +46,16 @@ pub struct InvalidCursor;
 
 /// The part of a list that a store is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Slice {
+pub struct PageSpec {
     /// 1 to 100.
     pub limit: u32,
     /// Where the page before ended.
-    pub after: Option<Position>,
+    pub after: Option<Cursor>,
     /// Whether to count all matching rows.
     pub count: bool,
 }
 
-impl Slice {
+impl PageSpec {
     /// The first `limit` rows.
     #[must_use]
     pub const fn first(limit: u32) -> Self {
@@ -65,7 +65,7 @@ impl Slice {
 
 /// A place in a sorted list: the sort key of a row, and its id to break ties. The id runs the same way as the key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Position {
+pub struct Cursor {
     /// The row's sort key.
     pub key: SortKey,
     /// The row's id.
@@ -84,7 +84,7 @@ pub enum SortKey {
     Text(String),
 }
 
-impl Position {
+impl Cursor {
     fn encode(&self, query: &impl Serialize) -> String {
         let mut bytes = fingerprint(query).to_vec();
         bytes.extend(serde_json::to_vec(self).unwrap_or_default());
@@ -107,18 +107,18 @@ fn fingerprint(query: &impl Serialize) -> [u8; 8] {
     print
 }
 
-/// What a store answers to a [`Slice`].
+/// What a store answers to a [`PageSpec`].
 #[derive(Clone, Debug)]
-pub struct Listed<T> {
+pub struct Rows<T> {
     /// At most `limit` rows, in order.
     pub items: Vec<T>,
     /// The position of the last row, if there are more after it.
-    pub next: Option<Position>,
+    pub next: Option<Cursor>,
     /// How many rows match in all, if it was asked.
     pub total: Option<u64>,
 }
 
-impl<T> Listed<T> {
+impl<T> Rows<T> {
     /// The page that a service hands out, with a cursor bound to `query`.
     pub fn page(self, query: &impl Serialize) -> Page<T> {
         Page { items: self.items, next_cursor: self.next.map(|at| at.encode(query)), total: self.total }

@@ -11,8 +11,8 @@ pub use self::status::WorkerStatus;
 pub(crate) use self::status::WorkerWatch;
 
 use crate::{
-    call::{Actor, Call},
     cart::{CartStatus, Carts},
+    context::{Actor, RequestContext},
     engine::Engine,
     error::CommonError,
     event::{LeasedTask, Task},
@@ -22,7 +22,7 @@ use crate::{
     order::OrderStatus,
     payment::{
         EXPIRED,
-        process::{Process, Progress},
+        processor::{PaymentProcessor, Progress},
     },
     store::StoreError,
 };
@@ -64,7 +64,7 @@ const MAX_DELIVERIES: u32 = 12;
 /// let store = SqliteStore::open("sqlite::memory:").await?;
 /// let shop = Commerce::builder().store(store).mailer(mailer.clone()).build()?;
 /// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
-/// shop.accounts().register(&Call::guest(), ada).await?;
+/// shop.accounts().register(&RequestContext::guest(), ada).await?;
 ///
 /// shop.worker().tick().await?; // in production: tokio::spawn(shop.worker().run(shutdown))
 /// assert_eq!(mailer.sent()[0].to, "ada@example.com");
@@ -210,7 +210,7 @@ impl Worker {
             Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
             Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
             Task::MergeCart { from, owner } => {
-                let (carts, call) = (Carts::new(self.engine.clone()), Call::system());
+                let (carts, call) = (Carts::new(self.engine.clone()), RequestContext::system());
                 let plan = || carts.plan_merge(&call, from, CartStatus::Ordered, owner.clone());
                 match self.engine.transact(&call, plan, |_| None).await {
                     Ok(_) => Ok(Outcome::Done),
@@ -229,24 +229,24 @@ impl Worker {
         }
     }
 
-    fn process(&self) -> Process {
-        Process { engine: self.engine.clone() }
+    fn processor(&self) -> PaymentProcessor {
+        PaymentProcessor { engine: self.engine.clone() }
     }
 
     async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let progress = Box::pin(self.process().recover(id, payment)).await?;
+        let progress = Box::pin(self.processor().recover(id, payment)).await?;
         self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn expire(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let order = self.process().load(id).await?;
+        let order = self.processor().load(id).await?;
         let now = self.engine.now();
         if let Some(until) = order.payment(payment)?.lease_until.filter(|until| *until > now) {
             return Ok(Outcome::Again { after: until.since(now), error: "the payment is being made".to_owned() });
         }
-        Ok(match self.process().give_up(order, payment, EXPIRED).await? {
+        Ok(match self.processor().give_up(order, payment, EXPIRED).await? {
             // Somebody else is giving it up, or the gateway's word doesn't match: until that is settled it is up to us.
             Ok(order) if order.status == OrderStatus::Pending => again(attempts, "the payment is still open"),
             Ok(_) => Outcome::Done,
@@ -259,13 +259,13 @@ impl Worker {
 
     async fn void(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, progress) = self.process().void(self.process().load(id).await?, payment).await?;
+        let (_, progress) = self.processor().void(self.processor().load(id).await?, payment).await?;
         self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
     async fn settle_refund(&self, id: OrderId, refund: RefundId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let (_, progress) = self.process().refund(self.process().load(id).await?, refund).await?;
+        let (_, progress) = self.processor().refund(self.processor().load(id).await?, refund).await?;
         self.outcome(id, format!("refund {refund}"), progress, attempts).await
     }
 
@@ -282,7 +282,7 @@ impl Worker {
             Progress::Waits(why) => Ok(again(attempts, why)),
             Progress::Refused(error) => {
                 if attempts >= REFUSALS {
-                    self.process().tell_stuck(order, &what, &error).await?;
+                    self.processor().tell_stuck(order, &what, &error).await?;
                 }
                 Ok(again(attempts, &error.to_string()))
             }

@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    call::{AccessError, Actor, Call, Idempotency},
-    engine::{Answer, Conflicts, Engine, Planned},
+    context::{AccessError, Actor, Idempotency, RequestContext},
+    engine::{Conflicts, Engine, Planned, Replay},
     error::CommonError,
     store::{ChangeSet, StoreError, Version},
 };
@@ -96,7 +96,7 @@ impl From<Idempotency> for IdempotencyKey {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
 /// let staff = shop.as_system();
 /// let first = staff.inventory().adjust(mug, -3, "broken").idempotent("count 7").outcome().await?;
 /// let again = staff.inventory().adjust(mug, -3, "broken").idempotent("count 7").outcome().await?;
@@ -170,7 +170,7 @@ impl<T: Send + 'static, E: From<CommonError> + Send + 'static> IntoFuture for Wr
 /// Who makes a write, and on what conditions.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteContext {
-    pub call: Call,
+    pub call: RequestContext,
     expected: Option<Version>,
 }
 
@@ -192,7 +192,7 @@ impl WriteContext {
 #[derive(Clone)]
 pub(crate) struct Scope {
     pub engine: Arc<Engine>,
-    pub call: Arc<Call>,
+    pub call: Arc<RequestContext>,
 }
 
 impl Scope {
@@ -204,7 +204,7 @@ impl Scope {
     pub fn write<T, E>(&self, operation: impl Operation<T, E> + 'static) -> Write<T, E> {
         Write {
             engine: Arc::clone(&self.engine),
-            context: WriteContext { call: Call::clone(&self.call), expected: None },
+            context: WriteContext { call: RequestContext::clone(&self.call), expected: None },
             operation: Arc::new(operation),
         }
     }
@@ -360,8 +360,8 @@ where
         let plan = || (self.plan)(&self.service, context, &self.input);
         let refuse = |conflicts: &Conflicts| (self.refuse)(&self.input, conflicts);
         match engine.transact_kept(&context.call, plan, self.record, refuse).await? {
-            Answer::Fresh(planned) => Ok(Outcome::fresh((self.finish)(&self.service, planned).await?)),
-            Answer::Replayed(kept) => Ok(Outcome::replayed((self.recall)(&self.service, kept).await?)),
+            Replay::Fresh(planned) => Ok(Outcome::fresh((self.finish)(&self.service, planned).await?)),
+            Replay::Replayed(kept) => Ok(Outcome::replayed((self.recall)(&self.service, kept).await?)),
         }
     }
 

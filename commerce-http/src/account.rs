@@ -24,15 +24,15 @@ use self::{
 use crate::{
     caller::{Caller, SignedIn, staff},
     conditional::IfMatch,
-    front::Shared,
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{All, Page, Paging},
 };
 
 /// Operations on one's own account.
-pub struct AccountApi(pub Arc<Shared>);
+pub struct AccountApi(pub Arc<AppState>);
 
 fn profile(user: core::User) -> Reply<User> {
     let version = user.version;
@@ -165,7 +165,7 @@ impl AccountApi {
 }
 
 /// Staff's operations on users.
-pub struct AdminUserApi(pub Arc<Shared>);
+pub struct AdminUserApi(pub Arc<AppState>);
 
 fn managed(user: core::User) -> Reply<AdminUser> {
     let version = user.version;

@@ -9,10 +9,10 @@ use poem_openapi::OpenApi;
 use crate::{
     account::dto::{EmailAddress, Login, LoginRequest, Logout, MailedToken, PasswordReset, Refresh, Register, User},
     caller::{Caller, CartTokenHeader, Public, SignedIn},
-    front::Shared,
     payload::{Created, Empty, Input, Optional, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
 };
 
 impl From<AccountError> for ApiError {
@@ -37,7 +37,7 @@ impl From<AccountError> for ApiError {
 }
 
 /// Operations of who isn't signed in yet, or no longer wants to be.
-pub struct AuthApi(pub Arc<Shared>);
+pub struct AuthApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1/auth", tag = "Tag::Auth")]
 impl AuthApi {
@@ -49,7 +49,7 @@ impl AuthApi {
     /// Errors: 409 email_taken; 422 weak_password, invalid_email, required, too_long; 429 rate_limited
     #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(&self, caller: Caller<Public>, body: Input<Register>) -> Result<Created<User>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let done = self.0.commerce.accounts().register(&caller.call(), body.parse()?.into()).await?;
         let version = done.value.version;
         Ok(Created::done(done).version(version).location("/v1/me"))
@@ -68,7 +68,7 @@ impl AuthApi {
         x_cart_token: CartTokenHeader,
         body: Input<LoginRequest>,
     ) -> Result<Reply<Login>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let LoginRequest { email, password } = body.parse()?;
         self.0.limits.account(&email)?;
         let credentials = Credentials { email, password, totp: None, cart_token: x_cart_token.0 };
@@ -116,7 +116,7 @@ impl AuthApi {
     /// Errors: 429 rate_limited
     #[oai(path = "/email/resend", method = "post", operation_id = "resend_confirmation")]
     async fn resend(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let body = body.parse()?;
         self.0.limits.account(&body.email)?;
         self.0.commerce.accounts().resend_confirmation(&caller.call(), &body.email).await?;
@@ -130,7 +130,7 @@ impl AuthApi {
     /// Errors: 429 rate_limited
     #[oai(path = "/password/forgot", method = "post", operation_id = "forgot_password")]
     async fn forgot(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let body = body.parse()?;
         self.0.limits.account(&body.email)?;
         self.0.commerce.accounts().forgot_password(&caller.call(), &body.email).await?;

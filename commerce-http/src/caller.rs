@@ -4,7 +4,7 @@ use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use commerce_core::{
     account::token::{CartToken, OrderToken},
-    call::{AccessError, Actor, Call, Idempotency, Origin, Permission},
+    context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
 };
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    conditional::IdempotencyKey, front::Visit, header::header_parameter, payload::Input, problem::ApiError,
+    conditional::IdempotencyKey, header::header_parameter, payload::Input, problem::ApiError, stack::RequestInfo,
     types::check_query,
 };
 
@@ -112,31 +112,31 @@ impl<W> Deref for Caller<W> {
 /// A caller with the circumstances of the request.
 pub struct Context {
     pub actor: Actor,
-    pub visit: Arc<Visit>,
+    pub info: Arc<RequestInfo>,
     user_agent: Option<String>,
     operation: String,
 }
 
 impl Context {
-    fn new(actor: Actor, visit: Arc<Visit>, request: &Request) -> Self {
+    fn new(actor: Actor, info: Arc<RequestInfo>, request: &Request) -> Self {
         let user_agent = request.header("user-agent").map(|agent| agent.chars().take(255).collect());
-        Self { actor, visit, user_agent, operation: operation(request) }
+        Self { actor, info, user_agent, operation: operation(request) }
     }
 
     /// The call to core.
-    pub fn call(&self) -> Call {
+    pub fn call(&self) -> RequestContext {
         let origin = Origin {
-            ip: self.visit.ip.map(|ip| ip.to_string()),
+            ip: self.info.ip.map(|ip| ip.to_string()),
             user_agent: self.user_agent.clone(),
-            request_id: Some(self.visit.request_id.clone()),
-            arrived: Some(self.visit.arrived),
+            request_id: Some(self.info.request_id.clone()),
+            arrived: Some(self.info.arrived),
         };
-        Call { actor: self.actor.clone(), origin, idempotency: None }
+        RequestContext { actor: self.actor.clone(), origin, idempotency: None }
     }
 
     /// The shop as the caller uses it.
     pub fn shop(&self) -> commerce_core::Caller {
-        self.visit.shared.commerce.acting_as(self.call())
+        self.info.shared.commerce.acting_as(self.call())
     }
 
     /// The shop as the caller uses it, for a write that takes effect once by the client's key.
@@ -145,7 +145,7 @@ impl Context {
         key: &IdempotencyKey,
         body: &Input<T, REQUIRED>,
     ) -> commerce_core::Caller {
-        self.visit.shared.commerce.acting_as(self.once(key, body))
+        self.info.shared.commerce.acting_as(self.once(key, body))
     }
 
     /// The call to core, at most once by the client's key, if it is known whose key that is.
@@ -153,7 +153,7 @@ impl Context {
         &self,
         key: &IdempotencyKey,
         body: &Input<T, REQUIRED>,
-    ) -> Call {
+    ) -> RequestContext {
         let call = self.call();
         match key.0.as_ref().zip(self.scope()) {
             None => call,
@@ -166,7 +166,7 @@ impl Context {
     /// such a guest can repeat is to begin a cart: the repeated call begins another, which holds the item once, and nobody has
     /// the token of the first.
     fn scope(&self) -> Option<String> {
-        let commerce = &self.visit.shared.commerce;
+        let commerce = &self.info.shared.commerce;
         let caller = match &self.actor {
             Actor::User(identity) => format!("user {}", identity.user),
             Actor::System => "system".to_owned(),
@@ -197,9 +197,9 @@ pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
     token.map(Some).ok_or_else(|| ApiError::unauthorized("invalid_token", "send Authorization: Bearer <access token>"))
 }
 
-async fn actor(request: &Request, visit: &Visit) -> Result<Actor, ApiError> {
+async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {
     if let Some(token) = bearer(request)? {
-        return Ok(Actor::User(visit.shared.commerce.accounts().authenticate(token).await?));
+        return Ok(Actor::User(info.shared.commerce.accounts().authenticate(token).await?));
     }
     Ok(Actor::Guest {
         cart: token(request, "x-cart-token")?.map(CartToken),
@@ -241,11 +241,11 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let Some(visit) = request.data::<Arc<Visit>>() else { return Err(ApiError::internal().into()) };
-        let actor = actor(request, visit).await?;
+        let Some(info) = request.data::<Arc<RequestInfo>>() else { return Err(ApiError::internal().into()) };
+        let actor = actor(request, info).await?;
         W::admit(&actor).map_err(ApiError::from)?;
         check_query(request)?;
-        Ok(Self { context: Context::new(actor, visit.clone(), request), who: PhantomData })
+        Ok(Self { context: Context::new(actor, info.clone(), request), who: PhantomData })
     }
 }
 

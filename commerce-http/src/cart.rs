@@ -15,10 +15,10 @@ use self::dto::{Cart, CartItemPatch, NewCartItem};
 use crate::{
     caller::{Caller, CartTokenHeader, Shopper, SignedIn},
     conditional::{IdempotencyKey, IfMatch},
-    front::{CART_TOKEN, Shared},
     payload::{Input, Reply},
     problem::{ApiError, missing_first},
     spec::Tag,
+    stack::{AppState, CART_TOKEN},
 };
 
 impl From<CartError> for ApiError {
@@ -49,7 +49,7 @@ fn cart(view: core::CartView) -> Reply<Cart> {
 }
 
 /// Operations on the caller's cart.
-pub struct CartApi(pub Arc<Shared>);
+pub struct CartApi(pub Arc<AppState>);
 
 impl CartApi {
     fn carts(&self) -> core::Carts {

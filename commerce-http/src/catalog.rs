@@ -16,10 +16,10 @@ pub use self::admin::AdminCatalogApi;
 use self::dto::{Category, Product, ProductSort};
 use crate::{
     caller::{Caller, Public},
-    front::Shared,
     payload::Reply,
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{All, Page, Paging, path_text, read_amount},
 };
 
@@ -40,7 +40,7 @@ impl From<CatalogError> for ApiError {
 }
 
 /// Public reads of the catalogue.
-pub struct CatalogApi(pub Arc<Shared>);
+pub struct CatalogApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Catalogue")]
 impl CatalogApi {

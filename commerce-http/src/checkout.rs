@@ -22,7 +22,6 @@ use crate::{
     caller::{Caller, Public, Shopper},
     cart::dto::Totals,
     conditional::IdempotencyKey,
-    front::{Shared, count_order},
     order::{
         dto::{Order, ShippingMethod},
         order,
@@ -30,6 +29,7 @@ use crate::{
     payload::{Input, Optional, REPLAYED, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::{AppState, count_order},
 };
 
 impl From<CheckoutError> for ApiError {
@@ -96,7 +96,7 @@ impl ApiResponse for Placed {
 }
 
 /// Operations on the way from the cart to an order.
-pub struct CheckoutApi(pub Arc<Shared>);
+pub struct CheckoutApi(pub Arc<AppState>);
 
 impl CheckoutApi {
     fn checkout(&self) -> core::Checkout {

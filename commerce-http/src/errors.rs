@@ -1,7 +1,7 @@
 //! Domain errors as problem documents: by variant, never by text.
 
 use commerce_core::{
-    call::{AccessError, IdempotencyError},
+    context::{AccessError, IdempotencyError},
     error::{CommonError, Invalid},
     store::StoreError,
 };

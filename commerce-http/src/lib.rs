@@ -39,7 +39,6 @@ mod checkout;
 mod coding;
 mod conditional;
 mod errors;
-mod front;
 mod header;
 mod inventory;
 mod order;
@@ -50,6 +49,7 @@ mod problem;
 mod review;
 mod service;
 mod spec;
+mod stack;
 mod types;
 
 pub use service::CommerceApi;

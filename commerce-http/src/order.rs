@@ -26,10 +26,10 @@ use crate::{
     caller::{Buyer, Caller, Public, SignedIn},
     checkout::declined,
     conditional::IdempotencyKey,
-    front::{ORDER_TOKEN, Shared},
     payload::{Created, Input, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::{AppState, ORDER_TOKEN},
     types::{All, Page, Paging},
 };
 
@@ -76,7 +76,7 @@ pub fn order<const STATUS: u16>(order: core::Order, token: Option<String>) -> Re
 }
 
 /// Operations on one's own orders.
-pub struct OrderApi(pub Arc<Shared>);
+pub struct OrderApi(pub Arc<AppState>);
 
 impl OrderApi {
     fn orders(&self) -> core::Orders {
@@ -113,7 +113,7 @@ impl OrderApi {
     /// Errors: 404 not_found; 429 rate_limited
     #[oai(path = "/lookup", method = "post", operation_id = "lookup_order")]
     async fn lookup(&self, caller: Caller<Public>, body: Input<OrderLookup>) -> Result<Reply<Order>, ApiError> {
-        self.0.limits.address(caller.visit.ip)?;
+        self.0.limits.address(caller.info.ip)?;
         let OrderLookup { number, email } = body.parse()?;
         self.0.limits.account(&email)?;
         let (found, token) = self.orders().lookup(&caller.call(), &number, &email).await?;

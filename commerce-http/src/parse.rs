@@ -22,7 +22,7 @@ pub fn parse<T: DeserializeOwned>(document: &Value) -> Result<T, FieldError> {
     serde_path_to_error::deserialize(Node(document)).map_err(|error| {
         let mut pointer = pointer_to(error.path());
         let fault = error.into_inner();
-        if let Fault::Missing(field) = &fault {
+        if let ParseError::Missing(field) = &fault {
             pointer.push('/');
             pointer.push_str(field);
         }
@@ -85,14 +85,14 @@ fn pointer_to(path: &serde_path_to_error::Path) -> String {
 
 /// What is wrong with a value. Typed, so that no message has to be matched.
 #[derive(Debug)]
-enum Fault {
+enum ParseError {
     Missing(&'static str),
     Unknown,
     Type(String),
     Value(String),
 }
 
-impl Fault {
+impl ParseError {
     const fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "required",
@@ -103,7 +103,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(_) => f.write_str("this field is required"),
@@ -113,15 +113,15 @@ impl fmt::Display for Fault {
     }
 }
 
-impl Fault {
+impl ParseError {
     fn must_be(what: &str) -> Self {
         Self::Type(format!("must be {what}"))
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ParseError {}
 
-impl de::Error for Fault {
+impl de::Error for ParseError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Value(message.to_string())
     }
@@ -147,11 +147,11 @@ impl de::Error for Fault {
     }
 }
 
-/// A JSON value, read with [`Fault`] as error.
+/// A JSON value, read with [`ParseError`] as error.
 #[derive(Clone, Copy)]
 struct Node<'de>(&'de Value);
 
-impl<'de> IntoDeserializer<'de, Fault> for Node<'de> {
+impl<'de> IntoDeserializer<'de, ParseError> for Node<'de> {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self
@@ -169,15 +169,15 @@ pub fn whole(value: &Value) -> Option<i128> {
 /// Whole numbers: the type's limits are told only to who exceeds them.
 macro_rules! whole_numbers {
     ($($method:ident: $number:ty),+) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-            let value = whole(self.0).ok_or_else(|| Fault::must_be("a whole number"))?;
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+            let value = whole(self.0).ok_or_else(|| ParseError::must_be("a whole number"))?;
             match (u64::try_from(value), i64::try_from(value)) {
                 (Ok(value), _) => visitor.visit_u64(value),
                 (Err(_), Ok(value)) => visitor.visit_i64(value),
-                (Err(_), Err(_)) => Err(Fault::Value(String::new())),
+                (Err(_), Err(_)) => Err(ParseError::Value(String::new())),
             }
-            .map_err(|_: Fault| {
-                Fault::Value(format!("must be a whole number from {} to {}", <$number>::MIN, <$number>::MAX))
+            .map_err(|_: ParseError| {
+                ParseError::Value(format!("must be a whole number from {} to {}", <$number>::MIN, <$number>::MAX))
             })
         }
     )+};
@@ -186,16 +186,16 @@ macro_rules! whole_numbers {
 /// What has to be of one kind of JSON value.
 macro_rules! kinds {
     ($($method:ident: $kind:pat, $words:literal;)+) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-            if matches!(self.0, $kind) { self.deserialize_any(visitor) } else { Err(Fault::must_be($words)) }
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+            if matches!(self.0, $kind) { self.deserialize_any(visitor) } else { Err(ParseError::must_be($words)) }
         }
     )+};
 }
 
 impl<'de> Deserializer<'de> for Node<'de> {
-    type Error = Fault;
+    type Error = ParseError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
@@ -211,22 +211,22 @@ impl<'de> Deserializer<'de> for Node<'de> {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_newtype_struct(self)
     }
 
     /// Texts that are read into something else, ids above all: what that is says more than where its parser gave up.
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let is_id = type_name::<V::Value>() == type_name::<Uuid>();
         let sentence =
             if is_id { "must be a UUID".to_owned() } else { format!("must be {}", &visitor as &dyn de::Expected) };
         self.deserialize_any(visitor).map_err(|fault| match fault {
-            Fault::Value(_) => Fault::Value(sentence),
-            _ => Fault::Type(sentence),
+            ParseError::Value(_) => ParseError::Value(sentence),
+            _ => ParseError::Type(sentence),
         })
     }
 
@@ -236,7 +236,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, ParseError> {
         self.deserialize_map(visitor)
     }
 
@@ -245,10 +245,10 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, ParseError> {
         match self.0 {
             Value::String(name) => visitor.visit_enum(name.as_str().into_deserializer()),
-            _ => Err(Fault::must_be("a string")),
+            _ => Err(ParseError::must_be("a string")),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, marker::PhantomData};
 
-use commerce_core::{Outcome, call::Done, store::Version};
+use commerce_core::{Outcome, context::Done, store::Version};
 use poem::{
     Body, IntoResponse, Request, RequestBody, Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -24,7 +24,7 @@ pub const JSON: &str = "application/json";
 /// The largest body that is read.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How much of a body that is too large is heard out before it is refused.
-const PATIENCE: u64 = 16 * BODY_LIMIT as u64;
+const DRAIN_LIMIT: u64 = 16 * BODY_LIMIT as u64;
 
 /// A JSON body, read whole but parsed only when the handler asks: after its checks of caller and path.
 pub struct Input<T, const REQUIRED: bool = true> {
@@ -104,7 +104,7 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     let declared = request.header("content-length").and_then(|length| length.parse::<usize>().ok()).unwrap_or(0);
     let mut bytes = Vec::with_capacity(declared.min(BODY_LIMIT));
     let Ok(body) = body.take() else { return Ok(bytes) };
-    let mut rest = body.into_async_read().take(PATIENCE);
+    let mut rest = body.into_async_read().take(DRAIN_LIMIT);
     let broken = |error: std::io::Error| {
         ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}"))
     };

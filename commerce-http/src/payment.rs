@@ -24,7 +24,6 @@ use crate::{
         Caller, Public,
         staff::{ManageOrders, ViewOrders},
     },
-    front::Shared,
     order::{
         dto::Order,
         order,
@@ -33,6 +32,7 @@ use crate::{
     payload::{Empty, Input, Optional, Raw, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{Page, Paging, path_text},
 };
 
@@ -53,7 +53,7 @@ impl From<WebhookFailure> for ApiError {
 }
 
 /// What gateways call.
-pub struct WebhookApi(pub Arc<Shared>);
+pub struct WebhookApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1/webhooks", tag = "Tag::Payments")]
 impl WebhookApi {
@@ -73,7 +73,7 @@ impl WebhookApi {
     ) -> Result<Empty<200>, ApiError> {
         path_text("gateway", &gateway)?;
         let signature = request.header(format!("{}-signature", gateway.0));
-        let webhook = WebhookRequest { signature, body: &body.0, at: caller.visit.arrived };
+        let webhook = WebhookRequest { signature, body: &body.0, at: caller.info.arrived };
         self.0.commerce.payments().webhook(&gateway.0, &webhook).await?;
         Ok(Empty)
     }
@@ -110,7 +110,7 @@ impl Example for PaymentResolution {
 }
 
 /// What only the test gateway can do.
-pub struct TestGatewayApi(pub Arc<Shared>);
+pub struct TestGatewayApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1/test-gateway", tag = "Tag::Payments")]
 impl TestGatewayApi {
@@ -134,7 +134,7 @@ impl TestGatewayApi {
 }
 
 /// Staff's side of payments.
-pub struct AdminPaymentApi(pub Arc<Shared>);
+pub struct AdminPaymentApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1/admin/payments", tag = "Tag::AdminOrders")]
 impl AdminPaymentApi {

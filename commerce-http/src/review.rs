@@ -17,10 +17,10 @@ use uuid::Uuid;
 use self::dto::{Moderation, NewReview, Review, ReviewPatch, ReviewStatus};
 use crate::{
     caller::{Caller, Public, SignedIn, staff::ModerateReviews},
-    front::Shared,
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{Page, Paging, path_text},
 };
 
@@ -40,7 +40,7 @@ fn reply(review: core::Review) -> Reply<Review> {
 }
 
 /// Operations on reviews.
-pub struct ReviewApi(pub Arc<Shared>);
+pub struct ReviewApi(pub Arc<AppState>);
 
 impl ReviewApi {
     async fn own(&self, caller: &Caller<SignedIn>, id: ReviewId) -> Result<(), ApiError> {
@@ -119,7 +119,7 @@ impl ReviewApi {
 }
 
 /// Moderation.
-pub struct AdminReviewApi(pub Arc<Shared>);
+pub struct AdminReviewApi(pub Arc<AppState>);
 
 #[OpenApi(prefix_path = "/v1/admin/reviews", tag = "Tag::AdminReviews")]
 impl AdminReviewApi {

@@ -17,13 +17,13 @@ use crate::{
     cart::CartApi,
     catalog::{AdminCatalogApi, CatalogApi},
     checkout::CheckoutApi,
-    front::{Cors, Front, Limits, Methods, Shared, failed, mount_prefix},
     inventory::InventoryApi,
     order::{AdminOrderApi, OrderApi},
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
     problem::ApiError,
     review::{AdminReviewApi, ReviewApi},
     spec::{self, DocsCache},
+    stack::{AppState, Cors, HttpStack, Limits, Methods, failed, mount_prefix},
 };
 
 /// Renders the process's metrics in Prometheus' text format.
@@ -104,16 +104,16 @@ impl CommerceApi {
         });
         let routes = add_documents(routes, &shared);
         let routes = add_health(routes, &shared, self.metrics);
-        Front::new(shared, routes, self.cors, self.timeout)
+        HttpStack::new(shared, routes, self.cors, self.timeout)
     }
 
-    fn shared(&self) -> Arc<Shared> {
+    fn shared(&self) -> Arc<AppState> {
         let limits = if self.rate_limits { Limits::standard() } else { Limits::off() };
-        Arc::new(Shared { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
+        Arc::new(AppState { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
     }
 }
 
-fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
+fn api(shared: &Arc<AppState>) -> impl OpenApi + 'static {
     let customer = (
         AuthApi(shared.clone()),
         AccountApi(shared.clone()),
@@ -136,12 +136,12 @@ fn api(shared: &Arc<Shared>) -> impl OpenApi + 'static {
     (customer, staff)
 }
 
-fn document(shared: &Arc<Shared>, prefix: &str) -> Value {
+fn document(shared: &Arc<AppState>, prefix: &str) -> Value {
     spec::document(api(shared), prefix, shared.test_gateway.is_some())
 }
 
 /// Every operation by path. The test gateway's are there only if it is.
-fn operations(shared: &Arc<Shared>) -> Vec<(String, Vec<(Method, BoxEndpoint<'static>)>)> {
+fn operations(shared: &Arc<AppState>) -> Vec<(String, Vec<(Method, BoxEndpoint<'static>)>)> {
     let mut table: HashMap<String, HashMap<Method, BoxEndpoint<'static>>> = HashMap::new();
     api(shared).add_routes(&mut table);
     let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
@@ -162,7 +162,7 @@ fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Meth
     Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
 }
 
-fn add_documents(routes: Route, shared: &Arc<Shared>) -> Route {
+fn add_documents(routes: Route, shared: &Arc<AppState>) -> Route {
     let cache = {
         let shared = shared.clone();
         Arc::new(DocsCache::new(move |prefix| document(&shared, prefix)))
@@ -195,7 +195,7 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; frame-ancestors 'none'",
 );
 
-fn add_health(routes: Route, shared: &Arc<Shared>, metrics: Option<RenderMetrics>) -> Route {
+fn add_health(routes: Route, shared: &Arc<AppState>, metrics: Option<RenderMetrics>) -> Route {
     let json = |status: StatusCode, body: &Value| {
         Response::builder().status(status).content_type("application/json").body(body.to_string())
     };

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::{AccountStore, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
-    call::Role,
+    account::{AccountQueries, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
     clock::Timestamp,
-    event::EventStore as _,
+    context::Role,
+    event::EventQueries as _,
     id::{AddressId, MailTokenId, SessionId, UserId},
-    page::{Listed, Position, Slice},
+    page::{Cursor, PageSpec, Rows},
     store::{Claim, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
@@ -81,7 +81,7 @@ impl From<UserRow> for User {
 }
 
 impl Sorted for UserRow {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.created_at, self.id)
     }
 }
@@ -229,7 +229,7 @@ impl<'r> FromRow<'r, PgRow> for SessionAndUser {
 }
 
 #[async_trait]
-impl AccountStore for PgReads {
+impl AccountQueries for PgReads {
     async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_user WHERE id = ");
         Ok(self.reader.optional::<UserRow>(sql.bind(id.0)).await?.map(Into::into))
@@ -248,14 +248,14 @@ impl AccountStore for PgReads {
         Ok(self.reader.optional::<UserRow>(sql.bind(email)).await?.map(Into::into))
     }
 
-    async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError> {
+    async fn list_users(&self, query: &UserQuery, spec: &PageSpec) -> Result<Rows<User>, StoreError> {
         let mut from = Sql::new(" FROM commerce_user WHERE email <> ''");
         if let Some(q) = &query.q {
             from.push(" AND strpos(found_by, ").bind(q.to_lowercase()).push(") > 0");
         }
         from.and("role =", query.role.map(Role::as_str));
         let list = List { select: "SELECT *", key: "created_at", id: "id", direction: Direction::Falling };
-        self.reader.list::<UserRow, User>(list, &from, slice).await
+        self.reader.list::<UserRow, User>(list, &from, spec).await
     }
 
     async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {

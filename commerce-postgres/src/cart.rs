@@ -2,20 +2,20 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    cart::{Cart, CartLine, CartOwner, CartStatus, CartStore},
+    cart::{Cart, CartLine, CartOwner, CartQueries, CartStatus},
     clock::Timestamp,
-    event::EventStore as _,
+    event::EventQueries as _,
     id::{CartId, VariantId},
-    store::{Claim, Save, StoreError},
+    store::{AggregateWrite, Claim, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
     codec::{Count, Name, table},
-    compose::Batch,
     connect::Sql,
     reads::PgReads,
+    write_plan::RowSet,
 };
 
 table! {
@@ -39,8 +39,8 @@ table! {
     }
 }
 
-impl Batch {
-    pub(crate) fn cart(&mut self, save: &Save<Cart>) {
+impl RowSet {
+    pub(crate) fn cart(&mut self, save: &AggregateWrite<Cart>) {
         let cart = save.after();
         let row = CartRow {
             id: cart.id.0,
@@ -107,7 +107,7 @@ fn cart(id: &str) -> Sql {
 }
 
 #[async_trait]
-impl CartStore for PgReads {
+impl CartQueries for PgReads {
     async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
         let mut sql = cart("$1");
         sql.push("FROM commerce_cart c WHERE c.id = ").bind(id.0);

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
     catalog::{
-        CatalogStore, Category, CategoryTree, Image, Offer, Product, ProductFilter, ProductKey, ProductStatus,
-        ProductView, Variant,
+        CatalogQueries, Category, CategoryTree, Image, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
+        PurchasableVariant, Variant,
     },
     clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
-    page::{Listed, Slice},
-    store::{Save, StoreError},
+    page::{PageSpec, Rows},
+    store::{AggregateWrite, StoreError},
     text::look,
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
@@ -20,11 +20,10 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Document, Name, table},
-    compose::Batch,
     connect::Sql,
-    listing,
+    listing, product_view,
     reads::PgReads,
-    shown,
+    write_plan::RowSet,
 };
 
 table! {
@@ -180,8 +179,8 @@ fn category_row(product: &Product, category: CategoryId, position: i64) -> Produ
     }
 }
 
-impl Batch {
-    pub(crate) fn product(&mut self, save: &Save<Product>) {
+impl RowSet {
+    pub(crate) fn product(&mut self, save: &AggregateWrite<Product>) {
         let product = save.after();
         self.products.save(save, product.into());
         let words = listing::words(product);
@@ -210,7 +209,7 @@ impl Batch {
         }
     }
 
-    pub(crate) fn categories(&mut self, save: &Save<CategoryTree>) {
+    pub(crate) fn categories(&mut self, save: &AggregateWrite<CategoryTree>) {
         self.tree = Some((save.before().map_or(0, |tree| tree.version), save.after().version));
         let nodes = save.children(|tree| &tree.nodes);
         for node in nodes.put {
@@ -268,9 +267,9 @@ fn load() -> Sql {
     ))
 }
 
-/// A row of the query in `load_offers`.
+/// A row of the query in `load_purchasable`.
 #[derive(FromRow)]
-struct OfferRow {
+struct PurchasableVariantRow {
     #[sqlx(flatten)]
     variant: VariantRow,
     slug: String,
@@ -280,8 +279,8 @@ struct OfferRow {
     available: i64,
 }
 
-impl From<OfferRow> for Offer {
-    fn from(row: OfferRow) -> Self {
+impl From<PurchasableVariantRow> for PurchasableVariant {
+    fn from(row: PurchasableVariantRow) -> Self {
         Self {
             product_id: ProductId(row.variant.product_id),
             variant: row.variant.into(),
@@ -295,7 +294,7 @@ impl From<OfferRow> for Offer {
 }
 
 #[async_trait]
-impl CatalogStore for PgReads {
+impl CatalogQueries for PgReads {
     async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
         let mut sql = load();
         sql.bind(id.0);
@@ -309,23 +308,25 @@ impl CatalogStore for PgReads {
     }
 
     async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError> {
-        shown::view(&self.reader, key).await
+        product_view::view(&self.reader, key).await
     }
 
-    async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
-        listing::list(&self.reader, filter, slice).await
+    async fn list_products(&self, filter: &ProductFilter, spec: &PageSpec) -> Result<Rows<ProductView>, StoreError> {
+        listing::list(&self.reader, filter, spec).await
     }
 
-    async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+    async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError> {
         let ids: Vec<Uuid> = variants.iter().map(|variant| variant.0).collect();
-        let (available, join) = shown::stock(&self.reader).await?;
+        let (available, join) = product_view::stock(&self.reader).await?;
         let mut sql = Sql::new(format!(
             "SELECT v.*, p.slug, p.title AS product_title, p.status, p.images -> 0 AS image, {available} AS available \
              FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id {join} WHERE v.id = ANY(",
         ));
         sql.bind(ids).push(")");
-        let mut offers: Vec<Offer> = self.reader.all::<OfferRow>(&sql).await?.into_iter().map(Into::into).collect();
-        shown::fill(&self.reader, offers.iter_mut().map(|offer| (offer.variant.id, &mut offer.available))).await?;
+        let mut offers: Vec<PurchasableVariant> =
+            self.reader.all::<PurchasableVariantRow>(&sql).await?.into_iter().map(Into::into).collect();
+        product_view::fill(&self.reader, offers.iter_mut().map(|offer| (offer.variant.id, &mut offer.available)))
+            .await?;
         Ok(offers)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
-use commerce_core::store::{Applied, CommitError, Conflict, Root};
+use commerce_core::store::{AggregateId, Applied, CommitError, Conflict};
 use sqlx::{
     AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
 };
@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    connect::{Fault, Held, PATIENCE, fault, is_answer},
+    connect::{ANSWER_TIMEOUT, ErrorClass, PooledConn, classify, is_answer},
     layout::{Known, Layout},
-    plan::{Miss, Plan, Section},
+    statement::{GuardFailure, Statement, TableWrite},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -22,21 +22,21 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_
                      SET LOCAL enable_seqscan = off";
 /// Citus finds a statement's node by its parameters, for which it has to be planned with them.
 const BEGIN_DISTRIBUTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-const IMPATIENT: &str = "; SET LOCAL lock_timeout = '200ms'";
+const SHORT_LOCK_TIMEOUT: &str = "; SET LOCAL lock_timeout = '200ms'";
 const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const RELEASE: &str = "RELEASE SAVEPOINT commerce_set";
 const ROLL_BACK_TO: &str = "ROLLBACK TO SAVEPOINT commerce_set; RELEASE SAVEPOINT commerce_set";
 
 /// The guards that failed. If there are none, the plan was applied.
 #[derive(Debug, Default)]
-pub(crate) struct Judged {
-    pub misses: Vec<Miss>,
+pub(crate) struct FailedGuards {
+    pub failures: Vec<GuardFailure>,
     stock: Vec<StockRow>,
 }
 
 /// Why an attempt has no answer.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum CommitFailure {
     /// Nothing was applied.
     Failed(sqlx::Error),
     /// The connection was lost while the server was committing.
@@ -51,38 +51,41 @@ pub(crate) struct Target {
 }
 
 /// Runs a plan in a transaction of its own, again after clashes and lost connections.
-pub(crate) async fn commit(target: &Target, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn commit(target: &Target, plan: &Statement) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let held = if attempt > 0 { Held::fresh(&target.pool).await } else { Held::from(&target.pool).await };
-        let tried = match held {
-            Ok(held) => once(target, held, plan, "").await,
-            Err(error) => Err(Trouble::Failed(error)),
+        let conn =
+            if attempt > 0 { PooledConn::fresh(&target.pool).await } else { PooledConn::from(&target.pool).await };
+        let tried = match conn {
+            Ok(conn) => once(target, conn, plan, "").await,
+            Err(error) => Err(CommitFailure::Failed(error)),
         };
         let error = match tried {
             Ok(judged) => return judged.answer(),
-            Err(Trouble::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
-            Err(Trouble::Failed(error)) => error,
+            Err(CommitFailure::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
+            Err(CommitFailure::Failed(error)) => error,
         };
         attempt += 1;
-        match fault(&error) {
-            Fault::Clash | Fault::Lost if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
-            Fault::Clash | Fault::Lost | Fault::Busy => return Err(CommitError::Unavailable(error.into())),
-            Fault::Bug => return Err(CommitError::Bug(error.into())),
+        match classify(&error) {
+            ErrorClass::Clash | ErrorClass::Lost if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => {
+                return Err(CommitError::Unavailable(error.into()));
+            }
+            ErrorClass::Bug => return Err(CommitError::Bug(error.into())),
         }
     }
 }
 
 /// Runs a plan in a savepoint of the caller's transaction, which a refusal leaves as it was.
-pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<Applied, CommitError> {
+pub(crate) async fn apply(connection: &mut PgConnection, plan: &Statement) -> Result<Applied, CommitError> {
     refuse_nonsense(plan)?;
-    let failed = |error: sqlx::Error| match fault(&error) {
-        Fault::Bug => CommitError::Bug(error.into()),
-        Fault::Clash | Fault::Lost | Fault::Busy => CommitError::Unavailable(error.into()),
+    let failed = |error: sqlx::Error| match classify(&error) {
+        ErrorClass::Bug => CommitError::Bug(error.into()),
+        ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => CommitError::Unavailable(error.into()),
     };
     let layout = Layout::of(connection).await.map_err(failed)?;
-    let judged = match judge(connection, plan, SAVEPOINT, layout).await {
+    let judged = match failed_guards(connection, plan, SAVEPOINT, layout).await {
         Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
@@ -90,78 +93,89 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Plan) -> Result<
             return Err(failed(error));
         }
     };
-    let end = if judged.misses.is_empty() { RELEASE } else { ROLL_BACK_TO };
+    let end = if judged.failures.is_empty() { RELEASE } else { ROLL_BACK_TO };
     connection.execute(raw_sql(end)).await.map_err(failed)?;
     judged.answer()
 }
 
-fn refuse_nonsense(plan: &Plan) -> Result<(), CommitError> {
+fn refuse_nonsense(plan: &Statement) -> Result<(), CommitError> {
     plan.nonsense().map_or(Ok(()), |why| Err(CommitError::Bug(why.into())))
 }
 
 /// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
-pub(crate) async fn try_group(target: &Target, plan: &Plan) -> Result<Judged, Trouble> {
-    let held = Held::from(&target.pool).await.map_err(Trouble::Failed)?;
-    once(target, held, plan, IMPATIENT).await
+pub(crate) async fn try_group(target: &Target, plan: &Statement) -> Result<FailedGuards, CommitFailure> {
+    let conn = PooledConn::from(&target.pool).await.map_err(CommitFailure::Failed)?;
+    once(target, conn, plan, SHORT_LOCK_TIMEOUT).await
 }
 
 // A connection is given back only after its transaction has ended; in all other cases it is closed.
-async fn once(target: &Target, mut held: Held, plan: &Plan, settings: &str) -> Result<Judged, Trouble> {
-    let connection = held.connection().map_err(Trouble::Failed)?;
-    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(Trouble::Failed)?;
+async fn once(
+    target: &Target,
+    mut conn: PooledConn,
+    plan: &Statement,
+    settings: &str,
+) -> Result<FailedGuards, CommitFailure> {
+    let connection = conn.connection().map_err(CommitFailure::Failed)?;
+    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(CommitFailure::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
-    let judged = match in_time(judge(connection, plan, &[begin, settings].concat(), layout)).await {
+    let judged = match in_time(failed_guards(connection, plan, &[begin, settings].concat(), layout)).await {
         Ok(judged) => judged,
         Err(error) => {
             if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
-                held.give_back();
+                conn.give_back();
             }
-            return Err(Trouble::Failed(error));
+            return Err(CommitFailure::Failed(error));
         }
     };
-    if judged.misses.is_empty() {
+    if judged.failures.is_empty() {
         if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
-            return Err(if is_answer(&error) { Trouble::Failed(error) } else { Trouble::Unknown(error) });
+            return Err(if is_answer(&error) { CommitFailure::Failed(error) } else { CommitFailure::Unknown(error) });
         }
-        held.give_back();
+        conn.give_back();
     } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
-        held.give_back();
+        conn.give_back();
     }
     Ok(judged)
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    timeout(ANSWER_TIMEOUT, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
-async fn judge(connection: &mut PgConnection, plan: &Plan, begin: &str, layout: Layout) -> Result<Judged, sqlx::Error> {
+async fn failed_guards(
+    connection: &mut PgConnection,
+    plan: &Statement,
+    begin: &str,
+    layout: Layout,
+) -> Result<FailedGuards, sqlx::Error> {
     connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
     let touched = match layout {
         Layout::OneServer => write_at_once(connection, plan).await?,
         Layout::Distributed => write_row_by_row(connection, plan).await?,
     };
     let guarded = plan.guarded().zip(&touched);
-    let misses: Vec<Miss> = guarded.flat_map(|(section, touched)| section.missed(touched)).cloned().collect();
+    let failures: Vec<GuardFailure> =
+        guarded.flat_map(|(section, touched)| section.failures_among(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
-    let stock = short_rows(connection, &misses).await?;
-    Ok(Judged { misses, stock })
+    let stock = short_rows(connection, &failures).await?;
+    Ok(FailedGuards { failures, stock })
 }
 
 /// The keys that each guarded section touched.
 type Touched = Vec<Vec<String>>;
 
-async fn write_at_once(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+async fn write_at_once(connection: &mut PgConnection, plan: &Statement) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
-    for column in plan.sections().iter().flat_map(Section::columns) {
+    for column in plan.sections().iter().flat_map(TableWrite::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
     let row = query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await?;
     (0..row.len()).map(|i| row.try_get(i)).collect()
 }
 
-async fn write_row_by_row(connection: &mut PgConnection, plan: &Plan) -> Result<Touched, sqlx::Error> {
+async fn write_row_by_row(connection: &mut PgConnection, plan: &Statement) -> Result<Touched, sqlx::Error> {
     let mut all = Touched::new();
     for section in plan.sections() {
         let sql = section.for_a_row();
@@ -193,11 +207,11 @@ struct StockRow {
     alerted: i64,
 }
 
-async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Vec<StockRow>, sqlx::Error> {
-    let variants: Vec<Uuid> = misses
+async fn short_rows(connection: &mut PgConnection, failures: &[GuardFailure]) -> Result<Vec<StockRow>, sqlx::Error> {
+    let variants: Vec<Uuid> = failures
         .iter()
-        .filter_map(|miss| match miss {
-            Miss::Stock { variant, .. } => Some(variant.0),
+        .filter_map(|failure| match failure {
+            GuardFailure::Stock { variant, .. } => Some(variant.0),
             _ => None,
         })
         .collect();
@@ -210,23 +224,23 @@ async fn short_rows(connection: &mut PgConnection, misses: &[Miss]) -> Result<Ve
         .await
 }
 
-impl Judged {
+impl FailedGuards {
     /// All failures of the strongest class: set id, idempotency key, claims, versions, floors.
     fn answer(self) -> Result<Applied, CommitError> {
-        if self.misses.is_empty() {
+        if self.failures.is_empty() {
             return Ok(Applied::Now);
         }
         let (mut key, mut taken, mut stale, mut floors, mut bugs) = (vec![], vec![], vec![], vec![], BTreeSet::new());
-        for miss in self.misses {
-            match miss {
-                Miss::Applied(_) => return Ok(Applied::Before),
-                Miss::Key(_) => key = vec![Conflict::KeyTaken],
-                Miss::Claim(claim) => taken.push(Conflict::Taken(claim)),
-                Miss::Stale(root) => stale.push(Conflict::Stale(root)),
-                Miss::Stock { variant, expect_on_hand, alerted } => {
+        for failure in self.failures {
+            match failure {
+                GuardFailure::Applied(_) => return Ok(Applied::Before),
+                GuardFailure::Key(_) => key = vec![Conflict::KeyTaken],
+                GuardFailure::Claim(claim) => taken.push(Conflict::Taken(claim)),
+                GuardFailure::Stale(root) => stale.push(Conflict::Stale(root)),
+                GuardFailure::Stock { variant, expect_on_hand, alerted } => {
                     let row = self.stock.iter().find(|row| row.variant_id == variant.0);
                     if alerted.is_some_and(|alerted| row.is_none_or(|row| row.alerted != alerted)) {
-                        stale.push(Conflict::Stale(Root::StockAlert(variant)));
+                        stale.push(Conflict::Stale(AggregateId::StockAlert(variant)));
                     } else if row.is_some_and(|row| expect_on_hand.is_some_and(|expected| row.on_hand != expected)) {
                         floors.push(Conflict::Moved(variant));
                     } else {
@@ -234,7 +248,7 @@ impl Judged {
                         floors.push(Conflict::Short { variant, available });
                     }
                 }
-                Miss::Bug(what) => drop(bugs.insert(what)),
+                GuardFailure::Bug(what) => drop(bugs.insert(what)),
             }
         }
         Err(match [key, taken, stale, floors].into_iter().find(|class| !class.is_empty()) {

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
 
 use commerce_core::{
-    page::{Listed, Position, Slice, SortKey},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 use sqlx::{
@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// How long a client waits for a connection, and for the database to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-const ACQUIRE: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const CONNECTIONS: u32 = 20;
 const STATEMENTS: usize = 256;
 
@@ -41,7 +41,7 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
 pub(crate) async fn pool(options: PgConnectOptions) -> Result<PgPool, StoreError> {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .connect_with(options)
         .await
@@ -49,20 +49,20 @@ pub(crate) async fn pool(options: PgConnectOptions) -> Result<PgPool, StoreError
 }
 
 /// How long a replica has to answer before the primary is asked.
-const REPLICA_PATIENCE: Duration = Duration::from_secs(2);
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pool of a replica, which doesn't have to be there yet.
 pub(crate) fn replica_pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(REPLICA_PATIENCE)
+        .acquire_timeout(REPLICA_TIMEOUT)
         .test_before_acquire(false)
         .connect_lazy_with(options)
 }
 
 /// What an error means for what was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ErrorClass {
     /// Two transactions got in each other's way: once more.
     Clash,
     /// The connection is gone, or leads to a server that doesn't take writes (any more): another connection.
@@ -73,21 +73,23 @@ pub(crate) enum Fault {
     Bug,
 }
 
-pub(crate) fn fault(error: &sqlx::Error) -> Fault {
+pub(crate) fn classify(error: &sqlx::Error) -> ErrorClass {
     match error {
         // A process of the server's that panics takes all connections with it, and may have committed first.
-        sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => Fault::Lost,
-        sqlx::Error::Database(error) => error.code().map_or(Fault::Bug, |code| fault_of(&code)),
-        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Fault::Busy,
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Fault::Lost,
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Fault::Busy,
-        _ => Fault::Bug,
+        sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => ErrorClass::Lost,
+        sqlx::Error::Database(error) => error.code().map_or(ErrorClass::Bug, |code| classify_code(&code)),
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => ErrorClass::Busy,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
+            ErrorClass::Lost
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => ErrorClass::Busy,
+        _ => ErrorClass::Bug,
     }
 }
 
 /// Whether the server itself reported the error, and goes on serving this connection.
 pub(crate) fn is_answer(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_)) && fault(error) != Fault::Lost
+    matches!(error, sqlx::Error::Database(_)) && classify(error) != ErrorClass::Lost
 }
 
 fn is_panic(error: &PgDatabaseError) -> bool {
@@ -95,29 +97,29 @@ fn is_panic(error: &PgDatabaseError) -> bool {
 }
 
 // SQLSTATE, PostgreSQL's appendix A.
-fn fault_of(code: &str) -> Fault {
+fn classify_code(code: &str) -> ErrorClass {
     match code {
-        "40001" | "40P01" => Fault::Clash,
+        "40001" | "40P01" => ErrorClass::Clash,
         // XX000, an internal error: so Citus reports a node that went away while it answered.
-        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => Fault::Lost,
-        _ if code.starts_with("08") => Fault::Lost,
-        "55P03" | "57014" => Fault::Busy,
-        _ if ["28", "3D", "53", "58"].contains(&code.get(..2).unwrap_or_default()) => Fault::Busy,
-        _ => Fault::Bug,
+        "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => ErrorClass::Lost,
+        _ if code.starts_with("08") => ErrorClass::Lost,
+        "55P03" | "57014" => ErrorClass::Busy,
+        _ if ["28", "3D", "53", "58"].contains(&code.get(..2).unwrap_or_default()) => ErrorClass::Busy,
+        _ => ErrorClass::Bug,
     }
 }
 
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
-    match fault(&error) {
-        Fault::Bug => StoreError::bug(error),
-        Fault::Clash | Fault::Lost | Fault::Busy => StoreError::unavailable(error),
+    match classify(&error) {
+        ErrorClass::Bug => StoreError::bug(error),
+        ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => StoreError::unavailable(error),
     }
 }
 
 /// A connection that goes back to its pool only if its owner says that it is sound; otherwise it is closed.
-pub(crate) struct Held(Option<PoolConnection<Postgres>>);
+pub(crate) struct PooledConn(Option<PoolConnection<Postgres>>);
 
-impl Held {
+impl PooledConn {
     pub(crate) async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
         Ok(Self(Some(pool.acquire().await?)))
     }
@@ -126,9 +128,9 @@ impl Held {
     pub(crate) async fn fresh(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut tries = pool.size() + 1;
         loop {
-            let mut held = Self::from(pool).await?;
-            match held.connection()?.ping().await {
-                Ok(()) => return Ok(held),
+            let mut conn = Self::from(pool).await?;
+            match conn.connection()?.ping().await {
+                Ok(()) => return Ok(conn),
                 Err(error) if tries == 0 => return Err(error),
                 Err(_) => tries -= 1,
             }
@@ -144,7 +146,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PooledConn {
     fn drop(&mut self) {
         if let Some(connection) = &mut self.0 {
             connection.close_on_drop();
@@ -208,8 +210,8 @@ impl Sql {
     }
 
     /// A page of a list: what comes after the position where the page before ended, in order.
-    pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
-        if let Some(Position { key: at, id: last }) = &slice.after {
+    pub(crate) fn page(&mut self, key: &str, id: &str, direction: Direction, spec: &PageSpec) -> &mut Self {
+        if let Some(Cursor { key: at, id: last }) = &spec.after {
             let than = if matches!(direction, Direction::Rising) { ">" } else { "<" };
             self.push(&format!(" AND ({key}, {id}) {than} ("));
             match at {
@@ -219,13 +221,13 @@ impl Sql {
             };
             self.push(", ").bind(*last).push(")");
         }
-        self.order(key, id, direction, slice)
+        self.order(key, id, direction, spec)
     }
 
     /// In order, and one row more than the page holds. The limit is written out: the planner doesn't know a parameter's value.
-    pub(crate) fn order(&mut self, key: &str, id: &str, direction: Direction, slice: &Slice) -> &mut Self {
+    pub(crate) fn order(&mut self, key: &str, id: &str, direction: Direction, spec: &PageSpec) -> &mut Self {
         let order = direction.sql();
-        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT {}", slice.limit + 1))
+        self.push(&format!(" ORDER BY {key} {order}, {id} {order} LIMIT {}", spec.limit + 1))
     }
 }
 
@@ -275,12 +277,12 @@ impl Reader {
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let Some((watch, primary)) = &self.instead else { return read(&self.pool, sql).await };
-        let from_replica = async { fetch(Held::from(&self.pool).await?, sql).await };
-        match tokio::time::timeout(REPLICA_PATIENCE, from_replica).await {
+        let from_replica = async { fetch(PooledConn::from(&self.pool).await?, sql).await };
+        match tokio::time::timeout(REPLICA_TIMEOUT, from_replica).await {
             Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) if fault(&error) == Fault::Bug => Err(store_error(error)),
+            Ok(Err(error)) if classify(&error) == ErrorClass::Bug => Err(store_error(error)),
             // What it replays removes rows that this statement needs: it is well, and busy.
-            Ok(Err(error)) if fault(&error) == Fault::Clash => read(primary, sql).await,
+            Ok(Err(error)) if classify(&error) == ErrorClass::Clash => read(primary, sql).await,
             Ok(Err(_)) | Err(_) => {
                 watch.failed();
                 read(primary, sql).await
@@ -303,27 +305,27 @@ impl Reader {
     }
 
     /// One page of a list, and how many rows match in all if that was asked. `from` begins with ` FROM`.
-    pub(crate) async fn list<R, T>(&self, list: List<'_>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    pub(crate) async fn list<R, T>(&self, list: List<'_>, from: &Sql, spec: &PageSpec) -> Result<Rows<T>, StoreError>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin + Into<T> + Sorted,
     {
         let mut page = from.prefixed(list.select);
-        page.page(list.key, list.id, list.direction, slice);
+        page.page(list.key, list.id, list.direction, spec);
         let rows: Vec<R> = self.all(&page).await?;
-        self.page(rows, from, slice).await
+        self.page(rows, from, spec).await
     }
 
     /// The same of rows that were read in order: a page of them, if there are so many.
-    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, slice: &Slice) -> Result<Listed<T>, StoreError>
+    pub(crate) async fn page<R, T>(&self, mut rows: Vec<R>, from: &Sql, spec: &PageSpec) -> Result<Rows<T>, StoreError>
     where
         R: Into<T> + Sorted,
     {
-        let total = if slice.count { Some(self.count(from).await?) } else { None };
-        let limit = slice.limit as usize;
+        let total = if spec.count { Some(self.count(from).await?) } else { None };
+        let limit = spec.limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
         let next = if more { rows.last().map(Sorted::position) } else { None };
-        Ok(Listed { items: rows.into_iter().map(Into::into).collect(), next, total })
+        Ok(Rows { items: rows.into_iter().map(Into::into).collect(), next, total })
     }
 
     pub(crate) async fn count(&self, from: &Sql) -> Result<u64, StoreError> {
@@ -343,40 +345,40 @@ pub(crate) struct List<'a> {
 
 /// A row of a list knows its place.
 pub(crate) trait Sorted {
-    fn position(&self) -> Position;
+    fn position(&self) -> Cursor;
 }
 
 /// The place of a row in a list that is sorted by a time or another number.
-pub(crate) const fn at(key: i64, id: Uuid) -> Position {
-    Position { key: SortKey::Int(key), id }
+pub(crate) const fn at(key: i64, id: Uuid) -> Cursor {
+    Cursor { key: SortKey::Int(key), id }
 }
 
 async fn read<T>(pool: &PgPool, sql: &Sql) -> Result<Vec<T>, StoreError>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let first = match Held::from(pool).await {
-        Ok(held) => fetch(held, sql).await,
+    let first = match PooledConn::from(pool).await {
+        Ok(conn) => fetch(conn, sql).await,
         Err(error) => Err(error),
     };
     match first {
-        Err(error) if fault(&error) == Fault::Lost => {
-            let held = Held::fresh(pool).await.map_err(store_error)?;
-            fetch(held, sql).await.map_err(store_error)
+        Err(error) if classify(&error) == ErrorClass::Lost => {
+            let conn = PooledConn::fresh(pool).await.map_err(store_error)?;
+            fetch(conn, sql).await.map_err(store_error)
         }
         answer => answer.map_err(store_error),
     }
 }
 
-async fn fetch<T>(mut held: Held, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
+async fn fetch<T>(mut conn: PooledConn, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let connection = held.connection()?;
+    let connection = conn.connection()?;
     let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).persistent(!sql.once);
     let answer = query.fetch_all(connection).await;
     if answer.as_ref().err().is_none_or(is_answer) {
-        held.give_back();
+        conn.give_back();
     }
     answer
 }

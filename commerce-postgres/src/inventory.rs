@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use commerce_core::{
-    call::ActorRef,
     clock::Timestamp,
+    context::ActorRef,
     id::{AlertId, CommitId, OrderId, ProductId, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryStore, MovementRecord, NewStock, StockItem, StockQuery},
-    page::{Listed, Position, Slice, SortKey},
+    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
     text::look,
 };
@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::{
     codec::{Column, Name, table, to_json},
     connect::{Direction, List, Sorted, Sql, at},
-    plan::{Miss, Plan, Section},
     reads::PgReads,
+    statement::{GuardFailure, Statement, TableWrite},
 };
 
 /// All that a set does to one stock row, as one write.
@@ -60,7 +60,7 @@ impl StockMoves {
         self.moves.keys().filter(|variant| !self.opened.contains_key(variant)).map(|variant| variant.0)
     }
 
-    /// Adds what another set does. Only plain deltas ever meet in a row, see [`Draft`](crate::group::Draft).
+    /// Adds what another set does. Only plain deltas ever meet in a row, see [`WriteBatch`](crate::batch::WriteBatch).
     pub(crate) fn join(&mut self, other: &Self) {
         self.opened.extend(&other.opened);
         for (variant, moved) in &other.moves {
@@ -82,9 +82,10 @@ impl StockMoves {
         opened.chain(self.moves.iter().map(|(variant, moved)| (*variant, moved.is_plain())))
     }
 
-    pub(crate) fn compose(mut self, plan: &mut Plan) {
+    pub(crate) fn write_plan(mut self, plan: &mut Statement) {
         self.compose_opened(plan);
-        let misses = self.moves.iter().map(|(variant, moved)| (variant.to_string(), moved.miss(*variant))).collect();
+        let failures =
+            self.moves.iter().map(|(variant, moved)| (variant.to_string(), moved.failure(*variant))).collect();
         let moves = || self.moves.values();
         let rows = vec![
             ("variant_id", Column::uuids(self.moves.keys().map(|variant| variant.0))),
@@ -95,11 +96,11 @@ impl StockMoves {
             ("alerted_before", Column::Int(moves().map(|moved| moved.alerted.map(|(from, _)| from)).collect())),
             ("alerted", Column::Int(moves().map(|moved| moved.alerted.map(|(_, to)| to)).collect())),
         ];
-        plan.add(Section::new(MOVE, rows).guarded(misses).moves_stock());
+        plan.add(TableWrite::new(MOVE, rows).guarded(failures).moves_stock());
     }
 
     /// A row that opens takes the set's first move at once: within one statement, it can't be updated too.
-    fn compose_opened(&mut self, plan: &mut Plan) {
+    fn compose_opened(&mut self, plan: &mut Statement) {
         let (mut rows, mut guards) = (Vec::new(), Vec::new());
         for (variant, stock) in std::mem::take(&mut self.opened) {
             let moved = self.moves.remove(&variant).unwrap_or_default();
@@ -107,10 +108,10 @@ impl StockMoves {
             let fits =
                 (0..=on_hand).contains(&reserved) && moved.delta.expect_on_hand.is_none_or(|expected| expected == 0);
             if !fits {
-                guards.push((variant.to_string(), moved.miss(variant)));
+                guards.push((variant.to_string(), moved.failure(variant)));
                 continue;
             }
-            guards.push((variant.to_string(), Miss::Bug("a variant's stock was opened twice")));
+            guards.push((variant.to_string(), GuardFailure::Bug("a variant's stock was opened twice")));
             let threshold = moved.threshold.unwrap_or(stock.low_stock_threshold);
             rows.push(StockRow {
                 variant_id: variant.0,
@@ -133,8 +134,12 @@ impl Move {
         self.delta.expect_on_hand.is_none() && self.threshold.is_none() && self.alerted.is_none()
     }
 
-    fn miss(&self, variant: VariantId) -> Miss {
-        Miss::Stock { variant, expect_on_hand: self.delta.expect_on_hand, alerted: self.alerted.map(|(from, _)| from) }
+    fn failure(&self, variant: VariantId) -> GuardFailure {
+        GuardFailure::Stock {
+            variant,
+            expect_on_hand: self.delta.expect_on_hand,
+            alerted: self.alerted.map(|(from, _)| from),
+        }
     }
 }
 
@@ -175,7 +180,7 @@ impl LedgerLine {
     }
 
     /// Writes the ledger. Where several sets move one variant, each line says what was on hand after it and before the next.
-    pub(crate) fn compose(lines: &[Self], plan: &mut Plan) {
+    pub(crate) fn write_plan(lines: &[Self], plan: &mut Statement) {
         let mut sums: BTreeMap<VariantId, i64> = BTreeMap::new();
         let mut later: Vec<i64> = Vec::with_capacity(lines.len());
         for Self { movement, .. } in lines.iter().rev() {
@@ -196,7 +201,7 @@ impl LedgerLine {
             ("actor", Column::Json(lines.iter().map(|line| Some(to_json(&line.by))).collect())),
             ("reason", Column::Text(moved().map(|movement| movement.reason.clone()).collect())),
         ];
-        plan.add(Section::new(LEDGER, rows));
+        plan.add(TableWrite::new(LEDGER, rows));
     }
 }
 
@@ -258,7 +263,7 @@ impl From<AlertRow> for Alert {
 }
 
 impl Sorted for AlertRow {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.raised_at, self.id)
     }
 }
@@ -295,8 +300,8 @@ impl From<ItemRow> for StockItem {
 }
 
 impl Sorted for ItemRow {
-    fn position(&self) -> Position {
-        Position { key: SortKey::Text(self.sku.clone()), id: self.variant_id }
+    fn position(&self) -> Cursor {
+        Cursor { key: SortKey::Text(self.sku.clone()), id: self.variant_id }
     }
 }
 
@@ -335,20 +340,20 @@ impl From<LedgerRow> for MovementRecord {
 }
 
 impl Sorted for LedgerRow {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.at, self.set_id)
     }
 }
 
 #[async_trait]
-impl InventoryStore for PgReads {
+impl InventoryQueries for PgReads {
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError> {
         let mut sql = Sql::new(NAMED).prefixed(ITEM);
         sql.push("s.variant_id = ").bind(variant.0);
         Ok(self.reader.optional::<ItemRow>(&sql).await?.map(Into::into))
     }
 
-    async fn list_stock(&self, query: &StockQuery, slice: &Slice) -> Result<Listed<StockItem>, StoreError> {
+    async fn list_stock(&self, query: &StockQuery, spec: &PageSpec) -> Result<Rows<StockItem>, StoreError> {
         let mut from = Sql::new(
             " FROM commerce_variant v JOIN commerce_product p ON p.id = v.product_id JOIN commerce_stock s ON s.variant_id = v.id \
              WHERE NOT v.retired AND p.status <> 'deleted'",
@@ -361,14 +366,14 @@ impl InventoryStore for PgReads {
             from.push(") OR strpos(p.title_key, ").bind(q.to_lowercase()).push(") > 0)");
         }
         let list = List { select: ITEM, key: "v.sku", id: "v.id", direction: Direction::Rising };
-        self.reader.list::<ItemRow, StockItem>(list, &from, slice).await
+        self.reader.list::<ItemRow, StockItem>(list, &from, spec).await
     }
 
-    async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError> {
+    async fn list_movements(&self, variant: VariantId, spec: &PageSpec) -> Result<Rows<MovementRecord>, StoreError> {
         let mut from = Sql::new(" FROM commerce_movement WHERE variant_id = ");
         from.bind(variant.0);
         let list = List { select: "SELECT *", key: "at", id: "set_id", direction: Direction::Falling };
-        self.reader.list::<LedgerRow, MovementRecord>(list, &from, slice).await
+        self.reader.list::<LedgerRow, MovementRecord>(list, &from, spec).await
     }
 
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError> {
@@ -382,7 +387,7 @@ impl InventoryStore for PgReads {
         Ok(self.reader.optional::<AlertRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
-    async fn list_alerts(&self, query: &AlertQuery, slice: &Slice) -> Result<Listed<Alert>, StoreError> {
+    async fn list_alerts(&self, query: &AlertQuery, spec: &PageSpec) -> Result<Rows<Alert>, StoreError> {
         let mut from = Sql::new(" FROM commerce_alert WHERE TRUE");
         match query.acknowledged {
             Some(true) => from.push(" AND acknowledged_at IS NOT NULL"),
@@ -390,6 +395,6 @@ impl InventoryStore for PgReads {
             None => &mut from,
         };
         let list = List { select: "SELECT *", key: "raised_at", id: "id", direction: Direction::Falling };
-        self.reader.list::<AlertRow, Alert>(list, &from, slice).await
+        self.reader.list::<AlertRow, Alert>(list, &from, spec).await
     }
 }

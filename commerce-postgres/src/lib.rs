@@ -4,16 +4,16 @@
 //! |---|---|
 //! | `connect` | pools, reads, what an error means |
 //! | `replica` | which replicas may be read from |
-//! | `portable` | the door through which whole shops come and go |
+//! | `table_dump` | whole tables as JSON, for copying a shop |
 //! | `migrate` | the schema, applied once however many servers start, and how to change it |
 //! | `distribute` | its tables, spread over the nodes of Citus |
 //! | `layout` | whether rows are on one server or on many |
-//! | `compose` | a change-set as rows, by table |
-//! | `plan` | rows as one statement, with the locks before it |
-//! | `group` | which sets may be written together |
+//! | `write_plan` | a change-set as rows, by table |
+//! | `statement` | rows as one statement, with the locks before it |
+//! | `batch` | which sets may be written together |
 //! | `writer` | what waits at the same time is |
-//! | `commit` | a transaction: lock, write and judge, commit |
-//! | `account` `catalog` `shown` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
+//! | `commit` | a transaction: lock, write and check the guards, commit |
+//! | `account` `catalog` `product_view` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
 //!
 //! ```no_run
@@ -28,14 +28,13 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod batch;
 mod cart;
 mod catalog;
 mod codec;
 mod commit;
-mod compose;
 mod connect;
 mod distribute;
-mod group;
 mod inventory;
 mod layout;
 mod listing;
@@ -43,15 +42,16 @@ mod migrate;
 mod order;
 mod order_child;
 mod outbox;
-mod plan;
-mod portable;
+mod product_view;
 mod reads;
 mod rekey;
 mod replica;
 mod review;
-mod shown;
+mod statement;
+mod table_dump;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod write_plan;
 mod writer;
 
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl PgStore {
     /// As [`Store::commit`], but never [`CommitError::Unknown`]; clashes with other transactions aren't retried but
     /// [`CommitError::Unavailable`], as only the host can start its transaction anew.
     pub async fn apply(transaction: &mut Transaction<'_, Postgres>, set: &ChangeSet) -> Result<Applied, CommitError> {
-        commit::apply(transaction, &compose::compose(set).into_plan()).await
+        commit::apply(transaction, &write_plan::write_plan(set).into_plan()).await
     }
 
     /// The pool of the primary, for what the host wants to ask itself.
@@ -181,7 +181,7 @@ async fn task<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static)
 #[async_trait]
 impl Store for PgStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        self.writer.write(compose::compose(set)).await
+        self.writer.write(write_plan::write_plan(set)).await
     }
 
     async fn lease(

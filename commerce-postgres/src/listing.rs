@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductSort, ProductView, SearchTerms},
     id::CategoryId,
-    page::{Listed, Position, Slice, SortKey},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 use sqlx::{Column as _, FromRow, Row as _, TypeInfo as _, postgres::PgRow};
@@ -15,7 +15,7 @@ use crate::{
     catalog::PRODUCT,
     codec::Document,
     connect::{Direction, Reader, Sorted, Sql},
-    shown::{ViewRow, fill, select},
+    product_view::{ViewRow, fill, select},
 };
 
 // PostgreSQL refuses lexemes from 2 KB on; nobody types as much.
@@ -95,8 +95,8 @@ impl From<PageRow> for ProductView {
 }
 
 impl Sorted for PageRow {
-    fn position(&self) -> Position {
-        Position { key: self.key.clone(), id: self.view.product.id }
+    fn position(&self) -> Cursor {
+        Cursor { key: self.key.clone(), id: self.view.product.id }
     }
 }
 
@@ -107,13 +107,13 @@ const AVAILABLE: &str = "SELECT v.product_id FROM commerce_variant v JOIN commer
 pub(crate) async fn list(
     reader: &Reader,
     filter: &ProductFilter,
-    slice: &Slice,
-) -> Result<Listed<ProductView>, StoreError> {
+    spec: &PageSpec,
+) -> Result<Rows<ProductView>, StoreError> {
     let rows = match filter.in_stock {
-        Some(wanted) if reader.is_distributed().await? => walk(reader, filter, wanted, slice).await?,
-        _ => rows(reader, filter, slice).await?,
+        Some(wanted) if reader.is_distributed().await? => walk(reader, filter, wanted, spec).await?,
+        _ => rows(reader, filter, spec).await?,
     };
-    reader.page(rows, &matching(filter), slice).await
+    reader.page(rows, &matching(filter), spec).await
 }
 
 /// A list is walked in steps that double up to this many products.
@@ -125,17 +125,17 @@ async fn walk(
     reader: &Reader,
     filter: &ProductFilter,
     in_stock: bool,
-    slice: &Slice,
+    spec: &PageSpec,
 ) -> Result<Vec<PageRow>, StoreError> {
     let filter = ProductFilter { in_stock: None, ..filter.clone() };
-    let mut step = Slice { limit: slice.limit.saturating_mul(2).min(LONGEST_STEP), count: false, ..slice.clone() };
+    let mut step = PageSpec { limit: spec.limit.saturating_mul(2).min(LONGEST_STEP), count: false, ..spec.clone() };
     let mut found = Vec::new();
     loop {
         let seen = rows(reader, &filter, &step).await?;
         let more = seen.len() > step.limit as usize;
         step.after = seen.last().map(Sorted::position);
         found.extend(seen.into_iter().filter(|row| row.view.in_stock() == in_stock));
-        if !more || found.len() > slice.limit as usize {
+        if !more || found.len() > spec.limit as usize {
             return Ok(found);
         }
         step.limit = step.limit.saturating_mul(2).min(LONGEST_STEP);
@@ -144,7 +144,7 @@ async fn walk(
 
 /// One statement finds the page by the narrow columns that filters and sorts need, and shows only the products on it, and one
 /// more.
-async fn rows(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<Vec<PageRow>, StoreError> {
+async fn rows(reader: &Reader, filter: &ProductFilter, spec: &PageSpec) -> Result<Vec<PageRow>, StoreError> {
     let (key, id, direction) = match filter.sort {
         ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
         ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
@@ -155,13 +155,13 @@ async fn rows(reader: &Reader, filter: &ProductFilter, slice: &Slice) -> Result<
     };
     let order = Order { key, id, direction };
     let page = match (&filter.search, &filter.categories) {
-        (Some(terms), _) if filter.sort == ProductSort::Relevance => best_matches(filter, terms, slice),
-        (Some(terms), _) => found(filter, terms, order, slice),
-        (None, _) if filter.sort == ProductSort::Relevance => all_alike(filter, slice),
-        (None, Some(categories)) => of_categories(filter, categories, order, slice),
+        (Some(terms), _) if filter.sort == ProductSort::Relevance => best_matches(filter, terms, spec),
+        (Some(terms), _) => found(filter, terms, order, spec),
+        (None, _) if filter.sort == ProductSort::Relevance => all_alike(filter, spec),
+        (None, Some(categories)) => of_categories(filter, categories, order, spec),
         (None, None) => {
             let mut page = matching(filter).prefixed(&format!("SELECT p.id, {key} AS sort_key"));
-            page.page(key, id, direction, slice);
+            page.page(key, id, direction, spec);
             page
         }
     };
@@ -214,7 +214,7 @@ fn over_matches(sql: &mut Sql, filter: &ProductFilter, terms: &SearchTerms, scor
 }
 
 /// All words match, sorted by something else than how well.
-fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &Slice) -> Sql {
+fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, spec: &PageSpec) -> Sql {
     let Order { key, id, direction } = order;
     let select = format!("SELECT p.id, {key} AS sort_key");
     let mut sql = Sql::new("WITH ");
@@ -222,7 +222,7 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &
     for (name, few) in [("few", true), ("many", false)] {
         sql.push(&format!("{name} AS MATERIALIZED ({select}"));
         over_matches(&mut sql, filter, terms, 1, few);
-        sql.page(key, id, direction, slice).push(if few { "), " } else { ") " });
+        sql.page(key, id, direction, spec).push(if few { "), " } else { ") " });
     }
     sql.push("SELECT id, sort_key FROM few UNION ALL SELECT id, sort_key FROM many");
     sql
@@ -233,10 +233,10 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, slice: &
 const NEWEST: u32 = 1_000;
 
 /// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
-fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> Sql {
-    let rows = slice.limit + 1;
-    let (after, last) = match &slice.after {
-        Some(Position { key: SortKey::Int(after), id }) => (*after, Some(*id)),
+fn best_matches(filter: &ProductFilter, terms: &SearchTerms, spec: &PageSpec) -> Sql {
+    let rows = spec.limit + 1;
+    let (after, last) = match &spec.after {
+        Some(Cursor { key: SortKey::Int(after), id }) => (*after, Some(*id)),
         _ => (i64::MAX, None),
     };
     let mut sql = Sql::new("WITH ");
@@ -281,17 +281,17 @@ fn best_matches(filter: &ProductFilter, terms: &SearchTerms, slice: &Slice) -> S
 }
 
 /// Relevance without words: all match alike, the greatest id comes first.
-fn all_alike(filter: &ProductFilter, slice: &Slice) -> Sql {
+fn all_alike(filter: &ProductFilter, spec: &PageSpec) -> Sql {
     let mut sql = matching(filter).prefixed("SELECT p.id, 1::bigint AS sort_key");
-    if let Some(Position { id, .. }) = &slice.after {
+    if let Some(Cursor { id, .. }) = &spec.after {
         sql.push(" AND p.id < ").bind(*id);
     }
-    sql.push(&format!(" ORDER BY p.id DESC LIMIT {}", slice.limit + 1));
+    sql.push(&format!(" ORDER BY p.id DESC LIMIT {}", spec.limit + 1));
     sql
 }
 
 /// The beginning of each category's list, merged: a product may be in several.
-fn of_categories(filter: &ProductFilter, categories: &[CategoryId], order: Order<'_>, slice: &Slice) -> Sql {
+fn of_categories(filter: &ProductFilter, categories: &[CategoryId], order: Order<'_>, spec: &PageSpec) -> Sql {
     let Order { key, id, direction } = order;
     let ids: Vec<Uuid> = categories.iter().map(|category| category.0).collect();
     let mut sql = Sql::new("SELECT DISTINCT x.id, x.sort_key FROM unnest(");
@@ -301,8 +301,8 @@ fn of_categories(filter: &ProductFilter, categories: &[CategoryId], order: Order
          category_id, {NARROW} FROM commerce_product_category) p"
     ));
     conditions(&ProductFilter { categories: None, ..filter.clone() }, &mut sql);
-    sql.push(" AND p.category_id = c.id").page(key, id, direction, slice);
-    sql.push(") x").order("x.sort_key", "x.id", direction, slice);
+    sql.push(" AND p.category_id = c.id").page(key, id, direction, spec);
+    sql.push(") x").order("x.sort_key", "x.id", direction, spec);
     sql
 }
 

@@ -24,7 +24,7 @@ use sqlx::{
     query, query_scalar, raw_sql,
 };
 
-use crate::connect::{Fault, Held, fault, store_error};
+use crate::connect::{ErrorClass, PooledConn, classify, store_error};
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
@@ -37,15 +37,15 @@ const ATTEMPTS: u32 = 20;
 pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     let mut attempt = 0;
     loop {
-        let mut held = Held::fresh(pool).await.map_err(store_error)?;
-        let connection = held.connection().map_err(store_error)?;
+        let mut conn = PooledConn::fresh(pool).await.map_err(store_error)?;
+        let connection = conn.connection().map_err(store_error)?;
         if missing(connection).await?.is_empty() {
-            held.give_back();
+            conn.give_back();
             return Ok(());
         }
         match run(connection).await {
             Ok(()) => {
-                held.give_back();
+                conn.give_back();
                 return Ok(());
             }
             Err(error) if attempt < ATTEMPTS && may_pass(&error) => attempt += 1,
@@ -110,13 +110,15 @@ fn may_pass(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     let raced = ["23505", "42P07", "42710", "XX000"].contains(&code.as_deref().unwrap_or_default());
-    raced || matches!(fault(error), Fault::Clash | Fault::Lost)
+    raced || matches!(classify(error), ErrorClass::Clash | ErrorClass::Lost)
 }
 
 fn migration_error(error: MigrateError) -> StoreError {
     match error {
         MigrateError::Execute(cause) => store_error(cause),
-        MigrateError::ExecuteMigration(ref cause, _) if fault(cause) != Fault::Bug => StoreError::unavailable(error),
+        MigrateError::ExecuteMigration(ref cause, _) if classify(cause) != ErrorClass::Bug => {
+            StoreError::unavailable(error)
+        }
         MigrateError::VersionMismatch(version) => StoreError::Schema(format!(
             "the database has another migration {version} than this program: they come from different versions"
         )),

@@ -7,13 +7,13 @@ use commerce_core::{
     clock::Timestamp,
     id::{CartId, OrderId, ProductId, UserId},
     order::{
-        FulfilmentState, Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus, OrderStore,
+        FulfilmentState, Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, OrderStatus,
         ReturnStatus, ShippingMethod,
     },
-    page::{Listed, Position, Slice},
+    page::{Cursor, PageSpec, Rows},
     payment::PaymentStatus,
     pricing::Totals,
-    store::{Save, StoreError},
+    store::{AggregateWrite, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -21,9 +21,9 @@ use uuid::Uuid;
 pub(crate) use crate::order_child::{FulfilmentRow, OrderLineRow, PaymentRow, RefundRow, ReturnRow};
 use crate::{
     codec::{Name, table},
-    compose::Batch,
     connect::{Direction, List, Sorted, Sql, at},
     reads::PgReads,
+    write_plan::RowSet,
 };
 
 table! {
@@ -87,8 +87,8 @@ impl From<&Order> for OrderRow {
     }
 }
 
-impl Batch {
-    pub(crate) fn order(&mut self, save: &Save<Order>) {
+impl RowSet {
+    pub(crate) fn order(&mut self, save: &AggregateWrite<Order>) {
         let order = save.after();
         let id = order.id.0;
         self.orders.save(save, order.into());
@@ -169,7 +169,7 @@ impl From<WholeOrder> for Order {
 }
 
 impl Sorted for WholeOrder {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.head.placed_at, self.head.id)
     }
 }
@@ -206,7 +206,7 @@ impl From<OfOrder<PaymentRow>> for OrderPayment {
 }
 
 impl Sorted for OfOrder<PaymentRow> {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.child.created_at, self.child.id)
     }
 }
@@ -218,13 +218,13 @@ impl From<OfOrder<ReturnRow>> for OrderReturn {
 }
 
 impl Sorted for OfOrder<ReturnRow> {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.child.created_at, self.child.id)
     }
 }
 
 #[async_trait]
-impl OrderStore for PgReads {
+impl OrderQueries for PgReads {
     async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
         let mut sql = Sql::new(select_order("$1"));
         sql.push(" FROM commerce_order o WHERE o.id = ").bind(id.0);
@@ -242,7 +242,7 @@ impl OrderStore for PgReads {
         Ok(self.reader.optional::<(Uuid,)>(sql.bind(id)).await?.map(|(order,)| OrderId(order)))
     }
 
-    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
+    async fn list_orders(&self, query: &OrderQuery, spec: &PageSpec) -> Result<Rows<Order>, StoreError> {
         let mut from = Sql::new(" FROM commerce_order o WHERE TRUE");
         from.and("o.customer_id =", query.customer.map(|customer| customer.0))
             .and("o.status =", query.status.map(OrderStatus::as_str))
@@ -258,39 +258,39 @@ impl OrderStore for PgReads {
         let select = select_order("o.id");
         if self.reader.is_distributed().await? {
             let list = List { select: &select, key: "o.placed_at", id: "o.id", direction: Direction::Falling };
-            return self.reader.list::<WholeOrder, Order>(list, &from, slice).await;
+            return self.reader.list::<WholeOrder, Order>(list, &from, spec).await;
         }
         // The page is cut first, so that only its orders are read whole.
         let mut page = from.prefixed("SELECT o.*");
-        page.page("o.placed_at", "o.id", Direction::Falling, slice);
+        page.page("o.placed_at", "o.id", Direction::Falling, spec);
         let mut sql = page.prefixed(&format!("{select} FROM ("));
         sql.push(") o ORDER BY o.placed_at DESC, o.id DESC");
         let rows: Vec<WholeOrder> = self.reader.all(&sql).await?;
-        self.reader.page(rows, &from, slice).await
+        self.reader.page(rows, &from, spec).await
     }
 
     async fn list_payments(
         &self,
         status: Option<PaymentStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderPayment>, StoreError> {
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderPayment>, StoreError> {
         let mut from = Sql::new(" FROM commerce_payment c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
         from.and("c.status =", status.map(PaymentStatus::as_str));
         let list =
             List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
-        self.reader.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, slice).await
+        self.reader.list::<OfOrder<PaymentRow>, OrderPayment>(list, &from, spec).await
     }
 
     async fn list_returns(
         &self,
         status: Option<ReturnStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderReturn>, StoreError> {
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderReturn>, StoreError> {
         let mut from = Sql::new(" FROM commerce_return c JOIN commerce_order o ON o.id = c.order_id WHERE TRUE");
         from.and("c.status =", status.map(ReturnStatus::as_str));
         let list =
             List { select: "SELECT o.number, c.*", key: "c.created_at", id: "c.id", direction: Direction::Falling };
-        self.reader.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, slice).await
+        self.reader.list::<OfOrder<ReturnRow>, OrderReturn>(list, &from, spec).await
     }
 
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    call::ActorRef,
     clock::Timestamp,
-    event::{DomainEvent, Drift, EventRecord, EventStore, LeasedTask, Task},
+    context::ActorRef,
+    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
-    page::{Listed, Position, Slice},
-    store::{Claim, IdempotencyRecord, Root, StoreError},
+    page::{Cursor, PageSpec, Rows},
+    store::{AggregateId, Claim, IdempotencyRecord, StoreError},
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -123,7 +123,7 @@ impl From<TaskRow> for LeasedTask {
 }
 
 impl Sorted for TaskRow {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.due, self.id)
     }
 }
@@ -209,7 +209,7 @@ const VERIFY: &str = "\
     SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
 
 #[async_trait]
-impl EventStore for PgReads {
+impl EventQueries for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());
@@ -221,7 +221,7 @@ impl EventStore for PgReads {
         Ok(self.reader.optional::<IdempotencyRow>(sql.bind(key.as_slice())).await?.map(Into::into))
     }
 
-    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
+    async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_event WHERE root_id = ");
         sql.bind(root.id()).push(" AND root_kind = ").bind(root.kind()).push(" ORDER BY version, n, id");
         let rows: Vec<EventRow> = self.reader.all(&sql).await?;
@@ -237,9 +237,9 @@ impl EventStore for PgReads {
         Ok(rows.into_iter().map(record).collect())
     }
 
-    async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
+    async fn list_dead_tasks(&self, spec: &PageSpec) -> Result<Rows<LeasedTask>, StoreError> {
         let list = List { select: "SELECT *", key: "due", id: "id", direction: Direction::Falling };
-        self.reader.list::<TaskRow, LeasedTask>(list, &Sql::new(" FROM commerce_task WHERE dead"), slice).await
+        self.reader.list::<TaskRow, LeasedTask>(list, &Sql::new(" FROM commerce_task WHERE dead"), spec).await
     }
 
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {

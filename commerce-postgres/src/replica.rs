@@ -27,7 +27,7 @@ const BEHIND: Duration = Duration::from_secs(1);
 /// How often each is looked at.
 const PERIOD: Duration = Duration::from_millis(150);
 /// How long a look may take.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Which cluster and database this is, and where its log ends on disk: all that was acknowledged is before that.
 const PRIMARY: &str = "SELECT system_identifier || '/' || current_database(), \
@@ -109,7 +109,7 @@ async fn look_on(n: usize, primary: Reader, replica: Reader, watch: Weak<Watch>)
     let mut marks = VecDeque::new();
     let mut was_current = false;
     while let Some(watch) = watch.upgrade() {
-        match timeout(PATIENCE, look(&primary, &replica, &mut marks)).await {
+        match timeout(PROBE_TIMEOUT, look(&primary, &replica, &mut marks)).await {
             Ok(Ok(Some(covers))) => watch.note(Some(covers)),
             // What it held when it was last seen stays true, and grows old.
             Ok(Ok(None)) | Err(_) => {}

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     id::{ProductId, ReviewId, UserId},
-    page::{Listed, Position, Slice},
-    review::{Review, ReviewQuery, ReviewStatus, ReviewStore},
+    page::{Cursor, PageSpec, Rows},
+    review::{Review, ReviewQueries, ReviewQuery, ReviewStatus},
     store::{ChangeSet, RatingDelta, StoreError},
 };
 use uuid::Uuid;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::{
     codec::{Column, Name, table},
     connect::{Direction, List, Sorted, Sql, at},
-    plan::{Miss, Plan, Section},
     reads::PgReads,
+    statement::{GuardFailure, Statement, TableWrite},
 };
 
 table! {
@@ -75,7 +75,7 @@ impl From<ReviewRow> for Review {
 }
 
 impl Sorted for ReviewRow {
-    fn position(&self) -> Position {
+    fn position(&self) -> Cursor {
         at(self.created_at, self.id)
     }
 }
@@ -89,7 +89,7 @@ table! {
 }
 
 /// Moves ratings. A new product's row opens with what the set adds to it: within one statement, it can't be updated too.
-pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Plan) {
+pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Statement) {
     let deltas: BTreeMap<ProductId, RatingDelta> = set.ratings().collect();
     let open = |product: &ProductId| {
         let RatingDelta { sum, count } = deltas.get(product).copied().unwrap_or_default();
@@ -105,23 +105,23 @@ pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Plan) {
         ("sum", Column::ints(moved().map(|(_, delta)| delta.sum))),
         ("count", Column::ints(moved().map(|(_, delta)| delta.count))),
     ];
-    let unknown = |product: &ProductId| (product.to_string(), Miss::Bug("an unknown product was rated"));
-    plan.add(Section::new(sql, rows).guarded(moved().map(|(product, _)| unknown(product)).collect()));
+    let unknown = |product: &ProductId| (product.to_string(), GuardFailure::Bug("an unknown product was rated"));
+    plan.add(TableWrite::new(sql, rows).guarded(moved().map(|(product, _)| unknown(product)).collect()));
 }
 
 #[async_trait]
-impl ReviewStore for PgReads {
+impl ReviewQueries for PgReads {
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_review WHERE id = ");
         Ok(self.reader.optional::<ReviewRow>(sql.bind(id.0)).await?.map(Into::into))
     }
 
-    async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError> {
+    async fn list_reviews(&self, query: &ReviewQuery, spec: &PageSpec) -> Result<Rows<Review>, StoreError> {
         let mut from = Sql::new(" FROM commerce_review WHERE TRUE");
         from.and("product_id =", query.product.map(|product| product.0))
             .and("customer_id =", query.customer.map(|customer| customer.0))
             .and("status =", query.status.map(ReviewStatus::as_str));
         let list = List { select: "SELECT *", key: "created_at", id: "id", direction: Direction::Falling };
-        self.reader.list::<ReviewRow, Review>(list, &from, slice).await
+        self.reader.list::<ReviewRow, Review>(list, &from, spec).await
     }
 }

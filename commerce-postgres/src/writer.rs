@@ -19,32 +19,32 @@ use tokio::{
 };
 
 use crate::{
-    commit::{Target, Trouble, commit, try_group},
-    group::Draft,
+    batch::WriteBatch,
+    commit::{CommitFailure, Target, commit, try_group},
     layout::Layout,
 };
 
 /// Transactions at once. With more, fewer sets would gather for each.
-const AT_ONCE: usize = 2;
+const MAX_TRANSACTIONS: usize = 2;
 /// One that takes longer waits for a lock, or the network does: others don't wait for it.
 const LONG: Duration = Duration::from_millis(10);
 /// Members of a group at most: bounds how long the first waits for the last.
 const MEMBERS: usize = 64;
 
-type Answer = Result<Applied, CommitError>;
+type CommitResult = Result<Applied, CommitError>;
 
 #[derive(Debug)]
 struct Waiting {
-    draft: Draft,
-    reply: oneshot::Sender<Answer>,
+    draft: WriteBatch,
+    reply: oneshot::Sender<CommitResult>,
 }
 
-fn answer_one(reply: oneshot::Sender<Answer>, answer: Answer) {
+fn answer_one(reply: oneshot::Sender<CommitResult>, answer: CommitResult) {
     // One who doesn't listen any more had it written all the same.
     let _ = reply.send(answer);
 }
 
-fn answer_all(group: impl Iterator<Item = Waiting>, answer: impl Fn() -> Answer) {
+fn answer_all(group: impl Iterator<Item = Waiting>, answer: impl Fn() -> CommitResult) {
     for member in group {
         answer_one(member.reply, answer());
     }
@@ -63,7 +63,7 @@ struct Inner {
 
 impl Writer {
     pub(crate) fn new(target: Target) -> Self {
-        Self(Arc::new(Inner { target, queue: Mutex::default(), slots: Semaphore::new(AT_ONCE) }))
+        Self(Arc::new(Inner { target, queue: Mutex::default(), slots: Semaphore::new(MAX_TRANSACTIONS) }))
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -72,7 +72,7 @@ impl Writer {
 
     /// Writes a set in a task of its own: a caller that goes away in the middle must not leave a transaction open (sqlx 0.9
     /// forgets to roll back a BEGIN that was cancelled).
-    pub(crate) async fn write(&self, draft: Draft) -> Answer {
+    pub(crate) async fn write(&self, draft: WriteBatch) -> CommitResult {
         let (reply, answer) = oneshot::channel();
         let (waiting, inner) = (Waiting { draft, reply }, self.0.clone());
         if inner.target.layout.get() == Some(&Layout::Distributed) {
@@ -129,23 +129,24 @@ impl Inner {
     async fn write(&self, mut group: Vec<Waiting>) {
         let mut apart = Vec::new();
         while group.len() > 1 {
-            let plan = Draft::plan(group.iter().map(|member| &member.draft));
+            let plan = WriteBatch::plan(group.iter().map(|member| &member.draft));
             match try_group(&self.target, &plan).await {
-                Ok(judged) if judged.misses.is_empty() => answer_all(group.drain(..), || Ok(Applied::Now)),
+                Ok(judged) if judged.failures.is_empty() => answer_all(group.drain(..), || Ok(Applied::Now)),
                 Ok(judged) => {
-                    let missed = |member: &mut Waiting| judged.misses.iter().any(|miss| member.draft.may_miss(miss));
+                    let failures_among =
+                        |member: &mut Waiting| judged.failures.iter().any(|failure| member.draft.may_fail(failure));
                     let left = apart.len();
-                    apart.extend(group.extract_if(.., missed));
+                    apart.extend(group.extract_if(.., failures_among));
                     // It can't be nobody's; if it were, rather one by one than for ever.
                     if apart.len() == left {
                         break;
                     }
                 }
-                Err(Trouble::Unknown(error)) => {
+                Err(CommitFailure::Unknown(error)) => {
                     let error = Arc::new(error);
                     answer_all(group.drain(..), || Err(CommitError::Unknown(Box::new(error.clone()))));
                 }
-                Err(Trouble::Failed(_)) => break,
+                Err(CommitFailure::Failed(_)) => break,
             }
         }
         let alone = |member: Waiting| async move {

@@ -16,13 +16,13 @@ use std::{
 use commerce_core::{
     Commerce,
     account::PostalAddress,
-    call::{Actor, Call},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput},
     conformance::StoreFixture,
+    context::{Actor, RequestContext},
     id::VariantId,
     order::{Order, OrderQuery, OrderStatus},
-    page::Slice,
+    page::PageSpec,
     payment::{LineQuantity, PaymentStatus, RefundInput, RefundStatus, TestGateway},
     store::{Applied, CommitError, Store, StoreError},
 };
@@ -87,7 +87,7 @@ async fn two_products(shop: &Commerce, units: i64) -> [VariantId; 2] {
             variants: vec![VariantDraft { stock: Some(units), ..VariantDraft::new(sku, support::eur(1990)) }],
             ..ProductDraft::default()
         };
-        let product = shop.catalog().create_product(&Call::system(), draft).await.unwrap().value.view.product;
+        let product = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value.view.product;
         variants.push(product.variants[0].id);
     }
     [variants[0], variants[1]]
@@ -95,11 +95,14 @@ async fn two_products(shop: &Commerce, units: i64) -> [VariantId; 2] {
 
 /// A guest who puts one of each into a cart and checks out.
 async fn buy(shop: &Commerce, variants: &[VariantId]) -> Result<Order, CheckoutError> {
-    let mut guest = Call::guest();
+    let mut guest = RequestContext::guest();
     for variant in variants {
         let cart = shop.carts().add_item(&guest, *variant, 1, None).await.unwrap().value;
         if let Some(token) = cart.cart_token {
-            guest = Call::by(Actor::Guest { cart: Some(commerce_core::account::token::CartToken(token)), order: None });
+            guest = RequestContext::by(Actor::Guest {
+                cart: Some(commerce_core::account::token::CartToken(token)),
+                order: None,
+            });
         }
     }
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
@@ -123,7 +126,7 @@ async fn from_a_cart_to_a_settled_refund() {
         reason: "a dent".to_owned(),
         restock: true,
     };
-    let (order, refund) = shop.payments().refund(&Call::system(), order.id, back).await.unwrap().value;
+    let (order, refund) = shop.payments().refund(&RequestContext::system(), order.id, back).await.unwrap().value;
     let refund = order.refunds.iter().find(|given| given.id == refund).expect("the refund is the order's");
     assert_eq!((refund.status, refund.amount.minor), (RefundStatus::Settled, 1990));
     shop.worker().tick().await.unwrap();
@@ -171,7 +174,7 @@ async fn reads_go_on_working_when_they_are_repeated() {
         let order = buy(&shop, &pair).await.unwrap();
         let reads = one_connection.reads();
         assert_eq!(reads.load_order(order.id).await.unwrap().unwrap(), order);
-        let listed = reads.list_orders(&OrderQuery::default(), &Slice::first(100)).await.unwrap().items;
+        let listed = reads.list_orders(&OrderQuery::default(), &PageSpec::first(100)).await.unwrap().items;
         assert_eq!((listed.len(), &listed[0]), (round, &order));
         shop.worker().tick().await.unwrap();
     }
@@ -228,7 +231,7 @@ async fn a_worker_that_dies_leaves_nothing_half_written() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     citus.workers()[0].crash().await.unwrap();
-    let orders_seen = store.reads().list_orders(&OrderQuery::default(), &Slice::first(1)).await;
+    let orders_seen = store.reads().list_orders(&OrderQuery::default(), &PageSpec::first(1)).await;
     assert!(matches!(orders_seen, Err(StoreError::Unavailable(_))), "{orders_seen:?}");
     let sets: Vec<_> = join_all(buyers).await.into_iter().flat_map(|buyer| buyer.unwrap()).collect();
     let acknowledged = orders.load(Ordering::Relaxed);

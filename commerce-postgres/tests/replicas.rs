@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use commerce_core::{
     Commerce,
     account::Registration,
-    call::{Actor, Call, Identity, Role},
     catalog::{ProductDraft, ProductPatch, ProductQuery, ProductStatus, VariantDraft},
+    context::{Actor, Identity, RequestContext, Role},
     id::SessionId,
     page::PageRequest,
     payment::TestGateway,
@@ -76,7 +76,7 @@ impl World {
             variants: vec![VariantDraft::new("ONE", support::eur(1990))],
             ..Default::default()
         };
-        let product = shop.catalog().create_product(&Call::system(), draft).await.unwrap().value;
+        let product = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value;
         let slug = product.view.product.slug;
         let world = Self { primary, replicas, shop, slug };
         until("replicas that are read from", async || world.both_serve().await.then_some(())).await;
@@ -102,7 +102,7 @@ impl World {
         let catalog = self.shop.catalog();
         let product = catalog.product(&Actor::System, &self.slug).await.unwrap().view.product;
         let patch = ProductPatch { title: Some(title.to_owned()), ..Default::default() };
-        catalog.update_product(&Call::system(), product.id, patch, None).await.unwrap();
+        catalog.update_product(&RequestContext::system(), product.id, patch, None).await.unwrap();
     }
 
     async fn customer(&self, name: &str) -> Actor {
@@ -113,7 +113,13 @@ impl World {
             last_name: "Muster".to_owned(),
             phone: None,
         };
-        let user = self.shop.accounts().create_user(&Call::system(), registration, Role::Customer).await.unwrap().value;
+        let user = self
+            .shop
+            .accounts()
+            .create_user(&RequestContext::system(), registration, Role::Customer)
+            .await
+            .unwrap()
+            .value;
         Actor::User(Identity { user: user.id, role: user.role, session: SessionId(Uuid::nil()) })
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use commerce_core::{
     catalog::{ProductFilter, ProductKey, ProductStatus},
-    page::Slice,
+    page::PageSpec,
     store::{Applied, CommitError, Conflict, StockDelta, Store as _},
 };
 use support::{database, set, stocked};
@@ -22,7 +22,7 @@ async fn a_product_and_its_stock() {
     let view = reads.view_product(&ProductKey::Slug("mug".to_owned())).await.unwrap().unwrap();
     assert_eq!((view.available, &view.product), (vec![5], &product));
     let active = ProductFilter { statuses: vec![ProductStatus::Active], ..ProductFilter::default() };
-    assert_eq!(reads.list_products(&active, &Slice::first(10)).await.unwrap().items.len(), 1);
+    assert_eq!(reads.list_products(&active, &PageSpec::first(10)).await.unwrap().items.len(), 1);
 
     let mut taking = set();
     taking.move_stock(variant, StockDelta { on_hand: 0, reserved: 6, expect_on_hand: None }, None);

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use commerce_core::{
     catalog::Product,
     order::Order,
-    page::Slice,
+    page::PageSpec,
     store::{Applied, ChangeSet, Claim, CommitError, Conflict, MovementKind, StockDelta, Store as _},
 };
 use commerce_postgres::{PgStore, testing::TestDatabase};
@@ -72,7 +72,7 @@ async fn many_checkouts_take_few_transactions() {
     let variant = products[0].variants[0].id;
     let stock = store.reads().load_stock(variant).await.unwrap().unwrap();
     assert_eq!((stock.on_hand, stock.reserved), (940, 0));
-    let ledger = store.reads().list_movements(variant, &Slice::first(100)).await.unwrap().items;
+    let ledger = store.reads().list_movements(variant, &PageSpec::first(100)).await.unwrap().items;
     let after: BTreeSet<i64> = ledger.iter().map(|line| line.on_hand_after).collect();
     assert_eq!(after, (940..=1_000).collect(), "each line says what was on hand after it");
     assert!(store.reads().verify().await.unwrap().is_empty());

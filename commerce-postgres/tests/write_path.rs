@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use commerce_core::{
     catalog::{Product, ProductFilter, ProductStatus},
-    page::Slice,
+    page::PageSpec,
     store::{Applied, CommitError, Conflict, StockDelta, Store as _},
 };
 use commerce_postgres::{PgStore, testing::TestDatabase};
@@ -62,7 +62,7 @@ async fn a_list_of_products_takes_two_round_trips() {
     let (proxy, store) = behind_proxy(&database).await.expect("round trips are counted on the tests' own server");
     two_products(&store).await;
     let active = ProductFilter { statuses: vec![ProductStatus::Active], ..ProductFilter::default() };
-    let counted = Slice { count: true, ..Slice::first(20) };
+    let counted = PageSpec { count: true, ..PageSpec::first(20) };
     for _ in 0..2 {
         proxy.trips();
         assert_eq!(store.reads().list_products(&active, &counted).await.unwrap().total, Some(2));

@@ -2,22 +2,22 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::{AccountStore, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
-    call::Role,
+    account::{AccountQueries, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
     clock::Timestamp,
+    context::Role,
     id::{AddressId, MailTokenId, SessionId, UserId},
-    page::{Listed, Slice, SortKey},
-    store::{Save, StoreError},
+    page::{PageSpec, Rows, SortKey},
+    store::{AggregateWrite, StoreError},
 };
 use serde::Deserialize;
 
 use crate::{
     SqliteStore,
+    batch::Batch,
     codec::{self, Row, shadow},
-    compile::head,
     list::{Keyset, listed},
-    script::Script,
     sql::Sql,
+    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -106,7 +106,7 @@ shadow!(Address, AddressRow);
 
 const ADDRESS: &str = "json_array(hex(id), hex(user_id), json(address), created_at, version)";
 
-pub(crate) fn save_user(script: &mut Script, save: &Save<User>) {
+pub(crate) fn save_user(batch: &mut Batch, save: &AggregateWrite<User>) {
     const COLUMNS: [&str; 12] = [
         "email",
         "email_confirmed",
@@ -121,16 +121,16 @@ pub(crate) fn save_user(script: &mut Script, save: &Save<User>) {
         "updated_at",
         "found_by",
     ];
-    head(script, save, &COLUMNS, |script, user| {
-        script.bind(user.email.clone()).bind(user.email_confirmed).bind(user.password_hash.clone());
-        script.bind(user.first_name.clone()).bind(user.last_name.clone()).bind(user.phone.clone());
-        script.bind(user.role.as_str()).bind(user.disabled).bind(user.sessions_from.as_micros());
-        script.bind(user.created_at.as_micros()).bind(user.updated_at.as_micros());
-        script.bind(format!("{}\n{} {}", user.email, user.first_name, user.last_name).to_lowercase());
+    head(batch, save, &COLUMNS, |batch, user| {
+        batch.bind(user.email.clone()).bind(user.email_confirmed).bind(user.password_hash.clone());
+        batch.bind(user.first_name.clone()).bind(user.last_name.clone()).bind(user.phone.clone());
+        batch.bind(user.role.as_str()).bind(user.disabled).bind(user.sessions_from.as_micros());
+        batch.bind(user.created_at.as_micros()).bind(user.updated_at.as_micros());
+        batch.bind(format!("{}\n{} {}", user.email, user.first_name, user.last_name).to_lowercase());
     });
 }
 
-pub(crate) fn save_session(script: &mut Script, save: &Save<Session>) {
+pub(crate) fn save_session(batch: &mut Batch, save: &AggregateWrite<Session>) {
     const COLUMNS: [&str; 10] = [
         "user_id",
         "refresh_hash",
@@ -143,33 +143,33 @@ pub(crate) fn save_session(script: &mut Script, save: &Save<Session>) {
         "user_agent",
         "created_at",
     ];
-    head(script, save, &COLUMNS, |script, session| {
-        script.bind(session.user_id.0).bind(session.refresh_hash.to_vec()).bind(session.generation);
-        script.bind(session.rotated_at.as_micros()).bind(session.idle_expires_at.as_micros());
-        script.bind(session.expires_at.as_micros()).bind(session.ended_at.map(Timestamp::as_micros));
-        script.bind(session.ip.clone()).bind(session.user_agent.clone()).bind(session.created_at.as_micros());
+    head(batch, save, &COLUMNS, |batch, session| {
+        batch.bind(session.user_id.0).bind(session.refresh_hash.to_vec()).bind(session.generation);
+        batch.bind(session.rotated_at.as_micros()).bind(session.idle_expires_at.as_micros());
+        batch.bind(session.expires_at.as_micros()).bind(session.ended_at.map(Timestamp::as_micros));
+        batch.bind(session.ip.clone()).bind(session.user_agent.clone()).bind(session.created_at.as_micros());
     });
 }
 
-pub(crate) fn save_mail_token(script: &mut Script, save: &Save<MailToken>) {
-    head(script, save, &["user_id", "kind", "hash", "expires_at", "used_at", "created_at"], |script, token| {
+pub(crate) fn save_mail_token(batch: &mut Batch, save: &AggregateWrite<MailToken>) {
+    head(batch, save, &["user_id", "kind", "hash", "expires_at", "used_at", "created_at"], |batch, token| {
         let kind = match token.kind {
             MailTokenKind::ConfirmEmail => "confirm_email",
             MailTokenKind::ResetPassword => "reset_password",
         };
-        script.bind(token.user_id.0).bind(kind).bind(token.hash.to_vec()).bind(token.expires_at.as_micros());
-        script.bind(token.used_at.map(Timestamp::as_micros)).bind(token.created_at.as_micros());
+        batch.bind(token.user_id.0).bind(kind).bind(token.hash.to_vec()).bind(token.expires_at.as_micros());
+        batch.bind(token.used_at.map(Timestamp::as_micros)).bind(token.created_at.as_micros());
     });
 }
 
-pub(crate) fn save_address(script: &mut Script, save: &Save<Address>) {
-    head(script, save, &["user_id", "address", "created_at"], |script, address| {
-        script.bind(address.user_id.0).bind(codec::json(&address.address)).bind(address.created_at.as_micros());
+pub(crate) fn save_address(batch: &mut Batch, save: &AggregateWrite<Address>) {
+    head(batch, save, &["user_id", "address", "created_at"], |batch, address| {
+        batch.bind(address.user_id.0).bind(codec::json(&address.address)).bind(address.created_at.as_micros());
     });
 }
 
 #[async_trait]
-impl AccountStore for SqliteStore {
+impl AccountQueries for SqliteStore {
     async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(USER).push(" FROM commerce_user u WHERE id = ?").bind(id.0);
@@ -183,7 +183,7 @@ impl AccountStore for SqliteStore {
         self.entity(sql).await
     }
 
-    async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError> {
+    async fn list_users(&self, query: &UserQuery, spec: &PageSpec) -> Result<Rows<User>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_user u WHERE u.email <> ''");
             if let Some(role) = query.role {
@@ -194,8 +194,8 @@ impl AccountStore for SqliteStore {
             }
         };
         let keyset = Keyset::falling("u.created_at", "u.id");
-        let rows = self.page::<User>(USER, filter, &keyset, slice).await?;
-        Ok(listed(rows, slice, |user| (SortKey::Int(user.created_at.as_micros()), user.id.0)))
+        let rows = self.page::<User>(USER, filter, &keyset, spec).await?;
+        Ok(listed(rows, spec, |user| (SortKey::Int(user.created_at.as_micros()), user.id.0)))
     }
 
     async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {

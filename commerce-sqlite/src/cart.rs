@@ -2,20 +2,20 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    cart::{Cart, CartLine, CartOwner, CartStatus, CartStore},
+    cart::{Cart, CartLine, CartOwner, CartQueries, CartStatus},
     clock::Timestamp,
     id::CartId,
-    store::{Save, StoreError},
+    store::{AggregateWrite, StoreError},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     SqliteStore,
-    children::children,
+    batch::Batch,
+    child_rows::children,
     codec::{self, shadow},
-    compile::head,
-    script::Script,
     sql::Sql,
+    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -43,28 +43,28 @@ const CART: &str = "json_array(hex(c.id), c.owner, c.status, \
      FROM commerce_cart_line WHERE cart_id = c.id), \
     c.created_at, c.updated_at, c.version)";
 
-pub(crate) fn save_cart(script: &mut Script, save: &Save<Cart>) {
-    head(script, save, &["owner", "status", "created_at", "updated_at"], |script, cart| {
-        script.bind(cart.owner.key()).bind(cart.status.as_str());
-        script.bind(cart.created_at.as_micros()).bind(cart.updated_at.as_micros());
+pub(crate) fn save_cart(batch: &mut Batch, save: &AggregateWrite<Cart>) {
+    head(batch, save, &["owner", "status", "created_at", "updated_at"], |batch, cart| {
+        batch.bind(cart.owner.key()).bind(cart.status.as_str());
+        batch.bind(cart.created_at.as_micros()).bind(cart.updated_at.as_micros());
     });
     let id = save.after().id.0;
     let lines = save.children(|cart| &cart.lines);
     let columns = ["cart_id", "variant_id", "position", "quantity"];
-    children(script, "commerce_cart_line", &columns, &lines.put, |script, line| {
-        script.bind(id).bind(line.variant_id.0).bind(line.position).bind(i64::from(line.quantity));
+    children(batch, "commerce_cart_line", &columns, &lines.put, |batch, line| {
+        batch.bind(id).bind(line.variant_id.0).bind(line.position).bind(i64::from(line.quantity));
     });
     if !lines.gone.is_empty() {
-        script.statement("DELETE FROM commerce_cart_line WHERE cart_id = ? AND variant_id IN (").bind(id);
-        script.marks(lines.gone.len()).push(")");
+        batch.statement("DELETE FROM commerce_cart_line WHERE cart_id = ? AND variant_id IN (").bind(id);
+        batch.marks(lines.gone.len()).push(")");
         for variant in lines.gone {
-            script.bind(variant.0);
+            batch.bind(variant.0);
         }
     }
 }
 
 #[async_trait]
-impl CartStore for SqliteStore {
+impl CartQueries for SqliteStore {
     async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(CART).push(" FROM commerce_cart c WHERE c.id = ?").bind(id.0);

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    call::ActorRef,
     clock::Timestamp,
+    context::ActorRef,
     id::{AlertId, OrderId, ProductId, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryStore, MovementRecord, NewStock, StockItem, StockQuery},
-    page::{Listed, Slice, SortKey},
-    store::{ChangeSet, MovementKind, Root, Save, StoreError, Was},
+    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
+    page::{PageSpec, Rows, SortKey},
+    store::{AggregateId, AggregateWrite, ChangeSet, ExpectedVersion, MovementKind, StoreError},
     text::look,
 };
 use serde::Deserialize;
@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use crate::{
     SqliteStore,
+    batch::Batch,
     catalog::ANY_AVAILABLE,
     codec::{self, Shadowed, json, shadow},
-    compile::head,
     list::{Keyset, listed},
-    script::Script,
     sql::Sql,
+    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -86,90 +86,90 @@ shadow!(Alert, AlertRow);
 const ALERT: &str = "json_array(hex(id), kind, iif(variant_id IS NULL, NULL, hex(variant_id)), \
     iif(order_id IS NULL, NULL, hex(order_id)), detail, raised_at, acknowledged_at, version)";
 
-pub(crate) fn save_alert(script: &mut Script, save: &Save<Alert>) {
+pub(crate) fn save_alert(batch: &mut Batch, save: &AggregateWrite<Alert>) {
     let columns = ["kind", "variant_id", "order_id", "detail", "raised_at", "acknowledged_at"];
-    head(script, save, &columns, |script, alert| {
-        script.bind(alert.kind.as_str()).bind(alert.variant_id.map(|id| id.0)).bind(alert.order_id.map(|id| id.0));
-        script.bind(alert.detail.clone()).bind(alert.raised_at.as_micros());
-        script.bind(alert.acknowledged_at.map(Timestamp::as_micros));
+    head(batch, save, &columns, |batch, alert| {
+        batch.bind(alert.kind.as_str()).bind(alert.variant_id.map(|id| id.0)).bind(alert.order_id.map(|id| id.0));
+        batch.bind(alert.detail.clone()).bind(alert.raised_at.as_micros());
+        batch.bind(alert.acknowledged_at.map(Timestamp::as_micros));
     });
 }
 
 /// Opens at zero, which is low for any threshold from 0 up but no crossing: an empty new variant alerts nobody.
-pub(crate) fn open_stock(script: &mut Script, stock: &NewStock) {
-    script.guards.opened.push(stock.variant_id);
-    script.statement(
+pub(crate) fn open_stock(batch: &mut Batch, stock: &NewStock) {
+    batch.guards.opened.push(stock.variant_id);
+    batch.statement(
         "INSERT INTO commerce_stock (variant_id, product_id, on_hand, reserved, low_stock_threshold, low, crossings, alerted) \
          VALUES (?, ?, 0, 0, ?, ?, 0, 0)",
     );
-    script.bind(stock.variant_id.0).bind(stock.product_id.0).bind(stock.low_stock_threshold);
-    script.bind(stock.low_stock_threshold >= 0);
+    batch.bind(stock.variant_id.0).bind(stock.product_id.0).bind(stock.low_stock_threshold);
+    batch.bind(stock.low_stock_threshold >= 0);
 }
 
-pub(crate) fn threshold(script: &mut Script, variant: VariantId, threshold: i64) {
-    script.guarded(
+pub(crate) fn threshold(batch: &mut Batch, variant: VariantId, threshold: i64) {
+    batch.guarded(
         1,
         "UPDATE commerce_stock SET low_stock_threshold = m.column2, low = on_hand - reserved <= m.column2, \
          crossings = crossings + (NOT low AND on_hand - reserved <= m.column2) \
          FROM (VALUES (?, ?)) m WHERE variant_id = m.column1",
     );
-    script.bind(variant.0).bind(threshold);
+    batch.bind(variant.0).bind(threshold);
 }
 
-pub(crate) fn alerted(script: &mut Script, variant: VariantId, from: i64, to: i64) {
-    script.guards.heads.push((Root::StockAlert(variant), Was::At(from)));
-    script.guarded(1, "UPDATE commerce_stock SET alerted = ? WHERE variant_id = ? AND alerted = ?");
-    script.bind(to).bind(variant.0).bind(from);
+pub(crate) fn alerted(batch: &mut Batch, variant: VariantId, from: i64, to: i64) {
+    batch.guards.heads.push((AggregateId::StockAlert(variant), ExpectedVersion::At(from)));
+    batch.guarded(1, "UPDATE commerce_stock SET alerted = ? WHERE variant_id = ? AND alerted = ?");
+    batch.bind(to).bind(variant.0).bind(from);
 }
 
 /// Moves stock above its floors, keeping `low` and `crossings`, and then whether the products are in stock for lists.
-pub(crate) fn counters(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn counters(batch: &mut Batch, set: &ChangeSet) {
     let count = set.stock().len();
     if count == 0 {
         return;
     }
-    script.guards.stock.extend(set.stock());
-    script.guarded(
+    batch.guards.stock.extend(set.stock());
+    batch.guarded(
         count,
         "UPDATE commerce_stock SET on_hand = on_hand + m.column2, reserved = reserved + m.column3, \
          low = on_hand + m.column2 - reserved - m.column3 <= low_stock_threshold, \
          crossings = crossings + (NOT low AND on_hand + m.column2 - reserved - m.column3 <= low_stock_threshold) \
          FROM (VALUES ",
     );
-    script.rows(count, 4);
-    script.push(
+    batch.rows(count, 4);
+    batch.push(
         ") m WHERE variant_id = m.column1 AND on_hand + m.column2 >= 0 AND reserved + m.column3 >= 0 \
          AND on_hand + m.column2 >= reserved + m.column3 AND (m.column4 IS NULL OR on_hand = m.column4)",
     );
     for (variant, delta) in set.stock() {
-        script.bind(variant.0).bind(delta.on_hand).bind(delta.reserved).bind(delta.expect_on_hand);
+        batch.bind(variant.0).bind(delta.on_hand).bind(delta.reserved).bind(delta.expect_on_hand);
     }
-    script.statement("UPDATE commerce_listing SET in_stock = NOT in_stock WHERE product IN (SELECT product ");
-    script.push("FROM commerce_variant WHERE id IN (").marks(count).push(")) AND in_stock <> ").push(ANY_AVAILABLE);
+    batch.statement("UPDATE commerce_listing SET in_stock = NOT in_stock WHERE product IN (SELECT product ");
+    batch.push("FROM commerce_variant WHERE id IN (").marks(count).push(")) AND in_stock <> ").push(ANY_AVAILABLE);
     for (variant, _) in set.stock() {
-        script.bind(variant.0);
+        batch.bind(variant.0);
     }
 }
 
-pub(crate) fn movements(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn movements(batch: &mut Batch, set: &ChangeSet) {
     let movements = set.movements();
     if movements.is_empty() {
         return;
     }
-    script.statement(
+    batch.statement(
         "INSERT INTO commerce_movement (variant_id, at, set_id, kind, delta, order_id, actor, reason, on_hand_after) \
          SELECT m.*, s.on_hand FROM (VALUES ",
     );
-    script.rows(movements.len(), 8).push(") m JOIN commerce_stock s ON s.variant_id = m.column1");
+    batch.rows(movements.len(), 8).push(") m JOIN commerce_stock s ON s.variant_id = m.column1");
     let actor = json(&set.by());
     for line in movements {
-        script.bind(line.variant.0).bind(set.at().as_micros()).bind(set.id().0).bind(line.kind.as_str());
-        script.bind(line.delta).bind(line.order.map(|id| id.0)).bind(actor.clone()).bind(line.reason.clone());
+        batch.bind(line.variant.0).bind(set.at().as_micros()).bind(set.id().0).bind(line.kind.as_str());
+        batch.bind(line.delta).bind(line.order.map(|id| id.0)).bind(actor.clone()).bind(line.reason.clone());
     }
 }
 
 #[async_trait]
-impl InventoryStore for SqliteStore {
+impl InventoryQueries for SqliteStore {
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(STOCK).push(" FROM commerce_stock s JOIN commerce_variant v ON v.id = s.variant_id ");
@@ -177,7 +177,7 @@ impl InventoryStore for SqliteStore {
         self.entity(sql).await
     }
 
-    async fn list_stock(&self, query: &StockQuery, slice: &Slice) -> Result<Listed<StockItem>, StoreError> {
+    async fn list_stock(&self, query: &StockQuery, spec: &PageSpec) -> Result<Rows<StockItem>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_variant v CROSS JOIN commerce_stock s ON s.variant_id = v.id ");
             sql.push("CROSS JOIN commerce_product p ON p.n = v.product WHERE NOT v.retired AND p.status <> 'deleted'");
@@ -189,20 +189,20 @@ impl InventoryStore for SqliteStore {
                 sql.push("WHERE category = x'' AND instr(title_key, ?)))").bind(look(q)).bind(q.to_lowercase());
             }
         };
-        let rows = self.page::<StockItem>(STOCK, filter, &Keyset::rising("v.sku", "v.id"), slice).await?;
-        Ok(listed(rows, slice, |item| (SortKey::Text(item.sku.clone()), item.variant_id.0)))
+        let rows = self.page::<StockItem>(STOCK, filter, &Keyset::rising("v.sku", "v.id"), spec).await?;
+        Ok(listed(rows, spec, |item| (SortKey::Text(item.sku.clone()), item.variant_id.0)))
     }
 
-    async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError> {
+    async fn list_movements(&self, variant: VariantId, spec: &PageSpec) -> Result<Rows<MovementRecord>, StoreError> {
         let row = "json_array(json_array(hex(variant_id), at, kind, delta, on_hand_after, \
                    iif(order_id IS NULL, NULL, hex(order_id)), json(actor), reason), hex(set_id))";
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_movement WHERE variant_id = ?").bind(variant.0);
         };
-        let rows = self.page::<Movement>(row, filter, &Keyset::falling("at", "set_id"), slice).await?;
-        let page = listed(rows, slice, |line| (SortKey::Int(line.0.at.as_micros()), line.1));
+        let rows = self.page::<Movement>(row, filter, &Keyset::falling("at", "set_id"), spec).await?;
+        let page = listed(rows, spec, |line| (SortKey::Int(line.0.at.as_micros()), line.1));
         let items = page.items.into_iter().map(|line| line.0).collect();
-        Ok(Listed { items, next: page.next, total: page.total })
+        Ok(Rows { items, next: page.next, total: page.total })
     }
 
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError> {
@@ -219,7 +219,7 @@ impl InventoryStore for SqliteStore {
         self.entity(sql).await
     }
 
-    async fn list_alerts(&self, query: &AlertQuery, slice: &Slice) -> Result<Listed<Alert>, StoreError> {
+    async fn list_alerts(&self, query: &AlertQuery, spec: &PageSpec) -> Result<Rows<Alert>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_alert WHERE ");
             sql.push(match query.acknowledged {
@@ -228,7 +228,7 @@ impl InventoryStore for SqliteStore {
                 Some(false) => "acknowledged_at IS NULL",
             });
         };
-        let rows = self.page::<Alert>(ALERT, filter, &Keyset::falling("raised_at", "id"), slice).await?;
-        Ok(listed(rows, slice, |alert| (SortKey::Int(alert.raised_at.as_micros()), alert.id.0)))
+        let rows = self.page::<Alert>(ALERT, filter, &Keyset::falling("raised_at", "id"), spec).await?;
+        Ok(listed(rows, spec, |alert| (SortKey::Int(alert.raised_at.as_micros()), alert.id.0)))
     }
 }

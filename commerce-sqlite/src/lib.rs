@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use commerce_core::{call::ActorRef, cart::*, clock::*, id::*, store::*};
+//! use commerce_core::{context::ActorRef, cart::*, clock::*, id::*, store::*};
 //! use commerce_sqlite::SqliteStore;
 //!
 //! let store = SqliteStore::open("sqlite::memory:").await?;
@@ -32,10 +32,10 @@
 //! | `open` | connection settings |
 //! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
-//! | `compile`, `script` | a change-set becomes one string of statements; [`apply`] |
-//! | `judge` | which guard failed |
+//! | `write_plan`, `batch` | a change-set becomes one string of statements; [`apply`] |
+//! | `guards` | which guard failed |
 //! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
-//! | `codec`, `list`, `sql`, `children` | rows to entities, keyset pages, statements with binds, rows below a head |
+//! | `codec`, `list`, `sql`, `child_rows` | rows to entities, keyset pages, statements with binds, rows below a head |
 //!
 //! # How it writes
 //!
@@ -50,26 +50,26 @@
 //! applies a change-set inside it, so that both become true together or not at all.
 
 mod account;
+mod batch;
 mod cart;
 mod catalog;
-mod children;
+mod child_rows;
 mod codec;
-mod compile;
 mod error;
+mod guards;
 mod inventory;
-mod judge;
 mod list;
 mod migrate;
 mod open;
 mod order;
 mod outbox;
 mod payment;
-mod portable;
 mod rekey;
 mod review;
-mod script;
 mod sql;
 mod store;
+mod table_dump;
+mod write_plan;
 mod writer;
 
-pub use self::{migrate::migrate, script::apply, store::SqliteStore, writer::WriteError};
+pub use self::{batch::apply, migrate::migrate, store::SqliteStore, writer::WriteError};

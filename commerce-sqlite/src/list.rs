@@ -1,7 +1,7 @@
 //! Keyset pages: the part of a list after a position, one row more than asked to know whether there is a next page.
 
 use commerce_core::{
-    page::{Listed, Position, Slice, SortKey},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 use uuid::Uuid;
@@ -28,7 +28,7 @@ impl Keyset {
         Self { key, id, falling: false }
     }
 
-    fn after(&self, sql: &mut Sql, position: &Position) {
+    fn after(&self, sql: &mut Sql, position: &Cursor) {
         let than = if self.falling { "<" } else { ">" };
         sql.push(" AND (").push(self.key).push(", ").push(self.id).push(") ").push(than).push(" (?, ?)");
         bind_key(sql, &position.key);
@@ -50,7 +50,7 @@ pub(crate) fn bind_key(sql: &mut Sql, key: &SortKey) {
 }
 
 /// The rows of a page and, if it was asked for, the total.
-pub(crate) struct Rows<T> {
+pub(crate) struct FetchedRows<T> {
     pub(crate) items: Vec<T>,
     pub(crate) total: Option<u64>,
 }
@@ -62,9 +62,9 @@ impl SqliteStore {
         row: &str,
         filter: impl Fn(&mut Sql) + Send,
         keyset: &Keyset,
-        slice: &Slice,
-    ) -> Result<Rows<T>, StoreError> {
-        let total = if slice.count {
+        spec: &PageSpec,
+    ) -> Result<FetchedRows<T>, StoreError> {
+        let total = if spec.count {
             let mut count = Sql::new("SELECT count(*)");
             filter(&mut count);
             Some(self.number(count).await?)
@@ -74,25 +74,25 @@ impl SqliteStore {
         let mut sql = Sql::new("SELECT ");
         sql.push(row);
         filter(&mut sql);
-        if let Some(position) = &slice.after {
+        if let Some(position) = &spec.after {
             keyset.after(&mut sql, position);
         }
         keyset.order(&mut sql);
-        sql.push(" LIMIT ?").bind(i64::from(slice.limit) + 1);
+        sql.push(" LIMIT ?").bind(i64::from(spec.limit) + 1);
         let items = self.many::<Row<T>>(sql).await?.into_iter().map(|row| row.0).collect();
-        Ok(Rows { items, total })
+        Ok(FetchedRows { items, total })
     }
 }
 
 /// Cuts the row too many off and says where the page ended.
-pub(crate) fn listed<T>(rows: Rows<T>, slice: &Slice, at: impl Fn(&T) -> (SortKey, Uuid)) -> Listed<T> {
-    let Rows { mut items, total } = rows;
-    let limit = slice.limit as usize;
+pub(crate) fn listed<T>(rows: FetchedRows<T>, spec: &PageSpec, at: impl Fn(&T) -> (SortKey, Uuid)) -> Rows<T> {
+    let FetchedRows { mut items, total } = rows;
+    let limit = spec.limit as usize;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|last| {
         let (key, id) = at(last);
-        Position { key, id }
+        Cursor { key, id }
     });
-    Listed { items, next, total }
+    Rows { items, next, total }
 }

@@ -8,10 +8,10 @@ use commerce_core::{
     clock::Timestamp,
     id::{CartId, FulfilmentId, OrderId, ProductId, ReturnId, UserId},
     order::{
-        Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderChild, OrderLine, OrderPayment, OrderQuery,
-        OrderReturn, OrderStatus, OrderStore, Return, ReturnStatus, ShippingMethod,
+        Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderChild, OrderLine, OrderPayment, OrderQueries,
+        OrderQuery, OrderReturn, OrderStatus, Return, ReturnStatus, ShippingMethod,
     },
-    page::{Listed, Slice, SortKey},
+    page::{PageSpec, Rows, SortKey},
     payment::{LineQuantity, Payment, PaymentStatus, Refund},
     pricing::Totals,
     store::StoreError,
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use crate::{
     SqliteStore,
     codec::{self, Row, Shadowed, shadow},
-    list::{Keyset, Rows, listed},
+    list::{FetchedRows, Keyset, listed},
     payment::{PAYMENT, REFUND},
     sql::Sql,
 };
@@ -144,7 +144,7 @@ impl Shadowed for ReturnOfOrder {
 }
 
 #[async_trait]
-impl OrderStore for SqliteStore {
+impl OrderQueries for SqliteStore {
     async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(&order()).push(" FROM commerce_order o WHERE o.id = ?").bind(id.0);
@@ -163,17 +163,17 @@ impl OrderStore for SqliteStore {
         self.optional(sql).await
     }
 
-    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
+    async fn list_orders(&self, query: &OrderQuery, spec: &PageSpec) -> Result<Rows<Order>, StoreError> {
         let filter = |sql: &mut Sql| order_filter(sql, query);
-        let rows = self.page::<Order>(&order(), filter, &Keyset::falling("o.placed_at", "o.id"), slice).await?;
-        Ok(listed(rows, slice, |order| (SortKey::Int(order.placed_at.as_micros()), order.id.0)))
+        let rows = self.page::<Order>(&order(), filter, &Keyset::falling("o.placed_at", "o.id"), spec).await?;
+        Ok(listed(rows, spec, |order| (SortKey::Int(order.placed_at.as_micros()), order.id.0)))
     }
 
     async fn list_payments(
         &self,
         status: Option<PaymentStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderPayment>, StoreError> {
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderPayment>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_payment p JOIN commerce_order o ON o.id = p.order_id WHERE true");
             if let Some(status) = status {
@@ -181,16 +181,16 @@ impl OrderStore for SqliteStore {
             }
         };
         let row = format!("json_array(hex(o.id), o.number, {PAYMENT})");
-        let rows = self.page::<PaymentOfOrder>(&row, filter, &Keyset::falling("p.created_at", "p.id"), slice).await?;
-        let rows = Rows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
-        Ok(listed(rows, slice, |row| (SortKey::Int(row.payment.created_at.as_micros()), row.payment.id.0)))
+        let rows = self.page::<PaymentOfOrder>(&row, filter, &Keyset::falling("p.created_at", "p.id"), spec).await?;
+        let rows = FetchedRows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
+        Ok(listed(rows, spec, |row| (SortKey::Int(row.payment.created_at.as_micros()), row.payment.id.0)))
     }
 
     async fn list_returns(
         &self,
         status: Option<ReturnStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderReturn>, StoreError> {
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderReturn>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_return r JOIN commerce_order o ON o.id = r.order_id WHERE true");
             if let Some(status) = status {
@@ -198,9 +198,9 @@ impl OrderStore for SqliteStore {
             }
         };
         let row = format!("json_array(hex(o.id), o.number, {RETURN})");
-        let rows = self.page::<ReturnOfOrder>(&row, filter, &Keyset::falling("r.created_at", "r.id"), slice).await?;
-        let rows = Rows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
-        Ok(listed(rows, slice, |row| (SortKey::Int(row.r#return.created_at.as_micros()), row.r#return.id.0)))
+        let rows = self.page::<ReturnOfOrder>(&row, filter, &Keyset::falling("r.created_at", "r.id"), spec).await?;
+        let rows = FetchedRows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
+        Ok(listed(rows, spec, |row| (SortKey::Int(row.r#return.created_at.as_micros()), row.r#return.id.0)))
     }
 
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {

@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    call::ActorRef,
     clock::Timestamp,
-    event::{DomainEvent, Drift, EventRecord, EventStore, LeasedTask, Task},
+    context::ActorRef,
+    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
-    page::{Listed, Slice, SortKey},
-    store::{ChangeSet, Claim, IdempotencyRecord, KeyWrite, Root, StoreError, Take, TaskWrite},
+    page::{PageSpec, Rows, SortKey},
+    store::{AggregateId, ChangeSet, Claim, ClaimOp, IdempotencyRecord, KeyWrite, StoreError, TaskWrite},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -15,81 +15,81 @@ use uuid::Uuid;
 
 use crate::{
     SqliteStore,
+    batch::Batch,
     codec::{self, Row, json, shadow},
     list::{Keyset, listed},
-    script::Script,
     sql::Sql,
 };
 
-pub(crate) fn commit_id(script: &mut Script, set: &ChangeSet) {
-    script.guarded(1, "INSERT INTO commerce_commit (id, at) VALUES (?, ?) ON CONFLICT DO NOTHING");
-    script.bind(set.id().0).bind(set.at().as_micros());
+pub(crate) fn commit_id(batch: &mut Batch, set: &ChangeSet) {
+    batch.guarded(1, "INSERT INTO commerce_commit (id, at) VALUES (?, ?) ON CONFLICT DO NOTHING");
+    batch.bind(set.id().0).bind(set.at().as_micros());
 }
 
-pub(crate) fn keys(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn keys(batch: &mut Batch, set: &ChangeSet) {
     for write in set.keys() {
         match write {
             KeyWrite::Claim(record) => {
-                script.guards.keys.push(record.key);
-                script.guarded(
+                batch.guards.keys.push(record.key);
+                batch.guarded(
                     1,
                     "INSERT INTO commerce_key (key, fingerprint, subject, output, at) VALUES (?, ?, ?, ?, ?) \
                      ON CONFLICT DO NOTHING",
                 );
-                script.bind(record.key.to_vec()).bind(record.fingerprint.to_vec()).bind(record.subject);
-                script.bind(record.output.as_ref().map(json)).bind(record.at.as_micros());
+                batch.bind(record.key.to_vec()).bind(record.fingerprint.to_vec()).bind(record.subject);
+                batch.bind(record.output.as_ref().map(json)).bind(record.at.as_micros());
             }
-            KeyWrite::Answer { key, output } => {
-                script.statement("UPDATE commerce_key SET output = ? WHERE key = ?");
-                script.bind(json(output)).bind(key.to_vec());
+            KeyWrite::Resolve { key, output } => {
+                batch.statement("UPDATE commerce_key SET output = ? WHERE key = ?");
+                batch.bind(json(output)).bind(key.to_vec());
             }
             KeyWrite::Forget(key) => {
-                script.statement("DELETE FROM commerce_key WHERE key = ?");
-                script.bind(key.to_vec());
+                batch.statement("DELETE FROM commerce_key WHERE key = ?");
+                batch.bind(key.to_vec());
             }
         }
     }
 }
 
-pub(crate) fn claims(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn claims(batch: &mut Batch, set: &ChangeSet) {
     for (claim, take) in set.claims() {
-        if let Take::Free(owner) = take {
-            script.statement("DELETE FROM commerce_claim WHERE kind = ? AND key = ? AND owner = ?");
-            script.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
+        if let ClaimOp::Release(owner) = take {
+            batch.statement("DELETE FROM commerce_claim WHERE kind = ? AND key = ? AND owner = ?");
+            batch.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
         }
     }
     let holds: Vec<_> = set
         .claims()
         .filter_map(|(claim, take)| match take {
-            Take::Hold(owner) => Some((claim, owner)),
-            Take::Free(_) => None,
+            ClaimOp::Acquire(owner) => Some((claim, owner)),
+            ClaimOp::Release(_) => None,
         })
         .collect();
     if holds.is_empty() {
         return;
     }
-    script.guarded(holds.len(), "INSERT INTO commerce_claim (kind, key, owner) VALUES ");
-    script.rows(holds.len(), 3).push(" ON CONFLICT DO NOTHING");
+    batch.guarded(holds.len(), "INSERT INTO commerce_claim (kind, key, owner) VALUES ");
+    batch.rows(holds.len(), 3).push(" ON CONFLICT DO NOTHING");
     for (claim, owner) in holds {
-        script.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
-        script.guards.holds.push(claim.clone());
+        batch.bind(claim.kind.as_str()).bind(claim.key.clone()).bind(owner);
+        batch.guards.holds.push(claim.clone());
     }
 }
 
-pub(crate) fn events(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn events(batch: &mut Batch, set: &ChangeSet) {
     let events = set.events();
     if events.is_empty() {
         return;
     }
-    script.statement("INSERT INTO commerce_event (root_id, root_kind, version, n, id, at, actor, event) VALUES ");
-    script.rows(events.len(), 8);
+    batch.statement("INSERT INTO commerce_event (root_id, root_kind, version, n, id, at, actor, event) VALUES ");
+    batch.rows(events.len(), 8);
     for record in events {
-        script.bind(record.root.id()).bind(record.root.kind()).bind(record.version).bind(i64::from(record.n));
-        script.bind(record.id.0).bind(record.at.as_micros()).bind(json(&record.by)).bind(json(&record.event));
+        batch.bind(record.root.id()).bind(record.root.kind()).bind(record.version).bind(i64::from(record.n));
+        batch.bind(record.id.0).bind(record.at.as_micros()).bind(json(&record.by)).bind(json(&record.event));
     }
 }
 
-pub(crate) fn tasks(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn tasks(batch: &mut Batch, set: &ChangeSet) {
     let added = || {
         set.tasks().iter().filter_map(|write| match write {
             TaskWrite::Add { id, due, task } => Some((id, due, task)),
@@ -98,39 +98,39 @@ pub(crate) fn tasks(script: &mut Script, set: &ChangeSet) {
     };
     let count = added().count();
     if count > 0 {
-        script.statement("INSERT INTO commerce_task (id, due, kind, body) VALUES ").rows(count, 4);
+        batch.statement("INSERT INTO commerce_task (id, due, kind, body) VALUES ").rows(count, 4);
         for (id, due, task) in added() {
-            script.bind(id.0).bind(due.as_micros()).bind(task.kind()).bind(json(task));
+            batch.bind(id.0).bind(due.as_micros()).bind(task.kind()).bind(json(task));
         }
     }
     for write in set.tasks() {
         match write {
             TaskWrite::Add { .. } => {}
             TaskWrite::Done(id) => {
-                script.statement("DELETE FROM commerce_task WHERE id = ?").bind(id.0);
+                batch.statement("DELETE FROM commerce_task WHERE id = ?").bind(id.0);
             }
             TaskWrite::Failed { id, due: Some(due), error } => {
-                script.statement(
+                batch.statement(
                     "UPDATE commerce_task SET due = ?, last_error = ?, lease_until = NULL, worker = NULL WHERE id = ?",
                 );
-                script.bind(due.as_micros()).bind(error.clone()).bind(id.0);
+                batch.bind(due.as_micros()).bind(error.clone()).bind(id.0);
             }
             TaskWrite::Failed { id, due: None, error } => {
-                script.statement(
+                batch.statement(
                     "UPDATE commerce_task SET dead = 1, last_error = ?, lease_until = NULL, worker = NULL WHERE id = ?",
                 );
-                script.bind(error.clone()).bind(id.0);
+                batch.bind(error.clone()).bind(id.0);
             }
         }
     }
 }
 
-pub(crate) fn purge(script: &mut Script, before: Timestamp) {
+pub(crate) fn purge(batch: &mut Batch, before: Timestamp) {
     let before = before.as_micros();
-    script.statement("DELETE FROM commerce_commit WHERE at < ?").bind(before);
-    script.statement("DELETE FROM commerce_key WHERE at < ?").bind(before);
-    script.statement("DELETE FROM commerce_session WHERE ended_at < ? OR expires_at < ?").bind(before).bind(before);
-    script.statement("DELETE FROM commerce_mail_token WHERE used_at < ? OR expires_at < ?").bind(before).bind(before);
+    batch.statement("DELETE FROM commerce_commit WHERE at < ?").bind(before);
+    batch.statement("DELETE FROM commerce_key WHERE at < ?").bind(before);
+    batch.statement("DELETE FROM commerce_session WHERE ended_at < ? OR expires_at < ?").bind(before).bind(before);
+    batch.statement("DELETE FROM commerce_mail_token WHERE used_at < ? OR expires_at < ?").bind(before).bind(before);
 }
 
 #[derive(Deserialize)]
@@ -208,7 +208,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl EventStore for SqliteStore {
+impl EventQueries for SqliteStore {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT json_quote(hex(owner)) FROM commerce_claim WHERE kind = ? AND key = ?");
         sql.bind(claim.kind.as_str()).bind(claim.key.clone());
@@ -224,7 +224,7 @@ impl EventStore for SqliteStore {
         self.entity(sql).await
     }
 
-    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
+    async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {
         let mut sql = Sql::new(
             "SELECT json_array(hex(id), at, json(actor), version, n, json(event)) FROM commerce_event \
              WHERE root_id = ? AND root_kind = ? ORDER BY version, n, id",
@@ -236,12 +236,12 @@ impl EventStore for SqliteStore {
         Ok(rows.into_iter().map(with_root).collect())
     }
 
-    async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
+    async fn list_dead_tasks(&self, spec: &PageSpec) -> Result<Rows<LeasedTask>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_task WHERE dead = 1");
         };
-        let rows = self.page::<LeasedTask>(TASK, filter, &Keyset::falling("due", "id"), slice).await?;
-        Ok(listed(rows, slice, |task| (SortKey::Int(task.due.as_micros()), task.id.0)))
+        let rows = self.page::<LeasedTask>(TASK, filter, &Keyset::falling("due", "id"), spec).await?;
+        Ok(listed(rows, spec, |task| (SortKey::Int(task.due.as_micros()), task.id.0)))
     }
 
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {

@@ -6,14 +6,14 @@ use commerce_core::{
     money::Money,
     order::Order,
     payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin},
-    store::Save,
+    store::AggregateWrite,
 };
 use serde::Deserialize;
 
 use crate::{
-    children::{children, remove},
+    batch::Batch,
+    child_rows::{children, remove},
     codec::{self, json, shadow},
-    script::Script,
 };
 
 #[derive(Deserialize)]
@@ -77,7 +77,7 @@ pub(crate) const REFUND: &str = "json_array(hex(r.id), hex(r.payment_id), json_a
     r.origin, r.reason, json(r.items), r.restock, iif(r.return_id IS NULL, NULL, hex(r.return_id)), r.reference, r.failure, \
     r.lease_until, r.created_at, r.updated_at)";
 
-pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
+pub(crate) fn save_payments(batch: &mut Batch, save: &AggregateWrite<Order>) {
     const COLUMNS: [&str; 18] = [
         "id",
         "order_id",
@@ -100,20 +100,20 @@ pub(crate) fn save_payments(script: &mut Script, save: &Save<Order>) {
     ];
     let order = save.after().id.0;
     let payments = save.children(|order| &order.payments);
-    children(script, "commerce_payment", &COLUMNS, &payments.put, |script, payment| {
-        script.bind(payment.id.0).bind(order).bind(payment.method.clone()).bind(payment.gateway.clone());
-        script.bind(payment.status.as_str()).bind(payment.amount.minor).bind(payment.captured);
-        script.bind(payment.refunded).bind(payment.refund_pending).bind(payment.reference.clone());
-        script.bind(payment.token.clone()).bind(payment.next_action.as_ref().map(json));
-        script.bind(payment.instructions.clone()).bind(payment.failure.clone());
-        script.bind(payment.lease_until.map(Timestamp::as_micros));
-        script.bind(payment.reserved_until.map(Timestamp::as_micros));
-        script.bind(payment.created_at.as_micros()).bind(payment.updated_at.as_micros());
+    children(batch, "commerce_payment", &COLUMNS, &payments.put, |batch, payment| {
+        batch.bind(payment.id.0).bind(order).bind(payment.method.clone()).bind(payment.gateway.clone());
+        batch.bind(payment.status.as_str()).bind(payment.amount.minor).bind(payment.captured);
+        batch.bind(payment.refunded).bind(payment.refund_pending).bind(payment.reference.clone());
+        batch.bind(payment.token.clone()).bind(payment.next_action.as_ref().map(json));
+        batch.bind(payment.instructions.clone()).bind(payment.failure.clone());
+        batch.bind(payment.lease_until.map(Timestamp::as_micros));
+        batch.bind(payment.reserved_until.map(Timestamp::as_micros));
+        batch.bind(payment.created_at.as_micros()).bind(payment.updated_at.as_micros());
     });
-    remove(script, "commerce_payment", payments.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_payment", payments.gone.into_iter().map(|id| id.0));
 }
 
-pub(crate) fn save_refunds(script: &mut Script, save: &Save<Order>) {
+pub(crate) fn save_refunds(batch: &mut Batch, save: &AggregateWrite<Order>) {
     const COLUMNS: [&str; 15] = [
         "id",
         "order_id",
@@ -133,13 +133,13 @@ pub(crate) fn save_refunds(script: &mut Script, save: &Save<Order>) {
     ];
     let order = save.after().id.0;
     let refunds = save.children(|order| &order.refunds);
-    children(script, "commerce_refund", &COLUMNS, &refunds.put, |script, refund| {
-        script.bind(refund.id.0).bind(order).bind(refund.payment_id.0).bind(refund.amount.minor);
-        script.bind(refund.status.as_str()).bind(refund.origin.as_str());
-        script.bind(refund.reason.clone()).bind(json(&refund.items)).bind(refund.restock);
-        script.bind(refund.return_id.map(|id| id.0)).bind(refund.reference.clone()).bind(refund.failure.clone());
-        script.bind(refund.lease_until.map(Timestamp::as_micros));
-        script.bind(refund.created_at.as_micros()).bind(refund.updated_at.as_micros());
+    children(batch, "commerce_refund", &COLUMNS, &refunds.put, |batch, refund| {
+        batch.bind(refund.id.0).bind(order).bind(refund.payment_id.0).bind(refund.amount.minor);
+        batch.bind(refund.status.as_str()).bind(refund.origin.as_str());
+        batch.bind(refund.reason.clone()).bind(json(&refund.items)).bind(refund.restock);
+        batch.bind(refund.return_id.map(|id| id.0)).bind(refund.reference.clone()).bind(refund.failure.clone());
+        batch.bind(refund.lease_until.map(Timestamp::as_micros));
+        batch.bind(refund.created_at.as_micros()).bind(refund.updated_at.as_micros());
     });
-    remove(script, "commerce_refund", refunds.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_refund", refunds.gone.into_iter().map(|id| id.0));
 }

@@ -4,19 +4,19 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     id::{ProductId, ReviewId, UserId},
-    page::{Listed, Slice, SortKey},
-    review::{Review, ReviewQuery, ReviewStatus, ReviewStore},
-    store::{ChangeSet, Save, StoreError},
+    page::{PageSpec, Rows, SortKey},
+    review::{Review, ReviewQueries, ReviewQuery, ReviewStatus},
+    store::{AggregateWrite, ChangeSet, StoreError},
 };
 use serde::Deserialize;
 
 use crate::{
     SqliteStore,
+    batch::Batch,
     codec::{self, shadow},
-    compile::head,
     list::{Keyset, listed},
-    script::Script,
     sql::Sql,
+    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ shadow!(Review, ReviewRow);
 const REVIEW: &str = "json_array(hex(id), hex(product_id), hex(customer_id), rating, title, body, author, \
     verified_purchase, status, created_at, updated_at, version)";
 
-pub(crate) fn save_review(script: &mut Script, save: &Save<Review>) {
+pub(crate) fn save_review(batch: &mut Batch, save: &AggregateWrite<Review>) {
     const COLUMNS: [&str; 10] = [
         "product_id",
         "customer_id",
@@ -56,39 +56,39 @@ pub(crate) fn save_review(script: &mut Script, save: &Save<Review>) {
         "created_at",
         "updated_at",
     ];
-    head(script, save, &COLUMNS, |script, review| {
-        script.bind(review.product_id.0).bind(review.customer_id.0).bind(review.rating);
-        script.bind(review.title.clone()).bind(review.body.clone()).bind(review.author.clone());
-        script.bind(review.verified_purchase).bind(review.status.as_str());
-        script.bind(review.created_at.as_micros()).bind(review.updated_at.as_micros());
+    head(batch, save, &COLUMNS, |batch, review| {
+        batch.bind(review.product_id.0).bind(review.customer_id.0).bind(review.rating);
+        batch.bind(review.title.clone()).bind(review.body.clone()).bind(review.author.clone());
+        batch.bind(review.verified_purchase).bind(review.status.as_str());
+        batch.bind(review.created_at.as_micros()).bind(review.updated_at.as_micros());
     });
 }
 
 /// Moves ratings, and what lists sort by along with them.
-pub(crate) fn ratings(script: &mut Script, set: &ChangeSet) {
+pub(crate) fn ratings(batch: &mut Batch, set: &ChangeSet) {
     for (product, delta) in set.ratings() {
-        script.guarded(
+        batch.guarded(
             1,
             "UPDATE commerce_product SET rating_sum = rating_sum + ?, rating_count = rating_count + ? WHERE id = ?",
         );
-        script.bind(delta.sum).bind(delta.count).bind(product.0);
-        script.statement(
+        batch.bind(delta.sum).bind(delta.count).bind(product.0);
+        batch.statement(
             "UPDATE commerce_listing SET rating = iif(p.rating_count = 0, 0.0, CAST(p.rating_sum AS REAL) / p.rating_count) \
              FROM commerce_product p WHERE p.id = ? AND commerce_listing.product = p.n",
         );
-        script.bind(product.0);
+        batch.bind(product.0);
     }
 }
 
 #[async_trait]
-impl ReviewStore for SqliteStore {
+impl ReviewQueries for SqliteStore {
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(REVIEW).push(" FROM commerce_review WHERE id = ?").bind(id.0);
         self.entity(sql).await
     }
 
-    async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError> {
+    async fn list_reviews(&self, query: &ReviewQuery, spec: &PageSpec) -> Result<Rows<Review>, StoreError> {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_review WHERE true");
             if let Some(product) = query.product {
@@ -101,7 +101,7 @@ impl ReviewStore for SqliteStore {
                 sql.push(" AND status = ?").bind(status.as_str());
             }
         };
-        let rows = self.page::<Review>(REVIEW, filter, &Keyset::falling("created_at", "id"), slice).await?;
-        Ok(listed(rows, slice, |review| (SortKey::Int(review.created_at.as_micros()), review.id.0)))
+        let rows = self.page::<Review>(REVIEW, filter, &Keyset::falling("created_at", "id"), spec).await?;
+        Ok(listed(rows, spec, |review| (SortKey::Int(review.created_at.as_micros()), review.id.0)))
     }
 }

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::{
+    batch::WritePlan,
     codec::{Row, Shadowed, decode},
     error, migrate, open,
-    script::Compiled,
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
 };
@@ -168,7 +168,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, set: &ChangeSet) -> Result<Applied, CommitError> {
-        self.writer.commit(Compiled::new(set)?).await
+        self.writer.commit(WritePlan::new(set)?).await
     }
 
     async fn lease(

@@ -18,9 +18,9 @@ use sqlx::{Connection as _, Executor as _, Sqlite, SqliteConnection, Transaction
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    batch::{SAVEPOINT, WritePlan},
     error::{SharedError, is_certain, not_applied},
     open::connect,
-    script::{Compiled, SAVEPOINT},
 };
 
 /// Sets that may wait; more are refused as [`CommitError::Unavailable`].
@@ -28,19 +28,19 @@ const QUEUE: usize = 4096;
 /// Members of a group at most: bounds how long the first waits for the last.
 const GROUP: usize = 256;
 /// After a failed guard, so many groups aren't tried bare: conflicts come in bursts, as when a product sells out.
-const WARY: u32 = 32;
+const SAVEPOINT_COOLDOWN: u32 = 32;
 
-type Answer = Result<Applied, CommitError>;
+type CommitResult = Result<Applied, CommitError>;
 
 /// What became of the transaction a member ran in.
 #[derive(Clone)]
-pub(crate) enum Fate {
+pub(crate) enum TxOutcome {
     Committed,
     NotApplied(SharedError),
     InDoubt(SharedError),
 }
 
-impl Fate {
+impl TxOutcome {
     fn error(self) -> Option<CommitError> {
         match self {
             Self::Committed => None,
@@ -52,7 +52,7 @@ impl Fate {
 
 /// One who waits for the writer.
 pub(crate) enum Job {
-    Set { set: Box<Compiled>, answer: Option<Answer>, reply: oneshot::Sender<Answer> },
+    Set { set: Box<WritePlan>, answer: Option<CommitResult>, reply: oneshot::Sender<CommitResult> },
     Work(Box<dyn Work>),
 }
 
@@ -64,7 +64,7 @@ pub(crate) trait Work: Send {
     async fn run(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error>;
     /// Whether it has run and can't do so again.
     fn is_spent(&self) -> bool;
-    fn answer(self: Box<Self>, fate: Fate);
+    fn answer(self: Box<Self>, fate: TxOutcome);
 }
 
 /// How the members of a group run.
@@ -110,7 +110,7 @@ impl Job {
         }
     }
 
-    fn answer(self, fate: Fate) {
+    fn answer(self, fate: TxOutcome) {
         match self {
             Self::Set { answer, reply, .. } => {
                 let answer = match (fate.error(), answer) {
@@ -134,7 +134,7 @@ impl Queue {
     /// Starts the writer; it ends when the last queue into it is dropped.
     pub(crate) fn start(conn: SqliteConnection, options: SqliteConnectOptions) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer { conn: Some(conn), options, jobs, wary: 0 }.run());
+        tokio::spawn(Writer { conn: Some(conn), options, jobs, savepoints_for: 0 }.run());
         Self(queue)
     }
 
@@ -148,7 +148,7 @@ impl Queue {
         })
     }
 
-    pub(crate) async fn commit(&self, set: Compiled) -> Answer {
+    pub(crate) async fn commit(&self, set: WritePlan) -> CommitResult {
         let (reply, answer) = oneshot::channel();
         self.push(Job::Set { set: Box::new(set), answer: None, reply })?;
         answer.await.unwrap_or_else(|gone| Err(CommitError::Unknown(Box::new(gone))))
@@ -160,7 +160,7 @@ struct Writer {
     options: SqliteConnectOptions,
     jobs: mpsc::Receiver<Job>,
     /// Groups until one is tried bare again.
-    wary: u32,
+    savepoints_for: u32,
 }
 
 impl Writer {
@@ -197,18 +197,18 @@ impl Writer {
             } else {
                 self.attempt(std::slice::from_mut(&mut job), Mode::Savepoints).await
             };
-            job.answer(fate.unwrap_or_else(Fate::NotApplied));
+            job.answer(fate.unwrap_or_else(TxOutcome::NotApplied));
         }
     }
 
     /// Together: bare where that is promising, or else with savepoints. A closure can't be run twice.
-    async fn write(&mut self, group: &mut [Job]) -> Result<Fate, SharedError> {
-        if self.wary > 0 {
-            self.wary -= 1;
+    async fn write(&mut self, group: &mut [Job]) -> Result<TxOutcome, SharedError> {
+        if self.savepoints_for > 0 {
+            self.savepoints_for -= 1;
         } else if group.iter().all(|job| matches!(job, Job::Set { .. })) {
             match self.attempt(group, Mode::Bare).await {
                 Ok(fate) => return Ok(fate),
-                Err(_) => self.wary = WARY,
+                Err(_) => self.savepoints_for = SAVEPOINT_COOLDOWN,
             }
         }
         self.attempt(group, Mode::Savepoints).await
@@ -218,12 +218,12 @@ impl Writer {
     ///
     /// # Errors
     /// If nothing was written, and a more careful way may do better.
-    async fn attempt(&mut self, group: &mut [Job], mode: Mode) -> Result<Fate, SharedError> {
+    async fn attempt(&mut self, group: &mut [Job], mode: Mode) -> Result<TxOutcome, SharedError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => match connect(&self.options).await {
                 Ok(conn) => conn,
-                Err(error) => return Ok(Fate::NotApplied(SharedError::new(error))),
+                Err(error) => return Ok(TxOutcome::NotApplied(SharedError::new(error))),
             },
         };
         let (outcome, usable) = transaction(&mut conn, group, mode).await;
@@ -235,10 +235,14 @@ impl Writer {
 }
 
 /// As [`Writer::attempt`], and whether the connection can be used again.
-async fn transaction(conn: &mut SqliteConnection, group: &mut [Job], mode: Mode) -> (Result<Fate, SharedError>, bool) {
+async fn transaction(
+    conn: &mut SqliteConnection,
+    group: &mut [Job],
+    mode: Mode,
+) -> (Result<TxOutcome, SharedError>, bool) {
     let mut tx = match mode.begin(conn).await {
         Ok(tx) => tx,
-        Err(error) => return (Ok(Fate::NotApplied(SharedError::new(error))), false),
+        Err(error) => return (Ok(TxOutcome::NotApplied(SharedError::new(error))), false),
     };
     for job in group {
         let error = match job.run(&mut tx, mode).await {
@@ -255,9 +259,9 @@ async fn transaction(conn: &mut SqliteConnection, group: &mut [Job], mode: Mode)
         return (Err(SharedError::new(error)), usable);
     }
     match tx.commit().await {
-        Ok(()) => (Ok(Fate::Committed), true),
+        Ok(()) => (Ok(TxOutcome::Committed), true),
         Err(error) if is_certain(&error) => (Err(SharedError::new(error)), false),
-        Err(error) => (Ok(Fate::InDoubt(SharedError::new(error))), false),
+        Err(error) => (Ok(TxOutcome::InDoubt(SharedError::new(error))), false),
     }
 }
 
@@ -304,7 +308,7 @@ where
         self.work.is_none()
     }
 
-    fn answer(self: Box<Self>, fate: Fate) {
+    fn answer(self: Box<Self>, fate: TxOutcome) {
         let Self { outcome, reply, .. } = *self;
         let answer = match (fate.error(), outcome) {
             (Some(error), _) => Err(error),

@@ -3,12 +3,12 @@
 mod common;
 
 use commerce_core::{
-    call::Idempotency,
-    cart::CartStore as _,
-    event::EventStore as _,
+    cart::CartQueries as _,
+    context::Idempotency,
+    event::EventQueries as _,
     id::{OrderId, VariantId},
-    inventory::InventoryStore as _,
-    store::{Aggregate as _, Applied, Claim, CommitError, Conflict, Root, StockDelta, Store as _},
+    inventory::InventoryQueries as _,
+    store::{Aggregate as _, AggregateId, Applied, Claim, CommitError, Conflict, StockDelta, Store as _},
 };
 use common::Shop;
 
@@ -113,7 +113,7 @@ async fn versions() {
     let mut alerted = shop.set();
     let variant = shop.id();
     alerted.alerted(variant, 0, 1);
-    assert_eq!(conflicts(shop.store.commit(&alerted).await), [Conflict::Stale(Root::StockAlert(variant))]);
+    assert_eq!(conflicts(shop.store.commit(&alerted).await), [Conflict::Stale(AggregateId::StockAlert(variant))]);
     let mut product = shop.product("Mug", &[1]);
     let mut set = shop.set();
     set.insert(&mut product);
@@ -136,7 +136,7 @@ async fn a_ceiling_that_is_broken_is_a_bug() {
     assert_eq!(shop.store.load_claim(&Claim::order_number("1")).await.unwrap(), None);
     let id: OrderId = order.id;
     let mut set = shop.set();
-    set.remove(Root::Categories, 0);
+    set.remove(AggregateId::Categories, 0);
     assert!(matches!(shop.store.commit(&set).await, Err(CommitError::Bug(_))), "{id}");
 }
 

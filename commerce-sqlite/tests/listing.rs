@@ -5,11 +5,11 @@ mod common;
 use std::cmp::Ordering;
 
 use commerce_core::{
-    catalog::{CatalogStore as _, Product, ProductFilter, ProductSort, ProductStatus, ProductView, SearchTerms},
+    catalog::{CatalogQueries as _, Product, ProductFilter, ProductSort, ProductStatus, ProductView, SearchTerms},
     clock::Timestamp,
     id::{CategoryId, ProductId},
     inventory::NewStock,
-    page::{Slice, SortKey},
+    page::{PageSpec, SortKey},
     store::{RatingDelta, StockDelta, Store as _},
 };
 use common::Shop;
@@ -176,14 +176,14 @@ async fn lists_agree_with_the_model() {
         };
         let mut expected: Vec<_> = all.iter().filter(|view| matches(view, &filter)).collect();
         expected.sort_by(|a, b| compare(a, b, &filter));
-        let mut slice = Slice { count: true, ..Slice::first(u32::try_from(1 + dice.roll(30)).unwrap()) };
+        let mut spec = PageSpec { count: true, ..PageSpec::first(u32::try_from(1 + dice.roll(30)).unwrap()) };
         let mut got = Vec::new();
         loop {
-            let page = shop.store.list_products(&filter, &slice).await.unwrap();
+            let page = shop.store.list_products(&filter, &spec).await.unwrap();
             assert_eq!(page.total, Some(expected.len() as u64), "{filter:?}");
             got.extend(page.items);
-            slice.after = page.next;
-            if slice.after.is_none() {
+            spec.after = page.next;
+            if spec.after.is_none() {
                 break;
             }
         }

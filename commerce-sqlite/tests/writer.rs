@@ -5,8 +5,8 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    call::ActorRef,
-    event::EventStore as _,
+    context::ActorRef,
+    event::EventQueries as _,
     id::{IdGenerator as _, SeededIds},
     store::{Applied, ChangeSet, Claim, CommitError, Conflict, Store as _},
 };

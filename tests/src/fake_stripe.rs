@@ -17,7 +17,7 @@ use url::form_urlencoded;
 
 /// What goes wrong with the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fault {
+pub enum StripeFault {
     /// The connection is refused.
     Refused,
     /// The request is lost on its way.
@@ -52,7 +52,7 @@ struct State {
     intents: Vec<Intent>,
     refunds: Vec<Refund>,
     keys: HashMap<String, Kept>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<StripeFault>,
     forbidden: Vec<String>,
     calls: usize,
 }
@@ -85,7 +85,7 @@ struct Refund {
     metadata: HashMap<String, String>,
 }
 
-type Answer = Result<(u16, Value), (u16, Value)>;
+type StripeResult = Result<(u16, Value), (u16, Value)>;
 
 fn refuse<T>(status: u16, kind: &str, code: &str) -> Result<T, (u16, Value)> {
     Err((status, json!({"error": {"type": kind, "code": code, "message": format!("no: {code}")}})))
@@ -118,7 +118,7 @@ impl Refund {
 
 impl FakeStripe {
     /// Makes the next requests go wrong, in this order.
-    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn script(&self, faults: impl IntoIterator<Item = StripeFault>) {
         self.lock().faults.extend(faults);
     }
 
@@ -231,7 +231,7 @@ impl FakeStripe {
     }
 
     /// Does what is asked, once for each key.
-    async fn work(&self, request: &HttpRequest, fault: Option<Fault>) -> HttpResponse {
+    async fn work(&self, request: &HttpRequest, fault: Option<StripeFault>) -> HttpResponse {
         let Some(key) = request.header("idempotency-key").map(str::to_owned) else {
             return response(self.lock().answer(request), false);
         };
@@ -252,7 +252,7 @@ impl FakeStripe {
         tokio::task::yield_now().await;
         let mut state = self.lock();
         let (Ok(mut answer) | Err(mut answer)) = state.answer(request);
-        if fault == Some(Fault::FailedAfter) {
+        if fault == Some(StripeFault::FailedAfter) {
             answer = (500, json!({"error": {"type": "api_error"}}));
         }
         if let Some(kept) = state.keys.get_mut(&key) {
@@ -262,7 +262,7 @@ impl FakeStripe {
     }
 }
 
-fn response(answer: Answer, replayed: bool) -> HttpResponse {
+fn response(answer: StripeResult, replayed: bool) -> HttpResponse {
     let (Ok((status, body)) | Err((status, body))) = answer;
     let replay = ("Idempotent-Replayed".to_owned(), "true".to_owned());
     HttpResponse { status, headers: replayed.then_some(replay).into_iter().collect(), body: body.to_string().into() }
@@ -277,14 +277,14 @@ impl HttpTransport for FakeStripe {
             state.faults.pop_front()
         };
         match fault {
-            Some(Fault::Refused) => return Err(TransportError::Connect("connection refused".to_owned())),
-            Some(Fault::LostBefore) => return Err(TransportError::Timeout),
-            Some(Fault::Busy) => return Ok(response(refuse(429, "invalid_request_error", "rate_limit"), false)),
-            Some(Fault::Failed) => return Ok(response(refuse(503, "api_error", "down"), false)),
-            Some(Fault::LostAfter | Fault::FailedAfter) | None => {}
+            Some(StripeFault::Refused) => return Err(TransportError::Connect("connection refused".to_owned())),
+            Some(StripeFault::LostBefore) => return Err(TransportError::Timeout),
+            Some(StripeFault::Busy) => return Ok(response(refuse(429, "invalid_request_error", "rate_limit"), false)),
+            Some(StripeFault::Failed) => return Ok(response(refuse(503, "api_error", "down"), false)),
+            Some(StripeFault::LostAfter | StripeFault::FailedAfter) | None => {}
         }
         let answer = self.work(&request, fault).await;
-        if fault == Some(Fault::LostAfter) {
+        if fault == Some(StripeFault::LostAfter) {
             return Err(TransportError::Broken("connection reset".to_owned()));
         }
         Ok(answer)
@@ -292,7 +292,7 @@ impl HttpTransport for FakeStripe {
 }
 
 impl State {
-    fn answer(&mut self, request: &HttpRequest) -> Answer {
+    fn answer(&mut self, request: &HttpRequest) -> StripeResult {
         let asked = format!("{:?} {}", request.method, request.path);
         if self.forbidden.iter().any(|what| asked.starts_with(what)) {
             return refuse(403, "invalid_request_error", "more_permissions_required");
@@ -326,7 +326,7 @@ impl State {
         found.map_or_else(|| refuse(404, "invalid_request_error", "resource_missing"), Ok)
     }
 
-    fn create(&mut self, given: &HashMap<String, String>) -> Answer {
+    fn create(&mut self, given: &HashMap<String, String>) -> StripeResult {
         let mut intent = Intent {
             id: format!("pi_{}", self.intents.len() + 1),
             amount: payable(given)?,
@@ -356,7 +356,7 @@ impl State {
         }
     }
 
-    fn capture(&mut self, id: &str, given: &HashMap<String, String>) -> Answer {
+    fn capture(&mut self, id: &str, given: &HashMap<String, String>) -> StripeResult {
         let amount = amount(given, "amount_to_capture")?;
         let intent = self.intent(id)?;
         if intent.status != "requires_capture" {
@@ -369,7 +369,7 @@ impl State {
         Ok((200, intent.json()))
     }
 
-    fn cancel(&mut self, id: &str) -> Answer {
+    fn cancel(&mut self, id: &str) -> StripeResult {
         let intent = self.intent(id)?;
         if matches!(intent.status, "succeeded" | "canceled") {
             return invalid("payment_intent_unexpected_state");
@@ -378,7 +378,7 @@ impl State {
         Ok((200, intent.json()))
     }
 
-    fn refund(&mut self, given: &HashMap<String, String>) -> Answer {
+    fn refund(&mut self, given: &HashMap<String, String>) -> StripeResult {
         let intent = self.intent(given.get("payment_intent").map_or("", String::as_str))?;
         let (id, captured, currency) = (intent.id.clone(), intent.captured, intent.currency.clone());
         let amount = in_tens(amount(given, "amount")?, &currency)?;

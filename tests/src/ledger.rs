@@ -65,7 +65,7 @@ impl FolderGateway {
         names.filter(|name| name.starts_with("refund_")).filter_map(|name| self.booked(&name)).sum()
     }
 
-    fn word(id: PaymentId, minor: i64) -> GatewayPayment {
+    fn report(id: PaymentId, minor: i64) -> GatewayPayment {
         let amount = Money::new(minor, Currency::EUR);
         GatewayPayment { reference: format!("pay_{id}"), state: GatewayState::Captured, amount, captured: amount }
     }
@@ -83,7 +83,7 @@ impl PaymentGateway for FolderGateway {
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         let id = request.payment_id;
-        Ok(Self::word(id, self.book(&format!("pay_{id}"), request.amount.minor)?))
+        Ok(Self::report(id, self.book(&format!("pay_{id}"), request.amount.minor)?))
     }
 
     async fn capture(&self, _request: &CaptureRequest) -> Result<GatewayPayment, GatewayError> {
@@ -105,6 +105,6 @@ impl PaymentGateway for FolderGateway {
         payment: PaymentId,
         _reference: Option<&str>,
     ) -> Result<Option<GatewayPayment>, GatewayError> {
-        Ok(self.booked(&format!("pay_{payment}")).map(|minor| Self::word(payment, minor)))
+        Ok(self.booked(&format!("pay_{payment}")).map(|minor| Self::report(payment, minor)))
     }
 }

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use commerce_core::{
     Commerce, CommerceBuilder, Currency, Money,
     account::PostalAddress,
-    call::{Actor, ActorRef, Call, Idempotency, Identity, Role},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput, Placement},
     clock::{ManualClock, Timestamp},
+    context::{Actor, ActorRef, Idempotency, Identity, RequestContext, Role},
     event::LeasedTask,
     id::{IdGenerator, SeededIds, SessionId, UserId, UuidV7, VariantId},
     inventory::{Alert, AlertKind, AlertQuery, StockItem},
@@ -94,29 +94,30 @@ impl TestShop {
             variants: vec![variant],
             ..ProductDraft::default()
         };
-        let created = self.commerce.catalog().create_product(&Call::system(), draft).await.unwrap();
+        let created = self.commerce.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
         created.value.view.product.variants[0].id
     }
 
     /// Puts units into a customer's cart.
-    pub async fn fill(&self, call: &Call, variant: VariantId, quantity: i64) {
+    pub async fn fill(&self, call: &RequestContext, variant: VariantId, quantity: i64) {
         self.commerce.carts().add_item(call, variant, quantity, None).await.unwrap();
     }
 
     /// Puts units into a new guest's cart; the guest holds its token.
-    pub async fn guest_with(&self, variant: VariantId, quantity: i64) -> Call {
-        let cart = self.commerce.carts().add_item(&Call::guest(), variant, quantity, None).await.unwrap().value;
+    pub async fn guest_with(&self, variant: VariantId, quantity: i64) -> RequestContext {
+        let cart =
+            self.commerce.carts().add_item(&RequestContext::guest(), variant, quantity, None).await.unwrap().value;
         let token = cart.cart_token.map(commerce_core::account::token::CartToken);
-        Call::by(Actor::Guest { cart: token, order: None })
+        RequestContext::by(Actor::Guest { cart: token, order: None })
     }
 
     /// Checks out with a token of the test gateway.
-    pub async fn place(&self, call: &Call, token: &str) -> Result<Placement, CheckoutError> {
+    pub async fn place(&self, call: &RequestContext, token: &str) -> Result<Placement, CheckoutError> {
         self.commerce.checkout().place(call, input(token)).await.map(|done| done.value)
     }
 
     /// Buys units of one variant, which must succeed.
-    pub async fn buy(&self, call: &Call, variant: VariantId, quantity: i64) -> Order {
+    pub async fn buy(&self, call: &RequestContext, variant: VariantId, quantity: i64) -> Order {
         self.fill(call, variant, quantity).await;
         self.place(call, VISA).await.unwrap().order
     }
@@ -146,7 +147,7 @@ impl TestShop {
 
     /// Packs all that is left, ships and delivers it.
     pub async fn deliver(&self, order: &Order) -> Order {
-        let staff = Call::system();
+        let staff = RequestContext::system();
         let (_, parcel) =
             self.commerce.orders().fulfil(&staff, order.id, parcel(ItemSelection::All)).await.unwrap().value;
         let orders = self.commerce.orders();
@@ -210,20 +211,20 @@ pub const fn eur(minor: i64) -> Money {
 
 /// A signed-in customer who was never here before.
 #[must_use]
-pub fn customer() -> Call {
+pub fn customer() -> RequestContext {
     user(Role::Customer)
 }
 
 /// A signed-in user with a role.
 #[must_use]
-pub fn user(role: Role) -> Call {
+pub fn user(role: Role) -> RequestContext {
     let identity = Identity { user: UserId(UuidV7.uuid()), role, session: SessionId(UuidV7.uuid()) };
-    Call::by(Actor::User(identity))
+    RequestContext::by(Actor::User(identity))
 }
 
 /// The same call under an idempotency key.
 #[must_use]
-pub fn keyed(call: &Call, key: &str) -> Call {
+pub fn keyed(call: &RequestContext, key: &str) -> RequestContext {
     call.clone().once(Idempotency::new(&format!("{:?}", call.actor.user()), key, b"the same request"))
 }
 

@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex};
 
 use commerce_core::{
     Commerce,
-    call::{Actor, Call},
     catalog::{ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+    context::{Actor, RequestContext},
     id::VariantId,
     page::PageRequest,
     payment::TestGateway,
 };
 use commerce_tests::{
     shop::{VISA, customer, eur, input},
-    sim::{Chance, Coverage, MemoryStore, Process, Shared},
+    sim::{Chance, Coverage, MemoryStore, Process, SharedState},
 };
 
-async fn shop(products: usize) -> (Commerce, Arc<Mutex<Shared>>, Vec<VariantId>) {
-    let shared = Shared::new(None);
+async fn shop(products: usize) -> (Commerce, Arc<Mutex<SharedState>>, Vec<VariantId>) {
+    let shared = SharedState::new(None);
     let process = Process::new(Chance::new(0), Coverage::default(), 0);
     let store = MemoryStore::new(shared.clone(), process);
     let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build().unwrap();
@@ -29,7 +29,7 @@ async fn shop(products: usize) -> (Commerce, Arc<Mutex<Shared>>, Vec<VariantId>)
             variants: vec![VariantDraft { stock: Some(9), ..VariantDraft::new(format!("SKU-{n}"), eur(100)) }],
             ..ProductDraft::default()
         };
-        let created = shop.catalog().create_product(&Call::system(), draft).await.unwrap().value;
+        let created = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value;
         variants.push(created.view.product.variants[0].id);
     }
     (shop, shared, variants)

@@ -2,9 +2,9 @@
 
 use commerce_core::{
     account::token::CartToken,
-    call::{AccessError, Actor, Call, IdempotencyError},
     cart::CartError,
     catalog::{ProductPatch, ProductStatus, VariantPatch},
+    context::{AccessError, Actor, IdempotencyError, RequestContext},
     error::CommonError,
     id::{IdGenerator, UuidV7, VariantId},
 };
@@ -58,7 +58,7 @@ async fn a_cart_holds_what_can_be_bought_only() {
     let cup = shop.sell("CUP", 500, 3).await;
     let absent = carts.set_quantity(&ada, cup, 1, None).await.unwrap_err();
     assert!(matches!(absent, CartError::Common(CommonError::NotFound(_))), "{absent:?}");
-    let nobody = carts.add_item(&Call::system(), mug, 1, None).await.unwrap_err();
+    let nobody = carts.add_item(&RequestContext::system(), mug, 1, None).await.unwrap_err();
     assert!(matches!(nobody, CartError::Common(CommonError::Access(AccessError::Unauthenticated))), "{nobody:?}");
     assert_eq!(carts.view(&ada.actor).await.unwrap().item_count, 2, "what was refused changed nothing");
 }
@@ -70,11 +70,11 @@ async fn a_cart_shows_todays_prices_and_what_is_gone() {
     shop.fill(&ada, mug, 1).await;
     let patch = VariantPatch { price: Some(eur(2190)), ..VariantPatch::default() };
     let catalog = shop.commerce.catalog();
-    let product = catalog.update_variant(&Call::system(), mug, patch, None).await.unwrap().view.product.id;
+    let product = catalog.update_variant(&RequestContext::system(), mug, patch, None).await.unwrap().view.product.id;
     let cart = shop.commerce.carts().view(&ada.actor).await.unwrap();
     assert_eq!((cart.items[0].unit_price, cart.totals.grand_total), (eur(2190), eur(2190)));
     let archived = ProductPatch { status: Some(ProductStatus::Archived), ..ProductPatch::default() };
-    catalog.update_product(&Call::system(), product, archived, None).await.unwrap();
+    catalog.update_product(&RequestContext::system(), product, archived, None).await.unwrap();
     let cart = shop.commerce.carts().view(&ada.actor).await.unwrap();
     assert_eq!(cart.items[0].available, 0);
     let refused = shop.commerce.carts().add_item(&ada, mug, 1, None).await.unwrap_err();
@@ -97,8 +97,8 @@ async fn a_cart_edit_can_demand_a_version_and_a_key() {
     assert_eq!((first.replayed, second.replayed), (false, true));
     assert_eq!(first.value, second.value);
     assert_eq!(carts.view(&ada.actor).await.unwrap().item_count, 2);
-    let other = Call {
-        idempotency: once.idempotency.map(|key| commerce_core::call::Idempotency { fingerprint: [1; 32], ..key }),
+    let other = RequestContext {
+        idempotency: once.idempotency.map(|key| commerce_core::context::Idempotency { fingerprint: [1; 32], ..key }),
         ..once
     };
     let reused = carts.add_item(&other, mug, 3, None).await.unwrap_err();

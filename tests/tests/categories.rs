@@ -3,15 +3,15 @@
 mod shop;
 
 use commerce_core::{
-    call::{Actor, Call},
     catalog::{
         CatalogError, CategoryDraft, CategoryNode, CategoryPatch, MAX_CATEGORY_DEPTH, ProductDraft, ProductPatch,
         ProductQuery, ProductStatus,
     },
+    context::{Actor, RequestContext},
     error::CommonError,
     event::DomainEvent,
     id::{CategoryId, IdGenerator, UuidV7},
-    store::Root,
+    store::AggregateId,
 };
 use shop::{Shop, broken, draft, everything, once, open};
 
@@ -25,7 +25,7 @@ fn below(parent: Option<CategoryId>) -> CategoryPatch {
 
 impl Shop {
     async fn category(&self, name: &str, parent: Option<CategoryId>) -> CategoryId {
-        let created = self.catalog().create_category(&Call::system(), named(name, parent)).await;
+        let created = self.catalog().create_category(&RequestContext::system(), named(name, parent)).await;
         created.unwrap().value.category.id
     }
 
@@ -34,7 +34,7 @@ impl Shop {
     }
 
     async fn moved(&self, id: CategoryId, parent: Option<CategoryId>) -> Result<CategoryNode, CatalogError> {
-        self.catalog().update_category(&Call::system(), id, below(parent), None).await
+        self.catalog().update_category(&RequestContext::system(), id, below(parent), None).await
     }
 }
 
@@ -61,7 +61,7 @@ async fn the_tree_counts_active_products_once_at_each_level() {
     shop.category("Books", None).await;
     let put = async |n: usize, status, category_ids: Vec<CategoryId>| {
         let draft = ProductDraft { status, category_ids, ..draft(&format!("p{n}"), &format!("P-{n}"), 100, 1) };
-        shop.catalog().create_product(&Call::system(), draft).await.unwrap();
+        shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
     };
     put(1, ProductStatus::Active, vec![shirts]).await;
     put(2, ProductStatus::Active, vec![shirts, shoes]).await;
@@ -95,13 +95,13 @@ async fn categories_are_renamed_moved_and_ordered() {
     assert_eq!(outline(&shop.tree().await), "a:0 b:0(c:0)");
     shop.moved(c, None).await.unwrap();
     let first = CategoryPatch { position: Some(-1), ..CategoryPatch::default() };
-    shop.catalog().update_category(&Call::system(), b, first, None).await.unwrap();
+    shop.catalog().update_category(&RequestContext::system(), b, first, None).await.unwrap();
     assert_eq!(outline(&shop.tree().await), "b:0 a:0 c:0");
     let renamed = CategoryPatch { name: Some("Zed".into()), slug: Some("zed".into()), ..CategoryPatch::default() };
-    let node = shop.catalog().update_category(&Call::system(), a, renamed, Some(6)).await.unwrap();
+    let node = shop.catalog().update_category(&RequestContext::system(), a, renamed, Some(6)).await.unwrap();
     assert_eq!((node.category.name.as_str(), node.category.slug.as_str()), ("Zed", "zed"));
     is_not_found(shop.catalog().category(&Actor::guest(), "a").await);
-    let events = shop.store().reads().list_events(Root::Categories).await.unwrap();
+    let events = shop.store().reads().list_events(AggregateId::Categories).await.unwrap();
     assert_eq!(events.iter().map(|event| event.version).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     assert!(events.iter().all(|event| event.event == DomainEvent::CategoriesChanged));
 }
@@ -109,7 +109,7 @@ async fn categories_are_renamed_moved_and_ordered() {
 #[tokio::test]
 async fn slugs_of_categories_are_unique_and_freed() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let first = shop.category("Shirts", None).await;
     let second = shop.category("Shirts", None).await;
     assert_eq!(outline(&shop.tree().await), "shirts:0 shirts-2:0");
@@ -129,7 +129,7 @@ async fn slugs_of_categories_are_unique_and_freed() {
 #[tokio::test]
 async fn a_category_in_use_stays_and_a_deleted_one_leaves_its_products() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let parent = shop.category("Parent", None).await;
     let child = shop.category("Child", Some(parent)).await;
     let draft = ProductDraft { category_ids: vec![child], ..draft("Mug", "MUG", 100, 1) };
@@ -150,7 +150,7 @@ async fn a_category_in_use_stays_and_a_deleted_one_leaves_its_products() {
 #[tokio::test]
 async fn impossible_places_are_refused() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let a = shop.category("A", None).await;
     let b = shop.category("B", Some(a)).await;
     for parent in [a, b] {
@@ -183,7 +183,7 @@ async fn the_deepest_category_is_replayed() {
     let shop = open().await;
     let mut parent = None;
     for n in 0..MAX_CATEGORY_DEPTH {
-        let call = Call::system().once(once(&format!("level {n}"), ""));
+        let call = RequestContext::system().once(once(&format!("level {n}"), ""));
         let first = shop.catalog().create_category(&call, named("Level", parent)).await.unwrap();
         let again = shop.catalog().create_category(&call, named("Level", parent)).await.unwrap();
         assert!(again.replayed);
@@ -203,7 +203,9 @@ async fn moves_at_once_never_make_a_cycle() {
     let moves: Vec<_> = (0..6)
         .map(|n| {
             let (catalog, id, parent) = (shop.catalog(), ids[n], ids[(n + 1) % 6]);
-            tokio::spawn(async move { catalog.update_category(&Call::system(), id, below(Some(parent)), None).await })
+            tokio::spawn(async move {
+                catalog.update_category(&RequestContext::system(), id, below(Some(parent)), None).await
+            })
         })
         .collect();
     let mut refused = 0;

@@ -99,7 +99,7 @@ async fn an_io_error_at_commit_is_unknown_until_asked_again() {
     let url = format!("sqlite://{}", folder.path().join("shop.db").display());
     drop(SqliteStore::open(&url).await.unwrap());
     let limited = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$1\"", env!("CARGO_BIN_EXE_little_room"), &url])
+        .args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$1\"", env!("CARGO_BIN_EXE_fill_disk"), &url])
         .output()
         .unwrap();
     assert!(limited.status.success(), "{}", String::from_utf8_lossy(&limited.stderr));

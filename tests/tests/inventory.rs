@@ -5,13 +5,13 @@ mod shop;
 use std::future::IntoFuture as _;
 
 use commerce_core::{
-    call::{AccessError, Actor, Call, IdempotencyError, Role},
+    context::{AccessError, Actor, IdempotencyError, RequestContext, Role},
     error::CommonError,
     event::DomainEvent,
     id::{AlertId, IdGenerator, UuidV7, VariantId},
     inventory::{Alert, AlertKind, AlertQuery, InventoryError, MAX_STOCK, StockCount, StockItem, StockQuery},
     page::PageRequest,
-    store::{ChangeSet, MovementKind, Root},
+    store::{AggregateId, ChangeSet, MovementKind},
 };
 use shop::{Shop, broken, everything, once, open, someone};
 
@@ -65,7 +65,7 @@ async fn stock_is_listed_by_sku_and_filtered() {
     shop.stocked("Glass mug", "B-2", 5).await;
     shop.stocked("Enamel mug", "A-1", 0).await;
     let gone = shop.product("Gone", "C-3", 100, 1).await.view.product;
-    shop.catalog().delete_product(&Call::system(), gone.id, None).await.unwrap();
+    shop.catalog().delete_product(&RequestContext::system(), gone.id, None).await.unwrap();
     assert_eq!(shop.skus(StockQuery::default()).await, ["A-1", "B-2"]);
     assert_eq!(shop.skus(StockQuery { low_stock: true, q: None }).await, ["A-1"]);
     let q = |text: &str| StockQuery { low_stock: false, q: Some(text.to_owned()) };
@@ -122,7 +122,7 @@ async fn counts_and_corrections_go_through_the_ledger() {
     ];
     assert_eq!(lines, expected);
     assert_eq!(ledger[0].actor, staff.actor.reference());
-    let events = shop.store().reads().list_events(Root::StockAlert(variant)).await.unwrap();
+    let events = shop.store().reads().list_events(AggregateId::StockAlert(variant)).await.unwrap();
     let deltas: Vec<_> = events.iter().map(|event| event.event.clone()).collect();
     assert_eq!(deltas, [7, -2].map(|delta| DomainEvent::StockAdjusted { variant, delta }));
     assert_eq!(shop.store().reads().verify().await.unwrap(), []);
@@ -137,7 +137,7 @@ async fn counts_and_corrections_go_through_the_ledger() {
 #[tokio::test]
 async fn no_fewer_units_than_are_promised() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let variant = shop.stocked("Mug", "MUG", 5).await;
     shop.reserve(variant, 3).await;
     let refused = |result: Result<StockItem, InventoryError>| {
@@ -152,7 +152,7 @@ async fn no_fewer_units_than_are_promised() {
 #[tokio::test]
 async fn broken_rules_are_named() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let variant = shop.stocked("Mug", "MUG", 5).await;
     for (on_hand, threshold, field) in [
         (Some(-1), None, "/on_hand"),
@@ -273,7 +273,7 @@ async fn low_stock_is_alerted_once_per_crossing_to_each_admin() {
     let everybody = ["boss@example.com", "second@example.com", "locked@example.com", "manager@example.com"];
     let before = [1, 1, 0, 0];
     assert_eq!(count(everybody), before);
-    let events = shop.store().reads().list_events(Root::Alert(alerts[0].id)).await.unwrap();
+    let events = shop.store().reads().list_events(AggregateId::Alert(alerts[0].id)).await.unwrap();
     assert_eq!(events[0].event, DomainEvent::AlertRaised { alert: alerts[0].id });
 
     // Recovery arms it again.
@@ -336,7 +336,7 @@ async fn only_those_who_may_see_and_change_stock_do() {
     let shop = open().await;
     let variant = shop.stocked("Mug", "MUG", 5).await;
     let bad = PageRequest { cursor: Some("nonsense".into()), ..PageRequest::default() };
-    for call in [Call::guest(), someone(Role::Customer), someone(Role::Support)] {
+    for call in [RequestContext::guest(), someone(Role::Customer), someone(Role::Support)] {
         let inventory = shop.acting_as(&call).inventory();
         let unknown = AlertId(UuidV7.uuid());
         let mut refusals = vec![
@@ -349,7 +349,7 @@ async fn only_those_who_may_see_and_change_stock_do() {
             inventory.adjust(variant, 1, "x").prepare().await.err(),
         ];
         // Support may see to alerts.
-        if !call.actor.may(commerce_core::call::Permission::ViewAlerts) {
+        if !call.actor.may(commerce_core::context::Permission::ViewAlerts) {
             refusals.push(inventory.alerts(AlertQuery::default(), &bad).await.err());
             refusals.push(inventory.acknowledge(unknown).await.err());
             refusals.push(inventory.acknowledge(unknown).prepare().await.err());

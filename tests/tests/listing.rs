@@ -3,8 +3,8 @@
 mod shop;
 
 use commerce_core::{
-    call::{Actor, Call, Role},
     catalog::{CatalogError, ProductDraft, ProductQuery, ProductSort, ProductStatus, VariantDraft},
+    context::{Actor, RequestContext, Role},
     error::CommonError,
     money::{Currency, Money},
     page::PageRequest,
@@ -36,7 +36,7 @@ async fn stocked() -> Shop {
             variants: variants.iter().map(variant).collect(),
             ..ProductDraft::default()
         };
-        shop.catalog().create_product(&Call::system(), draft).await.unwrap();
+        shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
         shop.later();
     };
     let active = ProductStatus::Active;

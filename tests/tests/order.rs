@@ -1,12 +1,12 @@
 //! Orders over the facade: cancelling, shipping, returning.
 
 use commerce_core::{
-    call::{AccessError, Actor, Call, Role},
+    context::{AccessError, Actor, RequestContext, Role},
     error::CommonError,
     id::{FulfilmentId, IdGenerator, ReturnId, UuidV7},
     order::{FulfilmentState, FulfilmentStatus, ItemSelection, OrderError, OrderQuery, OrderStatus, ReturnStatus},
     page::PageRequest,
-    payment::{Fault, PaymentStatus, RefundStatus},
+    payment::{GatewayFault, PaymentStatus, RefundStatus},
 };
 use commerce_tests::shop::{SECURE, TestShop, VISA, cancel_of, customer, eur, keyed, offline, parcel, units_of, user};
 use std::time::Duration;
@@ -37,10 +37,10 @@ async fn an_authorized_order_is_cancelled_and_voided() {
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     let order = shop.buy(&ada, mug, 2).await;
     assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Authorized));
-    shop.gateway.script([Fault::LostAfter]);
+    shop.gateway.script([GatewayFault::LostAfter]);
     let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
     assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Authorized));
-    let late = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap_err();
+    let late = shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap_err();
     assert!(matches!(late, OrderError::NothingToCapture), "a cancelled order isn't captured: {late:?}");
     shop.wait(Duration::from_secs(31)).await;
     assert_eq!(shop.order(&order).await.payment_status, PaymentStatus::Voided);
@@ -56,7 +56,7 @@ async fn an_offline_order_is_cancelled_in_the_books() {
     let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
     let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
     assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Voided));
-    let received = shop.commerce.payments().receive(&Call::system(), order.payments[0].id).await.unwrap_err();
+    let received = shop.commerce.payments().receive(&RequestContext::system(), order.payments[0].id).await.unwrap_err();
     assert!(matches!(received, OrderError::NotAwaited), "{received:?}");
     assert_eq!(shop.units(mug).await, (10, 0));
     shop.check_books().await;
@@ -68,11 +68,11 @@ async fn an_order_that_waits_for_its_customer_is_cancelled_whole() {
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 2).await;
     let order = shop.place(&ada, SECURE).await.unwrap().order;
-    let staff = Call::system();
+    let staff = RequestContext::system();
     let part =
         shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(part, OrderError::NotAllowed(_)), "{part:?}");
-    shop.gateway.script([Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused]);
     let unreachable = shop.commerce.orders().cancel(&ada, order.id).await.unwrap_err();
     assert!(matches!(unreachable, OrderError::GatewayUnavailable), "{unreachable:?}");
     let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
@@ -109,7 +109,7 @@ async fn nobody_cancels_while_the_payment_is_being_made() {
 async fn partial_cancels_and_parcels_add_up() {
     let shop = TestShop::open().await;
     let (mug, cup) = (shop.sell("MUG", 1000, 10).await, shop.sell("CUP", 333, 10).await);
-    let (ada, staff, orders) = (customer(), Call::system(), shop.commerce.orders());
+    let (ada, staff, orders) = (customer(), RequestContext::system(), shop.commerce.orders());
     shop.fill(&ada, mug, 3).await;
     let order = shop.buy(&ada, cup, 1).await;
     let (_, first) = orders.fulfil(&staff, order.id, parcel(vec![units_of(mug, 1)])).await.unwrap().value;
@@ -144,7 +144,7 @@ async fn cancelling_the_last_unit_gives_the_shipping_back_too() {
     })
     .await;
     let (mug, gift) = (shop.sell("MUG", 1000, 10).await, shop.sell("GIFT", 0, 10).await);
-    let (ada, staff, orders) = (customer(), Call::system(), shop.commerce.orders());
+    let (ada, staff, orders) = (customer(), RequestContext::system(), shop.commerce.orders());
     shop.fill(&ada, gift, 1).await;
     let order = shop.buy(&ada, mug, 2).await;
     let after = orders.admin_cancel(&staff, order.id, cancel_of(vec![units_of(gift, 1)])).await.unwrap();
@@ -159,7 +159,7 @@ async fn cancelling_the_last_unit_gives_the_shipping_back_too() {
 #[tokio::test]
 async fn a_parcel_is_tracked_from_packing_to_the_door() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1990, 10).await, customer(), Call::system());
+    let (mug, ada, staff) = (shop.sell("MUG", 1990, 10).await, customer(), RequestContext::system());
     let order = shop.buy(&ada, mug, 2).await;
     let orders = shop.commerce.orders();
     let once = keyed(&staff, "pack");
@@ -203,7 +203,7 @@ async fn a_parcel_is_tracked_from_packing_to_the_door() {
 #[tokio::test]
 async fn returned_goods_come_back_into_stock_and_their_money_goes_back() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), Call::system());
+    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), RequestContext::system());
     let (order, orders) = (shop.buy(&ada, mug, 3).await, shop.commerce.orders());
     let early = orders.request_return(&ada, order.id, vec![units_of(mug, 1)], "no".into()).await.unwrap_err();
     assert!(matches!(early, OrderError::QuantityExceeded { left: 0, .. }), "{early:?}");
@@ -253,7 +253,7 @@ async fn staff_calls_need_staff() {
         reason: "x".into(),
         restock: false,
     };
-    for (call, guest) in [(ada.clone(), false), (user(Role::Support), false), (Call::guest(), true)] {
+    for (call, guest) in [(ada.clone(), false), (user(Role::Support), false), (RequestContext::guest(), true)] {
         let refusals = [
             orders.fulfil(&call, order.id, parcel(ItemSelection::All)).await.err(),
             orders.admin_cancel(&call, order.id, cancel_of(ItemSelection::All)).await.err(),

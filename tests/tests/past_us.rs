@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Currency, Money,
-    call::Call,
     catalog::VariantDraft,
     checkout::{CheckoutError, CheckoutInput},
     clock::{Clock as _, ManualClock, SystemClock},
+    context::RequestContext,
     id::VariantId,
     inventory::AlertKind,
     order::{ItemSelection, Order, OrderError, OrderStatus},
@@ -18,7 +18,7 @@ use commerce_core::{
     },
 };
 use commerce_tests::{
-    fake_stripe::{FakeStripe, Fault},
+    fake_stripe::{FakeStripe, StripeFault},
     shop::{TestShop, VISA, customer, eur, input, keyed, units_of},
     sim::Chance,
 };
@@ -68,7 +68,7 @@ impl World {
 
     async fn refund(&self, order: &Order, amount: Option<Money>) -> Result<Order, OrderError> {
         let input = RefundInput { amount, items: ItemSelection::All, reason: "sorry".into(), restock: false };
-        self.shop.commerce.payments().refund(&Call::system(), order.id, input).await.map(|done| done.value.0)
+        self.shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.map(|done| done.value.0)
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_refund_past_the_shop_is_booked_once_beside_our_own() {
         assert_eq!(world.shop.alerts(AlertKind::PaymentMismatch).await.len(), 2, "one for each of them");
         let rest = world.refund(&order, None).await.unwrap();
         assert_eq!(money(&rest), (PaymentStatus::Refunded, 2000, 0));
-        assert_eq!(world.shop.commerce.payments().reconcile(&Call::system().actor).await.unwrap().drifts, []);
+        assert_eq!(world.shop.commerce.payments().reconcile(&RequestContext::system().actor).await.unwrap().drifts, []);
         assert_eq!(world.stripe.account(order.payments[0].id).refunded, 2000);
     }
 }
@@ -136,7 +136,7 @@ async fn a_refund_past_the_shop_of_which_nobody_told_is_found_when_ours_is_refus
 
     let order = world.buy(mug, 1).await;
     world.past_us(&order, 1000);
-    let staff = Call::system();
+    let staff = RequestContext::system();
     let payment = order.payments[0].id;
     let resolved = world.shop.commerce.payments().resolve(&staff, payment, false).await.unwrap();
     assert_eq!(money(&resolved), (PaymentStatus::Refunded, 1000, 0));
@@ -150,7 +150,7 @@ async fn a_refund_past_the_shop_waits_for_one_of_ours_that_is_in_doubt() {
     let mug = world.shop.sell("MUG", 1000, 10).await;
     let order = world.buy(mug, 1).await;
     // Ours is lost on its way: it is pending, and the gateway doesn't know it.
-    world.stripe.script([Fault::Refused]);
+    world.stripe.script([StripeFault::Refused]);
     let ours = world.refund(&order, Some(eur(800))).await.unwrap();
     assert_eq!(money(&ours), (PaymentStatus::Paid, 0, 800));
     let event = world.past_us(&order, 500);
@@ -171,7 +171,7 @@ async fn what_cannot_be_a_refund_of_the_payment_is_told_and_not_booked() {
     let mug = world.shop.sell("MUG", 1000, 10).await;
     let order = world.buy(mug, 2).await;
     assert_eq!(order.payment_status, PaymentStatus::Authorized);
-    world.shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
+    world.shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
     let mut event = world.past_us(&order, 400);
     for (field, wrong) in [("currency", "usd".into()), ("amount", 2001.into())] {
         let mut other = event.clone();
@@ -192,7 +192,7 @@ async fn a_total_that_cannot_be_taken_is_refused_before_anything_is_reserved() {
     let kwd: Currency = "KWD".parse().unwrap();
     let world = world(kwd, true).await;
     let shop = &world.shop;
-    let staff = Call::system();
+    let staff = RequestContext::system();
     let odd = VariantDraft { stock: Some(10), ..VariantDraft::new("ODD", Money::new(5125, kwd)) };
     let draft = commerce_core::catalog::ProductDraft {
         title: "Odd".into(),
@@ -233,7 +233,7 @@ async fn an_amount_that_only_stripe_refuses_is_no_decline() {
         variants: vec![cheap],
         ..Default::default()
     };
-    let created = shop.commerce.catalog().create_product(&Call::system(), draft).await.unwrap();
+    let created = shop.commerce.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
     let cheap = created.value.view.product.variants[0].id;
     let ada = customer();
     let once = keyed(&ada, "buy");
@@ -255,7 +255,7 @@ async fn a_payment_that_must_not_be_looked_up_is_asked_for_again_under_its_key()
     let (shop, stripe) = (&world.shop, &world.stripe);
     let mug = shop.sell("MUG", 1000, 10).await;
     stripe.forbid(&["Get /v1/payment_intents", "Get /v1/refunds"]);
-    stripe.script([Fault::LostAfter]);
+    stripe.script([StripeFault::LostAfter]);
     let ada = customer();
     shop.fill(&ada, mug, 1).await;
     let order = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order;
@@ -267,7 +267,7 @@ async fn a_payment_that_must_not_be_looked_up_is_asked_for_again_under_its_key()
     assert_eq!(stripe.calls() - before, 2, "the call, and a look that is refused");
     assert_eq!(stripe.account(order.payments[0].id).intents, 1);
     // A refund as well.
-    stripe.script([Fault::LostAfter]);
+    stripe.script([StripeFault::LostAfter]);
     let order = world.refund(&order, Some(eur(300))).await.unwrap();
     shop.wait(Duration::from_mins(2)).await;
     let order = shop.order(&order).await;
@@ -281,7 +281,7 @@ async fn a_refusal_that_lasts_is_told_once() {
     let world = world(Currency::EUR, true).await;
     let (shop, stripe) = (&world.shop, &world.stripe);
     let mug = shop.sell("MUG", 1000, 10).await;
-    stripe.script([Fault::LostBefore]);
+    stripe.script([StripeFault::LostBefore]);
     let ada = customer();
     shop.fill(&ada, mug, 1).await;
     let order = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order;

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Commerce, Currency, Money,
-    call::{Actor, Call},
     clock::{Clock, ManualClock, Timestamp},
+    context::{Actor, RequestContext},
     id::VariantId,
     inventory::AlertKind,
     notification::MemoryMailer,
     order::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderStatus},
     page::PageRequest,
     payment::{
-        Fault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
+        GatewayFault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,
@@ -32,7 +32,7 @@ fn refund(amount: Option<i64>, items: Vec<LineQuantity>, restock: bool) -> Refun
 }
 
 async fn give(shop: &TestShop, order: &Order, input: RefundInput) -> Result<Order, OrderError> {
-    shop.commerce.payments().refund(&Call::system(), order.id, input).await.map(|done| done.value.0)
+    shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.map(|done| done.value.0)
 }
 
 /// A paid order of three at 10.00 each.
@@ -94,7 +94,7 @@ async fn a_refund_restocks_a_unit_once() {
     assert_eq!((after.payment_status, shop.units(mug).await), (PaymentStatus::Refunded, (10, 0)));
 
     let order = shop.buy(&customer(), mug, 2).await;
-    shop.commerce.orders().fulfil(&Call::system(), order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
+    shop.commerce.orders().fulfil(&RequestContext::system(), order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
     let packed = give(&shop, &order, refund(None, vec![units_of(mug, 2)], true)).await.unwrap();
     assert_eq!((packed.status, packed.fulfilments[0].status), (OrderStatus::Cancelled, FulfilmentStatus::Cancelled));
     assert_eq!(shop.units(mug).await, (10, 0), "what was being packed goes back as well");
@@ -119,7 +119,7 @@ async fn fifty_parallel_refunds_spend_each_cent_once() {
 #[tokio::test]
 async fn a_refund_with_a_key_is_given_once() {
     let (shop, _, order) = sold().await;
-    let once = keyed(&Call::system(), "refund");
+    let once = keyed(&RequestContext::system(), "refund");
     let payments = shop.commerce.payments();
     let give = || payments.refund(&once, order.id, refund(Some(100), vec![], false));
     let (first, second) = (give().await.unwrap(), give().await.unwrap());
@@ -132,14 +132,14 @@ async fn a_refund_with_a_key_is_given_once() {
 
 #[tokio::test]
 async fn a_refund_in_doubt_is_driven_to_its_end() {
-    for fault in [Fault::Refused, Fault::LostBefore, Fault::LostAfter] {
+    for fault in [GatewayFault::Refused, GatewayFault::LostBefore, GatewayFault::LostAfter] {
         let (shop, _, order) = sold().await;
         shop.gateway.script([fault]);
         let after = give(&shop, &order, refund(Some(700), vec![], false)).await.unwrap();
         assert_eq!((after.refunds[0].status, after.payments[0].refund_pending), (RefundStatus::Pending, 700));
         let over = give(&shop, &order, refund(Some(2301), vec![], false)).await.unwrap_err();
         assert!(matches!(over, OrderError::RefundExceedsCaptured { .. }), "what is pending counts as gone: {over:?}");
-        shop.gateway.script([Fault::Refused]);
+        shop.gateway.script([GatewayFault::Refused]);
         shop.wait(LEASE).await;
         shop.wait(LEASE).await;
         let after = shop.order(&order).await;
@@ -159,7 +159,7 @@ async fn promised() -> (TestShop, VariantId, Order) {
 #[tokio::test]
 async fn promised_money_is_captured_later_less_what_was_cancelled() {
     let (shop, mug, order) = promised().await;
-    let (staff, payments) = (Call::system(), shop.commerce.payments());
+    let (staff, payments) = (RequestContext::system(), shop.commerce.payments());
     let early = give(&shop, &order, refund(Some(1), vec![], false)).await.unwrap_err();
     assert!(matches!(early, OrderError::RefundExceedsCaptured { .. }), "{early:?}");
     shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
@@ -178,7 +178,7 @@ async fn promised_money_is_captured_later_less_what_was_cancelled() {
 async fn a_delivered_order_completes_when_its_money_is_captured() {
     let (shop, _, order) = promised().await;
     assert_eq!(shop.deliver(&order).await.status, OrderStatus::Confirmed);
-    let after = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
+    let after = shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
     assert_eq!(after.status, OrderStatus::Completed);
     let timeline = shop.commerce.orders().tracking(&Actor::System, order.id).await.unwrap().timeline;
     assert_eq!(timeline.iter().filter(|entry| entry.event == "order_completed").count(), 1);
@@ -187,22 +187,22 @@ async fn a_delivered_order_completes_when_its_money_is_captured() {
 
 #[tokio::test]
 async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
-    for fault in [Fault::Refused, Fault::LostBefore, Fault::LostAfter] {
+    for fault in [GatewayFault::Refused, GatewayFault::LostBefore, GatewayFault::LostAfter] {
         let (shop, _, order) = promised().await;
         shop.gateway.script([fault]);
-        let after = shop.commerce.payments().capture(&Call::system(), order.id, None).await.unwrap();
+        let after = shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
         assert_eq!(after.payment_status, PaymentStatus::Paid, "{fault:?}");
         shop.check_books().await;
     }
     let (shop, mug, order) = promised().await;
-    let (staff, payments) = (Call::system(), shop.commerce.payments());
-    shop.gateway.script([Fault::LostAfter, Fault::LostBefore, Fault::LostBefore]);
+    let (staff, payments) = (RequestContext::system(), shop.commerce.payments());
+    shop.gateway.script([GatewayFault::LostAfter, GatewayFault::LostBefore, GatewayFault::LostBefore]);
     let unknown = payments.capture(&staff, order.id, None).await.unwrap_err();
     assert!(matches!(unknown, OrderError::GatewayUnavailable), "{unknown:?}");
     let cancel =
         shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(cancel, OrderError::PaymentBusy), "nobody builds on what isn't known: {cancel:?}");
-    shop.gateway.script([Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused]);
     shop.wait(LEASE).await;
     shop.wait(LEASE).await;
     let after = shop.order(&order).await;
@@ -210,7 +210,7 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     shop.check_books().await;
 
     let (shop, _, order) = promised().await;
-    shop.gateway.script([Fault::Refused; 3]);
+    shop.gateway.script([GatewayFault::Refused; 3]);
     let refused = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap_err();
     assert!(matches!(refused, OrderError::GatewayUnavailable), "{refused:?}");
     let after = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
 #[tokio::test]
 async fn an_offline_payment_is_awaited_received_and_refunded() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), Call::system());
+    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), RequestContext::system());
     shop.fill(&ada, mug, 3).await;
     let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
     shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
@@ -289,15 +289,15 @@ async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
     let order = shop.place(&ada, SECURE).await.unwrap().order;
     let payment = order.payments[0].id;
     assert!(shop.gateway.authenticate(payment, true));
-    let word = shop.gateway.retrieve(payment, None).await.unwrap().unwrap();
+    let report = shop.gateway.retrieve(payment, None).await.unwrap().unwrap();
 
-    let wrong = GatewayPayment { amount: eur(1), captured: eur(1), ..word.clone() };
+    let wrong = GatewayPayment { amount: eur(1), captured: eur(1), ..report.clone() };
     wire.say(payment, &wrong);
     deliver(&shop, &wire).await;
     assert_eq!(shop.order(&order).await, order, "nothing was changed");
     assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await.len(), 1, "staff hear of it once");
 
-    wire.say(payment, &word);
+    wire.say(payment, &report);
     deliver(&shop, &wire).await;
     let paid = shop.order(&order).await;
     assert_eq!(
@@ -348,18 +348,18 @@ async fn a_refund_that_bounces_after_it_was_settled_is_ours_again() {
     let said = wire.said.lock().unwrap().last().cloned().unwrap();
 
     let event = shop.gateway.bounce(payment, bounced).unwrap();
-    let GatewayEvent::Refund { event_id, payment_reference, refund_id, refund: word } = event.clone() else {
+    let GatewayEvent::Refund { event_id, payment_reference, refund_id, refund: report } = event.clone() else {
         panic!("{event:?}")
     };
-    let wrong = GatewayRefund { amount: eur(1999), ..word };
+    let wrong = GatewayRefund { amount: eur(1999), ..report };
     let wrong = GatewayEvent::Refund { event_id, payment_reference, refund_id, refund: wrong };
     wire.said.lock().unwrap().push(wrong);
     deliver(&shop, &wire).await;
     assert_eq!(shop.order(&order).await, settled, "another amount changes nothing");
     assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await.len(), 1);
 
-    for word in [event, said] {
-        wire.said.lock().unwrap().push(word);
+    for report in [event, said] {
+        wire.said.lock().unwrap().push(report);
         deliver(&shop, &wire).await;
         let after = shop.order(&order).await;
         assert_eq!(after.refunds[1].status, RefundStatus::Failed, "and an older word doesn't bring it back");

@@ -1,8 +1,8 @@
 //! Our books against the gateway's.
 
 use commerce_core::{
-    call::{Actor, Call},
     checkout::CheckoutInput,
+    context::{Actor, RequestContext},
     order::{ItemSelection, Order},
     payment::{
         PaymentDrift, ReconcileError, RefundInput,
@@ -10,7 +10,7 @@ use commerce_core::{
     },
 };
 use commerce_tests::{
-    fake_stripe::{FakeStripe, Fault},
+    fake_stripe::{FakeStripe, StripeFault},
     shop::{TestShop, VISA, customer, eur, input, offline},
 };
 
@@ -59,7 +59,7 @@ async fn every_payment_on_every_page_is_compared() {
     let said = format!("payment {} of order {}, refunded: 0 in our books, 300 at stripe", drift.payment, oldest.number);
     assert_eq!(drift.to_string(), said);
 
-    stripe.script([Fault::Refused]);
+    stripe.script([StripeFault::Refused]);
     let unreached = payments.reconcile(&Actor::System).await;
     assert!(matches!(unreached, Err(ReconcileError::Gateway { .. })), "{unreached:?}");
 }
@@ -70,9 +70,9 @@ async fn amounts_that_were_changed_behind_our_back_are_found_and_what_is_on_its_
     let mug = shop.sell("MUG", 1000, 10).await;
     let order = buy(&shop, mug, card()).await;
     // Asked for, done at the gateway, not yet known to us.
-    stripe.script([Fault::Busy, Fault::LostAfter]);
+    stripe.script([StripeFault::Busy, StripeFault::LostAfter]);
     let refund = RefundInput { amount: Some(eur(400)), items: ItemSelection::All, reason: "x".into(), restock: false };
-    let staff = Call::system();
+    let staff = RequestContext::system();
     let mut after = order.clone();
     for _ in 0..2 {
         after = shop.commerce.payments().refund(&staff, order.id, refund.clone()).await.unwrap().value.0;

@@ -5,14 +5,14 @@ mod shop;
 use std::future::IntoFuture as _;
 
 use commerce_core::{
-    call::{AccessError, Actor, Call, Role},
     catalog::{ProductDraft, ProductStatus},
+    context::{AccessError, Actor, RequestContext, Role},
     error::CommonError,
     event::DomainEvent,
     id::{IdGenerator, ReviewId, UuidV7},
     page::PageRequest,
     review::{NewReview, Review, ReviewError, ReviewPatch, ReviewStatus},
-    store::Root,
+    store::AggregateId,
 };
 use shop::{Shop, broken, draft, everything, once, open, someone};
 
@@ -21,7 +21,7 @@ fn stars(rating: i64) -> NewReview {
 }
 
 impl Shop {
-    async fn ada(&self) -> Call {
+    async fn ada(&self) -> RequestContext {
         self.user("ada@example.com", "Ada", "Lovelace", Role::Customer).await
     }
 
@@ -82,7 +82,7 @@ async fn a_review_is_shown_at_once_and_counts() {
     assert_eq!(shop.shown("mug").await, [second.id, review.id], "newest first");
     let mine = shop.acting_as(&ada.actor).reviews().mine(&everything()).await.unwrap().items;
     assert_eq!(mine, std::slice::from_ref(&review));
-    let events = shop.store().reads().list_events(Root::Review(review.id)).await.unwrap();
+    let events = shop.store().reads().list_events(AggregateId::Review(review.id)).await.unwrap();
     assert_eq!(events[0].event, DomainEvent::ReviewPublished { review: review.id, product: product.id });
     assert_eq!(shop.store().reads().verify().await.unwrap(), []);
 }
@@ -103,7 +103,7 @@ async fn only_active_products_can_be_reviewed() {
     let shop = open().await;
     let ada = shop.ada().await;
     let draft = ProductDraft { status: ProductStatus::Draft, ..draft("Mug", "MUG", 100, 1) };
-    shop.catalog().create_product(&Call::system(), draft).await.unwrap();
+    shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
     for key in ["mug", "nothing", "No Slug\0", "0190a2f4-7c1e-7000-8000-000000000001"] {
         is_not_found(shop.acting_as(&ada).reviews().create(key, stars(9)).await);
         is_not_found(shop.acting_as(&ada.actor).reviews().of_product(key, &everything()).await);
@@ -148,7 +148,7 @@ async fn authors_change_and_remove_their_own() {
     is_not_found(shop.acting_as(&ada).reviews().delete(review.id).await);
     assert_eq!(shop.rating("mug").await, (0, 0));
     assert!(shop.shown("mug").await.is_empty());
-    let last = shop.store().reads().list_events(Root::Review(review.id)).await.unwrap().pop().unwrap();
+    let last = shop.store().reads().list_events(AggregateId::Review(review.id)).await.unwrap().pop().unwrap();
     assert_eq!((last.version, last.event.name().as_str()), (3, "review_removed"));
 
     let again = shop.acting_as(&ada).reviews().create("mug", stars(1)).await.unwrap();
@@ -237,8 +237,8 @@ async fn only_those_who_may_write_and_moderate_do() {
     let shop = open().await;
     shop.product("Mug", "MUG", 100, 1).await;
     let review = shop.acting_as(&shop.ada().await).reviews().create("mug", stars(5)).await.unwrap();
-    let reviews = |call: &Call| shop.acting_as(call).reviews();
-    let (guest, system) = (Call::guest(), Call::system());
+    let reviews = |call: &RequestContext| shop.acting_as(call).reviews();
+    let (guest, system) = (RequestContext::guest(), RequestContext::system());
     let bad = PageRequest { cursor: Some("nonsense".into()), ..PageRequest::default() };
     let hidden = ReviewStatus::Hidden;
     let unauthenticated = [

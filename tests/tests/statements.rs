@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use commerce_core::{
     Commerce,
-    call::{Actor, Call},
     catalog::{ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+    context::{Actor, RequestContext},
     page::PageRequest,
     payment::TestGateway,
 };
@@ -64,7 +64,15 @@ async fn reads_cost_the_same_at_any_size() {
                 ..ProductDraft::default()
             };
             variants.push(
-                shop.catalog().create_product(&Call::system(), draft).await.unwrap().value.view.product.variants[0].id,
+                shop.catalog()
+                    .create_product(&RequestContext::system(), draft)
+                    .await
+                    .unwrap()
+                    .value
+                    .view
+                    .product
+                    .variants[0]
+                    .id,
             );
         }
         let ada = customer();

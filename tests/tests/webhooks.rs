@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     Commerce,
-    call::Call,
     checkout::CheckoutInput,
     clock::{Clock as _, ManualClock, SystemClock},
+    context::RequestContext,
     id::{PaymentId, RefundId},
     inventory::AlertKind,
     order::{ItemSelection, Order, OrderStatus},
@@ -95,7 +95,7 @@ struct End {
 async fn refund(shop: &TestShop, order: &Order, minor: i64) -> RefundId {
     let input =
         RefundInput { amount: Some(eur(minor)), items: ItemSelection::All, reason: "a scratch".into(), restock: false };
-    shop.commerce.payments().refund(&Call::system(), order.id, input).await.unwrap().value.1
+    shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.unwrap().value.1
 }
 
 /// 3-D Secure, two refunds, of which the second bounces: told by webhooks alone.

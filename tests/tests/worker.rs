@@ -11,11 +11,11 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     account::Registration,
-    call::{Call, Role},
+    context::{RequestContext, Role},
     event::{EventRecord, EventSink},
     inventory::AlertKind,
     notification::{Mailer, Message},
-    page::Slice,
+    page::PageSpec,
 };
 use commerce_tests::shop::{MortalStore, TestShop, customer};
 use futures_util::future::join_all;
@@ -88,7 +88,7 @@ async fn a_message_that_nobody_takes_is_kept_for_staff_to_see() {
         shop.wait(Duration::from_mins(10)).await;
     }
     assert_eq!(seen.lock().unwrap().len(), 12);
-    let dead = shop.store.reads().list_dead_tasks(&Slice::first(10)).await.unwrap().items;
+    let dead = shop.store.reads().list_dead_tasks(&PageSpec::first(10)).await.unwrap().items;
     assert_eq!(dead.len(), 1);
     assert_eq!((dead[0].attempts, dead[0].last_error.as_deref()), (12, Some("the mail server is down")));
 }
@@ -132,7 +132,7 @@ async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
 #[tokio::test]
 async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     let shop = TestShop::open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let admin = Registration {
         email: "root@example.com".into(),
         password: "difference engine no 2".into(),

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 
 use super::token::{Signer, hex};
 use crate::{
-    call::{Identity, Role},
     clock::Timestamp,
+    context::{Identity, Role},
     id::{SessionId, UserId},
     store::StoreError,
 };

@@ -2,7 +2,7 @@
 
 use super::{AccountError, Accounts, Address, PostalAddress, validate_address};
 use crate::{
-    call::{Actor, Call, Done},
+    context::{Actor, Done, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     id::AddressId,
@@ -64,7 +64,11 @@ impl Accounts {
     ///
     /// # Errors
     /// Rules broken by the address; `too_many` beyond a hundred.
-    pub async fn add_address(&self, call: &Call, address: PostalAddress) -> Result<Done<Address>, AccountError> {
+    pub async fn add_address(
+        &self,
+        call: &RequestContext,
+        address: PostalAddress,
+    ) -> Result<Done<Address>, AccountError> {
         call.actor.identity()?;
         self.run(call, |this, call| async move {
             this.engine.transact(&call, || this.plan_add_address(&call, address.clone()), |_| None).await
@@ -78,7 +82,7 @@ impl Accounts {
     /// As [`Self::add_address`].
     pub async fn plan_add_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         address: PostalAddress,
     ) -> Result<Planned<Address>, AccountError> {
         let address = validate_address(&address, "")?;
@@ -102,7 +106,7 @@ impl Accounts {
     /// [`CommonError::NotFound`] if it isn't theirs; rules broken by the input.
     pub async fn update_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: AddressId,
         patch: AddressPatch,
     ) -> Result<Address, AccountError> {
@@ -120,7 +124,7 @@ impl Accounts {
     /// As [`Self::update_address`].
     pub async fn plan_update_address(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: AddressId,
         patch: AddressPatch,
     ) -> Result<Planned<Address>, AccountError> {
@@ -136,7 +140,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if it isn't theirs.
-    pub async fn delete_address(&self, call: &Call, id: AddressId) -> Result<(), AccountError> {
+    pub async fn delete_address(&self, call: &RequestContext, id: AddressId) -> Result<(), AccountError> {
         call.actor.identity()?;
         self.run(call, |this, call| async move {
             let plan = || async {

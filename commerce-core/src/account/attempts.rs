@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{AccountError, Accounts, email::counted_as};
 use crate::{
-    call::{Actor, Idempotency},
+    context::{Actor, Idempotency},
     error::CommonError,
     id::UserId,
 };

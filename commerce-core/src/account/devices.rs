@@ -5,7 +5,7 @@ use super::{
     session::{end_all, is_alive},
 };
 use crate::{
-    call::{Actor, Call},
+    context::{Actor, RequestContext},
     engine::Planned,
     error::CommonError,
     id::SessionId,
@@ -28,7 +28,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if it isn't a live session of the actor's.
-    pub async fn revoke_session(&self, call: &Call, id: SessionId) -> Result<(), AccountError> {
+    pub async fn revoke_session(&self, call: &RequestContext, id: SessionId) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         let found = self.engine.reads().load_session(id).await?;
         let now = self.engine.now();
@@ -42,7 +42,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If nobody is signed in.
-    pub async fn logout(&self, call: &Call, everywhere: bool) -> Result<(), AccountError> {
+    pub async fn logout(&self, call: &RequestContext, everywhere: bool) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         self.run(call, |this, call| async move {
             if everywhere {
@@ -67,14 +67,14 @@ impl Accounts {
             }
             Ok(Planned { changes, output: () })
         };
-        let done = self.engine.transact(&Call::by(actor.clone()), plan, |_| None::<AccountError>).await;
+        let done = self.engine.transact(&RequestContext::by(actor.clone()), plan, |_| None::<AccountError>).await;
         if let Some(user) = actor.user() {
             self.shared().forget(user);
         }
         done.map(drop)
     }
 
-    async fn end_all_sessions(&self, call: &Call) -> Result<(), AccountError> {
+    async fn end_all_sessions(&self, call: &RequestContext) -> Result<(), AccountError> {
         let plan = || async {
             let before = self.signed_in(&call.actor).await?;
             let mut changes = self.engine.set(&call.actor);

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{AccountError, Accounts, User};
 use crate::{
-    call::Actor,
+    context::Actor,
     id::UserId,
     money::Money,
     order::{Order, OrderQuery},
-    page::Slice,
+    page::PageSpec,
     review::ReviewQuery,
 };
 
@@ -52,13 +52,13 @@ impl Accounts {
 
     async fn export_orders(&self, customer: UserId) -> Result<Vec<Value>, AccountError> {
         let query = OrderQuery { customer: Some(customer), ..OrderQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         let mut orders = Vec::new();
         loop {
-            let listed = self.engine.reads().list_orders(&query, &slice).await?;
+            let listed = self.engine.reads().list_orders(&query, &spec).await?;
             orders.extend(listed.items.iter().map(order));
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(orders),
             }
         }
@@ -66,13 +66,13 @@ impl Accounts {
 
     async fn export_reviews(&self, customer: UserId) -> Result<Vec<Value>, AccountError> {
         let query = ReviewQuery { customer: Some(customer), ..ReviewQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         let mut reviews = Vec::new();
         loop {
-            let listed = self.engine.reads().list_reviews(&query, &slice).await?;
+            let listed = self.engine.reads().list_reviews(&query, &spec).await?;
             reviews.extend(listed.items.iter().map(|review| json!(review)));
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(reviews),
             }
         }

@@ -5,15 +5,15 @@ use std::fmt;
 use super::{
     AccountError, Accounts, Session, User,
     password::Check,
-    session::{Presented, Verdict, begin, is_alive, judge},
-    shared::Ticket,
+    session::{Presented, RefreshDecision, begin, decide_refresh, is_alive},
+    session_cache::Ticket,
     token::{CartToken, digest},
 };
 use crate::{
-    call::{Actor, Call, Identity},
     cart::Carts,
     clock::Timestamp,
-    engine::{Answer, Planned},
+    context::{Actor, Identity, RequestContext},
+    engine::{Planned, Replay},
     id::SessionId,
     store::{Aggregate, StoreError},
 };
@@ -78,14 +78,14 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::InvalidCredentials`], whatever is wrong; [`AccountError::TooManyAttempts`] after
     /// [`crate::Settings::sign_in_attempts`] that failed.
-    pub async fn login(&self, call: &Call, credentials: Credentials) -> Result<Login, AccountError> {
+    pub async fn login(&self, call: &RequestContext, credentials: Credentials) -> Result<Login, AccountError> {
         self.run(call, |this, call| async move {
             let Credentials { email, password, cart_token, .. } = credentials;
-            let once = Call { idempotency: None, ..call.clone() };
+            let once = RequestContext { idempotency: None, ..call.clone() };
             let attempt = this.take_attempt(&email).await?;
             let plan = || this.plan_login(&once, &email, &password, attempt);
             let answer = this.engine.transact_as(&once, plan, |_| (), |_| None).await?;
-            let Answer::Fresh((login, identity)) = answer else {
+            let Replay::Fresh((login, identity)) = answer else {
                 return Err(StoreError::bug("a sign-in was replayed").into());
             };
             if let Some(token) = &cart_token {
@@ -98,7 +98,7 @@ impl Accounts {
 
     async fn plan_login(
         &self,
-        call: &Call,
+        call: &RequestContext,
         email: &str,
         password: &str,
         attempt: Option<[u8; 32]>,
@@ -151,8 +151,8 @@ impl Accounts {
     }
 
     /// Makes a guest's cart part of the customer's. A sign-in doesn't fail over it: the token stays good for another try.
-    async fn take_cart_along(&self, call: &Call, identity: Identity, token: &CartToken) {
-        let call = Call { actor: Actor::User(identity), idempotency: None, ..call.clone() };
+    async fn take_cart_along(&self, call: &RequestContext, identity: Identity, token: &CartToken) {
+        let call = RequestContext { actor: Actor::User(identity), idempotency: None, ..call.clone() };
         if let Err(error) = Carts::new(self.engine.clone()).merge_into(&call, identity.user, token).await {
             tracing::warn!(user = %identity.user, %error, "a guest's cart couldn't be merged at sign-in");
         }
@@ -164,7 +164,7 @@ impl Accounts {
     /// [`AccountError::InvalidToken`] for what isn't a refresh token, and for all but one of several parallel calls;
     /// [`AccountError::SessionExpired`]; [`AccountError::TokenReused`] for a token that had been exchanged before, which ends
     /// the session.
-    pub async fn refresh(&self, call: &Call, refresh_token: &str) -> Result<Login, AccountError> {
+    pub async fn refresh(&self, call: &RequestContext, refresh_token: &str) -> Result<Login, AccountError> {
         let ticket = self.shared().ticket(call.origin.arrived.unwrap_or_else(|| self.engine.now()));
         let (session, generation) =
             self.engine.signer.open_refresh_token(refresh_token).ok_or(AccountError::InvalidToken)?;
@@ -187,11 +187,11 @@ impl Accounts {
         let (before, user) = found.ok_or(AccountError::SessionExpired)?;
         let identity = Identity { user: user.id, role: user.role, session: id };
         let raced = self.shared().raced(id, generation, before.generation, before.rotated_at, ticket);
-        match judge(&before, &user, Presented { generation, hash, raced }, self.engine.now()) {
-            Verdict::Rotate => {}
-            Verdict::Lost => return Err(AccountError::InvalidToken),
-            Verdict::Over => return Err(AccountError::SessionExpired),
-            Verdict::Reused => {
+        match decide_refresh(&before, &user, Presented { generation, hash, raced }, self.engine.now()) {
+            RefreshDecision::Rotate => {}
+            RefreshDecision::Lost => return Err(AccountError::InvalidToken),
+            RefreshDecision::Over => return Err(AccountError::SessionExpired),
+            RefreshDecision::Reused => {
                 tracing::warn!(user = %user.id, session = %id, "a refresh token was used twice; its session ends");
                 self.end_session(&Actor::User(identity), id).await?;
                 return Err(AccountError::TokenReused);

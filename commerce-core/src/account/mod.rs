@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the entities and the handle [`Accounts`] |
-//! | `store` | what a backend can be asked |
+//! | `queries` | what a backend can be asked |
 //! | `rules`, `email`, `phone`, `session` | pure rules: names and addresses; e-mail; phones; refresh rotation and the life of sessions |
 //! | `token`, `access`, `password` | opaque tokens, access tokens (JWT), Argon2id |
 //! | `shared` | what this process remembers between calls |
@@ -20,12 +20,12 @@ mod login;
 mod password;
 mod phone;
 mod profile;
+mod queries;
 mod recovery;
 mod register;
 mod rules;
 mod session;
-mod shared;
-mod store;
+mod session_cache;
 pub mod token;
 mod users;
 
@@ -34,9 +34,9 @@ use std::{future::Future, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    call::{AccessError, Actor, Call, Done, Role},
     clock::Timestamp,
-    engine::{Answer, Conflicts, Engine, Planned},
+    context::{AccessError, Actor, Done, RequestContext, Role},
+    engine::{Conflicts, Engine, Planned, Replay},
     error::CommonError,
     id::{AddressId, MailTokenId, SessionId, UserId},
     store::{StoreError, Version},
@@ -48,12 +48,12 @@ pub use self::{
     error::AccountError,
     login::{Credentials, Login, Tokens},
     profile::ProfilePatch,
+    queries::{AccountQueries, UserQuery},
     register::Registration,
     rules::validate_address,
-    store::{AccountStore, UserQuery},
     users::UserPatch,
 };
-pub(crate) use self::{email::reachable, shared::Shared};
+pub(crate) use self::{email::reachable, session_cache::SessionCache};
 pub use crate::text::holds_card_number;
 
 /// A registered person.
@@ -239,8 +239,8 @@ pub struct Address {
 macro_rules! aggregate {
     ($type:ty, $root:ident, $change:ident) => {
         impl $crate::store::Aggregate for $type {
-            fn root(&self) -> $crate::store::Root {
-                $crate::store::Root::$root(self.id)
+            fn root(&self) -> $crate::store::AggregateId {
+                $crate::store::AggregateId::$root(self.id)
             }
             fn version(&self) -> $crate::store::Version {
                 self.version
@@ -248,7 +248,7 @@ macro_rules! aggregate {
             fn set_version(&mut self, version: $crate::store::Version) {
                 self.version = version;
             }
-            fn change(save: $crate::store::Save<Self>) -> $crate::store::Change {
+            fn change(save: $crate::store::AggregateWrite<Self>) -> $crate::store::Change {
                 $crate::store::Change::$change(save.into())
             }
         }
@@ -270,14 +270,14 @@ aggregate!(Address, Address, Address);
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
-/// let user = shop.accounts().register(&Call::guest(), ada).await?.value;
+/// let user = shop.accounts().register(&RequestContext::guest(), ada).await?.value;
 /// assert!(!user.email_confirmed); // a message is on its way
 ///
-/// let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// let identity = shop.accounts().authenticate(&login.tokens.access_token).await?;
 /// assert_eq!(identity.user, user.id);
 ///
-/// shop.accounts().logout(&Call::by(Actor::User(identity)), false).await?;
+/// shop.accounts().logout(&RequestContext::by(Actor::User(identity)), false).await?;
 /// assert!(shop.accounts().authenticate(&login.tokens.access_token).await.is_err());
 /// # Ok(())
 /// # }
@@ -292,12 +292,12 @@ impl Accounts {
         Self { engine }
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &SessionCache {
         &self.engine.accounts
     }
 
     /// Runs a write to its end even if the caller goes away.
-    async fn run<T, F>(&self, call: &Call, write: impl FnOnce(Self, Call) -> F) -> T
+    async fn run<T, F>(&self, call: &RequestContext, write: impl FnOnce(Self, RequestContext) -> F) -> T
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
@@ -308,7 +308,7 @@ impl Accounts {
     /// Plans and commits a write whose answer is a user. With an idempotency key only the id is kept: no secrets at rest.
     async fn save_user<F>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         plan: impl Fn() -> F + Send + Sync,
         refuse: impl Fn(&Conflicts) -> Option<AccountError> + Send,
     ) -> Result<Done<User>, AccountError>
@@ -316,8 +316,8 @@ impl Accounts {
         F: Future<Output = Result<Planned<User>, AccountError>> + Send,
     {
         Ok(match self.engine.transact_as(call, plan, |user| user.id, refuse).await? {
-            Answer::Fresh(user) => Done::fresh(user),
-            Answer::Replayed(id) => {
+            Replay::Fresh(user) => Done::fresh(user),
+            Replay::Replayed(id) => {
                 let user = self.engine.reads().load_user(id).await?;
                 Done::again(user.ok_or(CommonError::NotFound("user"))?)
             }

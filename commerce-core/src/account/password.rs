@@ -57,7 +57,7 @@ impl Passwords {
     }
 
     /// Notes at `pointer` what is wrong with a new password. `inputs` is what others know of its owner.
-    pub async fn judge(
+    pub async fn validate(
         &self,
         invalid: &mut Invalid,
         pointer: &str,
@@ -166,7 +166,7 @@ mod tests {
     async fn judged(password: &str, inputs: &[&str]) -> Option<&'static str> {
         let mut invalid = Invalid::default();
         let inputs = inputs.iter().map(|&text| text.to_owned()).collect();
-        Passwords::new().judge(&mut invalid, "/password", password, inputs).await.unwrap();
+        Passwords::new().validate(&mut invalid, "/password", password, inputs).await.unwrap();
         invalid.errors.first().map(|error| error.code)
     }
 

@@ -2,13 +2,13 @@
 
 use super::{AccountError, Accounts, User, expect_version, password::Check, phone::phone, rules, session::end_all};
 use crate::{
-    call::{Actor, Call, Role},
+    context::{Actor, RequestContext, Role},
     engine::Planned,
     error::Invalid,
     event::DomainEvent,
     id::{OrderId, ReviewId, UserId},
     order::OrderQuery,
-    page::Slice,
+    page::PageSpec,
     review::ReviewQuery,
     store::{Aggregate, Claim, Version},
 };
@@ -39,7 +39,7 @@ impl Accounts {
     /// Rules broken by the input; [`crate::error::CommonError::VersionMismatch`].
     pub async fn update_profile(
         &self,
-        call: &Call,
+        call: &RequestContext,
         patch: ProfilePatch,
         expected: Option<Version>,
     ) -> Result<User, AccountError> {
@@ -57,7 +57,7 @@ impl Accounts {
     /// As [`Self::update_profile`].
     pub async fn plan_update_profile(
         &self,
-        call: &Call,
+        call: &RequestContext,
         patch: ProfilePatch,
         expected: Option<Version>,
     ) -> Result<Planned<User>, AccountError> {
@@ -86,7 +86,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::InvalidCredentials`] if `current` is wrong; `weak_password` at `/new_password`.
-    pub async fn change_password(&self, call: &Call, current: &str, new: &str) -> Result<(), AccountError> {
+    pub async fn change_password(&self, call: &RequestContext, current: &str, new: &str) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         let (current, new) = (current.to_owned(), new.to_owned());
         self.run(call, |this, call| async move {
@@ -127,7 +127,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::LastAdmin`].
-    pub async fn erase(&self, call: &Call) -> Result<(), AccountError> {
+    pub async fn erase(&self, call: &RequestContext) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         self.run(call, |this, call| async move {
             let mut changes = this.engine.set(&call.actor);
@@ -177,14 +177,14 @@ impl Accounts {
     /// Takes the author's name from a user's reviews, some at a time; the reviews stay.
     async fn unname_reviews(&self, actor: &Actor, customer: UserId) -> Result<(), AccountError> {
         let query = ReviewQuery { customer: Some(customer), ..ReviewQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_reviews(&query, &slice).await?;
+            let listed = self.engine.reads().list_reviews(&query, &spec).await?;
             for review in listed.items {
                 self.unname_review(actor, review.id).await?;
             }
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(()),
             }
         }
@@ -193,14 +193,14 @@ impl Accounts {
     /// Takes a user's notes from their orders; the orders stay.
     async fn drop_notes(&self, actor: &Actor, customer: UserId) -> Result<(), AccountError> {
         let query = OrderQuery { customer: Some(customer), ..OrderQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_orders(&query, &slice).await?;
+            let listed = self.engine.reads().list_orders(&query, &spec).await?;
             for order in listed.items.into_iter().filter(|order| order.note.is_some()) {
                 self.drop_note(actor, order.id).await?;
             }
             match listed.next {
-                Some(next) => slice.after = Some(next),
+                Some(next) => spec.after = Some(next),
                 None => return Ok(()),
             }
         }
@@ -219,7 +219,7 @@ impl Accounts {
             }
             Ok(Planned { changes, output: () })
         };
-        self.engine.transact(&Call::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
+        self.engine.transact(&RequestContext::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
     }
 
     async fn unname_review(&self, actor: &Actor, id: ReviewId) -> Result<(), AccountError> {
@@ -234,6 +234,6 @@ impl Accounts {
             }
             Ok(Planned { changes, output: () })
         };
-        self.engine.transact(&Call::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
+        self.engine.transact(&RequestContext::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
     }
 }

@@ -6,7 +6,7 @@ use super::{
     token::digest,
 };
 use crate::{
-    call::Call,
+    context::RequestContext,
     engine::Planned,
     error::Invalid,
     event::{DomainEvent, Notice, Task},
@@ -19,7 +19,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if it is unknown, used or too old.
-    pub async fn confirm_email(&self, call: &Call, token: &str) -> Result<User, AccountError> {
+    pub async fn confirm_email(&self, call: &RequestContext, token: &str) -> Result<User, AccountError> {
         let token = token.trim().to_owned();
         self.run(call, |this, call| async move {
             let plan = || async {
@@ -45,7 +45,7 @@ impl Accounts {
     /// # Errors
     /// None so far.
     #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
-    pub async fn resend_confirmation(&self, call: &Call, email: &str) -> Result<(), AccountError> {
+    pub async fn resend_confirmation(&self, call: &RequestContext, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ConfirmEmail);
         Ok(())
     }
@@ -56,7 +56,7 @@ impl Accounts {
     /// # Errors
     /// None so far.
     #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
-    pub async fn forgot_password(&self, call: &Call, email: &str) -> Result<(), AccountError> {
+    pub async fn forgot_password(&self, call: &RequestContext, email: &str) -> Result<(), AccountError> {
         self.mail_later(call, email, MailTokenKind::ResetPassword);
         Ok(())
     }
@@ -65,7 +65,12 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if the token is unknown, used or too old; `weak_password` at `/new_password`.
-    pub async fn reset_password(&self, call: &Call, token: &str, new_password: &str) -> Result<(), AccountError> {
+    pub async fn reset_password(
+        &self,
+        call: &RequestContext,
+        token: &str,
+        new_password: &str,
+    ) -> Result<(), AccountError> {
         let (token, new_password) = (token.trim().to_owned(), new_password.to_owned());
         self.run(call, |this, call| async move {
             let (_, user) = this.find_mail_token(&token, MailTokenKind::ResetPassword).await?;
@@ -88,7 +93,7 @@ impl Accounts {
     pub(super) async fn new_password_hash(&self, user: &User, password: &str) -> Result<String, AccountError> {
         let mut invalid = Invalid::default();
         let known = vec![user.email.clone(), user.first_name.clone(), user.last_name.clone()];
-        self.shared().passwords.judge(&mut invalid, "/new_password", password, known).await?;
+        self.shared().passwords.validate(&mut invalid, "/new_password", password, known).await?;
         invalid.into_result()?;
         Ok(self.shared().passwords.hash(password).await?)
     }
@@ -148,7 +153,7 @@ impl Accounts {
     }
 
     /// Mails a token once the caller has its answer: the time it takes tells nobody which accounts there are.
-    fn mail_later(&self, call: &Call, email: &str, kind: MailTokenKind) {
+    fn mail_later(&self, call: &RequestContext, email: &str, kind: MailTokenKind) {
         let (this, call, email) = (self.clone(), call.clone(), email.to_owned());
         drop(self.engine.writes.spawn(async move {
             if let Err(error) = this.mail_now(&call, &email, kind).await {
@@ -157,7 +162,7 @@ impl Accounts {
         }));
     }
 
-    async fn mail_now(&self, call: &Call, email: &str, kind: MailTokenKind) -> Result<(), AccountError> {
+    async fn mail_now(&self, call: &RequestContext, email: &str, kind: MailTokenKind) -> Result<(), AccountError> {
         let Some(user) = self.find_by_email(email).await? else { return Ok(()) };
         if user.disabled || (kind == MailTokenKind::ConfirmEmail && user.email_confirmed) {
             return Ok(());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{AccountError, Accounts, MailTokenKind, User, email::in_letters, phone::phone as phone_of, rules};
 use crate::{
-    call::{Call, Done, Permission, Role},
+    context::{Done, Permission, RequestContext, Role},
     engine::{Conflicts, Planned},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
@@ -52,7 +52,7 @@ impl fmt::Debug for Registration {
 }
 
 /// A registration that keeps all rules, with the password hashed.
-struct Newcomer {
+struct NewUser {
     email: String,
     password_hash: String,
     first_name: String,
@@ -65,10 +65,14 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::EmailTaken`]; `invalid_email`, `weak_password` and other rules broken by the input.
-    pub async fn register(&self, call: &Call, registration: Registration) -> Result<Done<User>, AccountError> {
+    pub async fn register(
+        &self,
+        call: &RequestContext,
+        registration: Registration,
+    ) -> Result<Done<User>, AccountError> {
         self.run(call, |this, call| async move {
-            let newcomer = this.vet(registration).await?;
-            let plan = || async { Ok(this.welcome(&call, &newcomer, Role::Customer, false)) };
+            let new_user = this.validate(registration).await?;
+            let plan = || async { Ok(this.create(&call, &new_user, Role::Customer, false)) };
             this.save_user(&call, plan, email_taken).await
         })
         .await
@@ -78,9 +82,13 @@ impl Accounts {
     ///
     /// # Errors
     /// Rules broken by the input. That the address is taken shows when the changes are applied.
-    pub async fn plan_register(&self, call: &Call, registration: Registration) -> Result<Planned<User>, AccountError> {
-        let newcomer = self.vet(registration).await?;
-        Ok(self.welcome(call, &newcomer, Role::Customer, false))
+    pub async fn plan_register(
+        &self,
+        call: &RequestContext,
+        registration: Registration,
+    ) -> Result<Planned<User>, AccountError> {
+        let new_user = self.validate(registration).await?;
+        Ok(self.create(call, &new_user, Role::Customer, false))
     }
 
     /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself.
@@ -89,20 +97,20 @@ impl Accounts {
     /// As [`Self::register`], and if the actor may not edit users.
     pub async fn create_user(
         &self,
-        call: &Call,
+        call: &RequestContext,
         registration: Registration,
         role: Role,
     ) -> Result<Done<User>, AccountError> {
         call.actor.require(Permission::EditUsers)?;
         self.run(call, |this, call| async move {
-            let newcomer = this.vet(registration).await?;
-            let plan = || async { Ok(this.welcome(&call, &newcomer, role, true)) };
+            let new_user = this.validate(registration).await?;
+            let plan = || async { Ok(this.create(&call, &new_user, role, true)) };
             this.save_user(&call, plan, email_taken).await
         })
         .await
     }
 
-    async fn vet(&self, registration: Registration) -> Result<Newcomer, AccountError> {
+    async fn validate(&self, registration: Registration) -> Result<NewUser, AccountError> {
         let Registration { email, password, first_name, last_name, phone } = registration;
         let mut invalid = Invalid::default();
         let email = self.engine.new_email(&email).unwrap_or_else(|wrong| {
@@ -110,7 +118,7 @@ impl Accounts {
             email
         });
         let known = vec![email.clone(), first_name.clone(), last_name.clone()];
-        self.shared().passwords.judge(&mut invalid, "/password", &password, known).await?;
+        self.shared().passwords.validate(&mut invalid, "/password", &password, known).await?;
         let (first_name, last_name) = rules::names(&mut invalid, &first_name, &last_name, "/first_name");
         let phone = phone_of(&mut invalid, phone.as_deref(), "/phone");
         invalid.into_result()?;
@@ -121,21 +129,21 @@ impl Accounts {
             return Err(AccountError::EmailTaken);
         }
         let password_hash = self.shared().passwords.hash(&password).await?;
-        Ok(Newcomer { email, password_hash, first_name, last_name, phone })
+        Ok(NewUser { email, password_hash, first_name, last_name, phone })
     }
 
-    fn welcome(&self, call: &Call, newcomer: &Newcomer, role: Role, confirmed: bool) -> Planned<User> {
+    fn create(&self, call: &RequestContext, new_user: &NewUser, role: Role, confirmed: bool) -> Planned<User> {
         let ids = self.engine.ids();
         let mut changes = self.engine.set(&call.actor);
         let now = changes.at();
         let mut user = User {
             id: UserId(self.engine.uuid()),
-            email: newcomer.email.clone(),
+            email: new_user.email.clone(),
             email_confirmed: confirmed,
-            password_hash: newcomer.password_hash.clone(),
-            first_name: newcomer.first_name.clone(),
-            last_name: newcomer.last_name.clone(),
-            phone: newcomer.phone.clone(),
+            password_hash: new_user.password_hash.clone(),
+            first_name: new_user.first_name.clone(),
+            last_name: new_user.last_name.clone(),
+            phone: new_user.phone.clone(),
             role,
             disabled: false,
             sessions_from: now,

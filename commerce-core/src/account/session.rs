@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 
 /// Why a refresh goes one way or the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RefreshDecision {
     /// It is the present token: rotate it.
     Rotate,
     /// Another refresh got there first, while this one was on its way. The session lives.
@@ -37,17 +37,17 @@ pub(super) fn is_alive(session: &Session, user: &User, now: Timestamp) -> bool {
 }
 
 /// What becomes of a refresh.
-pub(super) fn judge(session: &Session, user: &User, presented: Presented, now: Timestamp) -> Verdict {
+pub(super) fn decide_refresh(session: &Session, user: &User, presented: Presented, now: Timestamp) -> RefreshDecision {
     if !is_alive(session, user, now) || now >= session.idle_expires_at {
-        return Verdict::Over;
+        return RefreshDecision::Over;
     }
     let stored = session.generation;
     if presented.generation == stored && presented.hash == session.refresh_hash {
-        Verdict::Rotate
+        RefreshDecision::Rotate
     } else if presented.generation < stored && !presented.raced {
-        Verdict::Reused
+        RefreshDecision::Reused
     } else {
-        Verdict::Lost
+        RefreshDecision::Lost
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        call::Role,
+        context::Role,
         id::{SessionId, UserId},
     };
 
@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn only_the_present_token_rotates() {
-        let judge = |presented| judge(&session(), &user(), presented, NOW);
-        assert_eq!(judge(presented(3, false)), Verdict::Rotate);
-        assert_eq!(judge(presented(2, true)), Verdict::Lost);
-        assert_eq!(judge(presented(2, false)), Verdict::Reused);
-        assert_eq!(judge(presented(0, false)), Verdict::Reused);
-        assert_eq!(judge(presented(4, false)), Verdict::Lost);
-        assert_eq!(judge(Presented { hash: [9; 32], ..presented(3, false) }), Verdict::Lost);
+        let decide_refresh = |presented| decide_refresh(&session(), &user(), presented, NOW);
+        assert_eq!(decide_refresh(presented(3, false)), RefreshDecision::Rotate);
+        assert_eq!(decide_refresh(presented(2, true)), RefreshDecision::Lost);
+        assert_eq!(decide_refresh(presented(2, false)), RefreshDecision::Reused);
+        assert_eq!(decide_refresh(presented(0, false)), RefreshDecision::Reused);
+        assert_eq!(decide_refresh(presented(4, false)), RefreshDecision::Lost);
+        assert_eq!(decide_refresh(Presented { hash: [9; 32], ..presented(3, false) }), RefreshDecision::Lost);
     }
 
     #[test]
@@ -136,10 +136,10 @@ mod tests {
         end_all(&mut signed_out, NOW);
         for generation in 0..5 {
             let presented = presented(generation, false);
-            assert_eq!(judge(&ended, &user(), presented, NOW), Verdict::Over);
-            assert_eq!(judge(&session(), &locked, presented, NOW), Verdict::Over);
-            assert_eq!(judge(&session(), &signed_out, presented, NOW), Verdict::Over);
-            assert_eq!(judge(&session(), &user(), presented, NOW + DAY), Verdict::Over);
+            assert_eq!(decide_refresh(&ended, &user(), presented, NOW), RefreshDecision::Over);
+            assert_eq!(decide_refresh(&session(), &locked, presented, NOW), RefreshDecision::Over);
+            assert_eq!(decide_refresh(&session(), &signed_out, presented, NOW), RefreshDecision::Over);
+            assert_eq!(decide_refresh(&session(), &user(), presented, NOW + DAY), RefreshDecision::Over);
         }
     }
 
@@ -147,8 +147,8 @@ mod tests {
     fn idling_ends_refreshing_and_age_ends_everything() {
         let fresh = Session { idle_expires_at: NOW + DAY + DAY + DAY, ..session() };
         let before = NOW + DAY + DAY - Duration::from_micros(1);
-        assert_eq!(judge(&fresh, &user(), presented(3, false), before), Verdict::Rotate);
-        assert_eq!(judge(&fresh, &user(), presented(3, false), NOW + DAY + DAY), Verdict::Over);
+        assert_eq!(decide_refresh(&fresh, &user(), presented(3, false), before), RefreshDecision::Rotate);
+        assert_eq!(decide_refresh(&fresh, &user(), presented(3, false), NOW + DAY + DAY), RefreshDecision::Over);
         assert!(is_alive(&session(), &user(), NOW + DAY), "an access token doesn't care about idling");
         assert!(!is_alive(&session(), &user(), NOW + DAY + DAY));
     }

@@ -2,12 +2,12 @@
 
 use super::{AccountError, Accounts, User, UserQuery, expect_version, session::end_all};
 use crate::{
-    call::{Actor, Call, Permission, Role},
+    context::{Actor, Permission, RequestContext, Role},
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
     id::UserId,
-    page::{Page, PageRequest, Slice},
+    page::{Page, PageRequest, PageSpec},
     store::{Aggregate, ChangeSet, Version},
     text::check_filter,
 };
@@ -29,8 +29,8 @@ impl Accounts {
     pub async fn users(&self, actor: &Actor, query: UserQuery, page: &PageRequest) -> Result<Page<User>, AccountError> {
         actor.require(Permission::ViewUsers)?;
         check_filter(&[("/q", query.q.as_deref())])?;
-        let slice = page.slice(&query)?;
-        Ok(self.engine.reads().list_users(&query, &slice).await?.page(&query))
+        let spec = page.spec(&query)?;
+        Ok(self.engine.reads().list_users(&query, &spec).await?.page(&query))
     }
 
     /// A user.
@@ -49,7 +49,7 @@ impl Accounts {
     /// [`CommonError::VersionMismatch`].
     pub async fn update_user(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: UserId,
         patch: UserPatch,
         expected: Option<Version>,
@@ -70,7 +70,7 @@ impl Accounts {
     /// As [`Self::update_user`].
     pub async fn plan_update_user(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: UserId,
         patch: UserPatch,
         expected: Option<Version>,
@@ -101,9 +101,9 @@ impl Accounts {
             return Ok(());
         }
         let query = UserQuery { role: Some(Role::Admin), ..UserQuery::default() };
-        let mut slice = Slice::first(100);
+        let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_users(&query, &slice).await?;
+            let listed = self.engine.reads().list_users(&query, &spec).await?;
             for user in listed.items.into_iter().filter(|user| user.id != leaving.id && is_active_admin(user)) {
                 // The list may lag; what is asserted must not.
                 let user = self.engine.reads().load_user(user.id).await?;
@@ -112,7 +112,7 @@ impl Accounts {
                     return Ok(());
                 }
             }
-            slice.after = Some(listed.next.ok_or(AccountError::LastAdmin)?);
+            spec.after = Some(listed.next.ok_or(AccountError::LastAdmin)?);
         }
     }
 

@@ -115,7 +115,7 @@ aggregate!(Cart, Cart, Cart);
 
 /// Reads of carts.
 #[async_trait]
-pub trait CartStore: Send + Sync {
+pub trait CartQueries: Send + Sync {
     /// A cart with its lines, by position.
     async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError>;
 

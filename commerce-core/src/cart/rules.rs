@@ -2,7 +2,7 @@
 
 use super::{Cart, CartError, CartLine};
 use crate::{
-    catalog::Offer,
+    catalog::PurchasableVariant,
     error::{CommonError, Invalid},
     id::VariantId,
 };
@@ -28,7 +28,7 @@ pub(super) fn add_to(
     Ok(Some(variant))
 }
 
-pub(super) fn check_available(cart: &Cart, offers: &[Offer], variant: VariantId) -> Result<(), CartError> {
+pub(super) fn check_available(cart: &Cart, offers: &[PurchasableVariant], variant: VariantId) -> Result<(), CartError> {
     let offer = offers.iter().find(|offer| offer.variant.id == variant && offer.is_sold());
     let offer = offer.ok_or(CommonError::NotFound("variant"))?;
     let wanted = cart.lines.iter().find(|line| line.variant_id == variant).map_or(0, |line| line.quantity);

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     account::token::CartToken,
-    call::{Actor, Call, Done},
-    catalog::Offer,
+    catalog::PurchasableVariant,
+    context::{Actor, Done, RequestContext},
     engine::{Engine, Planned},
     error::{CommonError, Invalid, common_errors},
     id::{CartId, UserId, VariantId},
@@ -46,10 +46,10 @@ common_errors!(CartError);
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
 /// use commerce_core::account::token::CartToken;
 ///
-/// let cart = shop.carts().add_item(&Call::guest(), mug, 2, None).await?.value;
+/// let cart = shop.carts().add_item(&RequestContext::guest(), mug, 2, None).await?.value;
 /// assert_eq!(cart.totals.grand_total.to_string(), "39.80");
 ///
 /// // The guest comes back with the token of their cart.
@@ -65,13 +65,13 @@ pub struct Carts {
 
 /// Whose cart a call is about. A guest without a valid token gets a new one with their first item.
 #[derive(Clone)]
-struct Holder {
+struct CartAccess {
     owner: CartOwner,
     token: Option<CartToken>,
     is_new: bool,
 }
 
-impl Holder {
+impl CartAccess {
     /// What calls on this owner's cart queue by.
     fn queue(&self) -> Uuid {
         match &self.owner {
@@ -124,7 +124,7 @@ impl Carts {
     /// [`CartError::OutOfStock`] if fewer are available than the cart would hold.
     pub async fn add_item(
         &self,
-        call: &Call,
+        call: &RequestContext,
         variant: VariantId,
         quantity: i64,
         expected: Option<Version>,
@@ -139,14 +139,14 @@ impl Carts {
     /// As [`Self::add_item`].
     pub async fn plan_add_item(
         &self,
-        call: &Call,
+        call: &RequestContext,
         variant: VariantId,
         quantity: i64,
         expected: Option<Version>,
     ) -> Result<Planned<CartView>, CartError> {
         let quantity = check_quantity(quantity, 1)?;
-        let holder = self.holder(&call.actor)?;
-        self.plan_edit(call, &holder, expected, &|lines: &mut Vec<CartLine>| add_to(lines, variant, quantity)).await
+        let access = self.cart_access(&call.actor)?;
+        self.plan_edit(call, &access, expected, &|lines: &mut Vec<CartLine>| add_to(lines, variant, quantity)).await
     }
 
     /// Sets how many of a variant are in the cart; 0 removes it.
@@ -155,7 +155,7 @@ impl Carts {
     /// [`CommonError::NotFound`] if it isn't in the cart; [`CartError::OutOfStock`] if fewer are available.
     pub async fn set_quantity(
         &self,
-        call: &Call,
+        call: &RequestContext,
         variant: VariantId,
         quantity: i64,
         expected: Option<Version>,
@@ -177,7 +177,7 @@ impl Carts {
     /// [`CommonError::NotFound`] if it isn't in the cart.
     pub async fn remove_item(
         &self,
-        call: &Call,
+        call: &RequestContext,
         variant: VariantId,
         expected: Option<Version>,
     ) -> Result<CartView, CartError> {
@@ -188,7 +188,7 @@ impl Carts {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn clear(&self, call: &Call, expected: Option<Version>) -> Result<CartView, CartError> {
+    pub async fn clear(&self, call: &RequestContext, expected: Option<Version>) -> Result<CartView, CartError> {
         if self.open_cart(&call.actor).await?.is_none() && expected.is_none_or(|version| version == 0) {
             return self.view(&call.actor).await;
         }
@@ -203,18 +203,23 @@ impl Carts {
     /// is dead afterwards.
     ///
     /// # Errors
-    /// [`crate::call::AccessError::Unauthenticated`] without a signed-in customer.
-    pub async fn merge(&self, call: &Call, token: &CartToken) -> Result<CartView, CartError> {
+    /// [`crate::context::AccessError::Unauthenticated`] without a signed-in customer.
+    pub async fn merge(&self, call: &RequestContext, token: &CartToken) -> Result<CartView, CartError> {
         let user = call.actor.identity()?.user;
         self.merge_into(call, user, token).await?;
         self.view(&call.actor).await
     }
 
     /// See [`Self::merge`]; also when signing in with a guest's cart in hand.
-    pub(crate) async fn merge_into(&self, call: &Call, user: UserId, token: &CartToken) -> Result<(), CartError> {
+    pub(crate) async fn merge_into(
+        &self,
+        call: &RequestContext,
+        user: UserId,
+        token: &CartToken,
+    ) -> Result<(), CartError> {
         let Some(guest) = self.engine.signer.cart_owner(token) else { return Ok(()) };
         let Some(from) = self.engine.reads().load_open_cart(&guest).await? else { return Ok(()) };
-        let (this, call) = (self.clone(), Call { idempotency: None, ..call.clone() });
+        let (this, call) = (self.clone(), RequestContext { idempotency: None, ..call.clone() });
         self.engine
             .run(async move {
                 let _turn = this.engine.queues.turn(user).await;
@@ -229,7 +234,7 @@ impl Carts {
     /// back to the guest later finds its way.
     pub(crate) async fn plan_merge(
         &self,
-        call: &Call,
+        call: &RequestContext,
         from: CartId,
         status: CartStatus,
         owner: CartOwner,
@@ -277,16 +282,16 @@ impl Carts {
     /// Changes the lines of the actor's cart by a rule, which names the variant whose availability must be checked.
     async fn edit(
         &self,
-        call: &Call,
+        call: &RequestContext,
         expected: Option<Version>,
         rule: impl Fn(&mut Vec<CartLine>) -> Result<Option<VariantId>, CartError> + Send + Sync + 'static,
     ) -> Result<Done<CartView>, CartError> {
         let (this, call) = (self.clone(), call.clone());
         self.engine
             .run(async move {
-                let holder = this.holder(&call.actor)?;
-                let _turn = this.engine.queues.turn(holder.queue()).await;
-                let plan = || this.plan_edit(&call, &holder, expected, &rule);
+                let access = this.cart_access(&call.actor)?;
+                let _turn = this.engine.queues.turn(access.queue()).await;
+                let plan = || this.plan_edit(&call, &access, expected, &rule);
                 this.engine.transact(&call, plan, |_| None).await
             })
             .await
@@ -294,14 +299,14 @@ impl Carts {
 
     async fn plan_edit(
         &self,
-        call: &Call,
-        holder: &Holder,
+        call: &RequestContext,
+        access: &CartAccess,
         expected: Option<Version>,
         rule: &(impl Fn(&mut Vec<CartLine>) -> Result<Option<VariantId>, CartError> + Sync),
     ) -> Result<Planned<CartView>, CartError> {
         let mut changes = self.engine.set(&call.actor);
-        let (holder, existing) = self.held(holder).await?;
-        let mut cart = existing.clone().unwrap_or_else(|| self.new_cart(holder.owner.clone(), changes.at()));
+        let (access, existing) = self.resolve_cart(access).await?;
+        let mut cart = existing.clone().unwrap_or_else(|| self.new_cart(access.owner.clone(), changes.at()));
         if let Some(version) = expected.filter(|version| *version != cart.version) {
             tracing::debug!(version, present = cart.version, "If-Match failed");
             return Err(CommonError::VersionMismatch(cart.version).into());
@@ -317,37 +322,39 @@ impl Carts {
         }
         cart.updated_at = changes.at();
         Self::save(&mut changes, existing.as_ref(), &mut cart);
-        let token = holder.token.as_ref().map(|token| token.0.clone());
+        let token = access.token.as_ref().map(|token| token.0.clone());
         let output = CartView::of(&self.engine, Some(&cart), &offers, token).await?;
         Ok(Planned { changes, output })
     }
 
-    fn holder(&self, actor: &Actor) -> Result<Holder, CommonError> {
+    fn cart_access(&self, actor: &Actor) -> Result<CartAccess, CommonError> {
         match actor {
-            Actor::User(identity) => Ok(Holder { owner: CartOwner::User(identity.user), token: None, is_new: false }),
+            Actor::User(identity) => {
+                Ok(CartAccess { owner: CartOwner::User(identity.user), token: None, is_new: false })
+            }
             Actor::Guest { cart: Some(token), .. } => match self.engine.signer.cart_owner(token) {
-                Some(owner) => Ok(Holder { owner, token: Some(token.clone()), is_new: false }),
+                Some(owner) => Ok(CartAccess { owner, token: Some(token.clone()), is_new: false }),
                 None => self.new_guest(),
             },
             Actor::Guest { cart: None, .. } => self.new_guest(),
-            Actor::System => Err(crate::call::AccessError::Unauthenticated.into()),
+            Actor::System => Err(crate::context::AccessError::Unauthenticated.into()),
         }
     }
 
     /// The holder's open cart. Where a guest's token died with a merge, they become a new guest.
-    async fn held(&self, holder: &Holder) -> Result<(Holder, Option<Cart>), CommonError> {
-        let existing = if holder.is_new { None } else { self.engine.reads().load_open_cart(&holder.owner).await? };
+    async fn resolve_cart(&self, access: &CartAccess) -> Result<(CartAccess, Option<Cart>), CommonError> {
+        let existing = if access.is_new { None } else { self.engine.reads().load_open_cart(&access.owner).await? };
         match existing {
             Some(cart) if cart.status != CartStatus::Open => Ok((self.new_guest()?, None)),
-            existing => Ok((holder.clone(), existing)),
+            existing => Ok((access.clone(), existing)),
         }
     }
 
-    fn new_guest(&self) -> Result<Holder, CommonError> {
+    fn new_guest(&self) -> Result<CartAccess, CommonError> {
         let token = self.engine.signer.issue_cart_token();
         let owner = self.engine.signer.cart_owner(&token);
         let owner = owner.ok_or_else(|| crate::store::StoreError::bug("a token just issued isn't valid"))?;
-        Ok(Holder { owner, token: Some(token), is_new: true })
+        Ok(CartAccess { owner, token: Some(token), is_new: true })
     }
 
     fn new_cart(&self, owner: CartOwner, now: crate::clock::Timestamp) -> Cart {
@@ -375,12 +382,16 @@ impl Carts {
     }
 
     /// What is to be known of a cart's variants, and of one more. One statement.
-    pub(crate) async fn offers(&self, cart: &Cart, also: Option<VariantId>) -> Result<Vec<Offer>, CommonError> {
+    pub(crate) async fn offers(
+        &self,
+        cart: &Cart,
+        also: Option<VariantId>,
+    ) -> Result<Vec<PurchasableVariant>, CommonError> {
         let mut variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
         variants.extend(also.filter(|variant| !variants.contains(variant)));
         if variants.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.engine.reads().load_offers(&variants).await?)
+        Ok(self.engine.reads().load_purchasable(&variants).await?)
     }
 }

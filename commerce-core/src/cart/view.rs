@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cart;
 use crate::{
-    catalog::{Image, Offer},
+    catalog::{Image, PurchasableVariant},
     engine::Engine,
     error::CommonError,
     id::{CartId, ProductId, VariantId},
@@ -62,7 +62,7 @@ impl CartView {
     pub(crate) async fn of(
         engine: &Engine,
         cart: Option<&Cart>,
-        offers: &[Offer],
+        offers: &[PurchasableVariant],
         cart_token: Option<String>,
     ) -> Result<Self, CommonError> {
         let currency = engine.settings.currency;

@@ -7,7 +7,7 @@ use super::{
     slug::slug_from,
 };
 use crate::{
-    call::{Actor, Call, Done, Permission},
+    context::{Actor, Done, Permission, RequestContext},
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
@@ -37,7 +37,7 @@ impl Catalog {
         let sort = sort(None, search.is_some());
         let categories = nothing.then(Vec::new);
         let filter = ProductFilter { statuses, search, categories, sort, ..ProductFilter::default() };
-        let reads = self.engine.shown_to(actor);
+        let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
         self.list(reads, &filter, &tree, &query, page).await
     }
@@ -59,7 +59,11 @@ impl Catalog {
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::Invalid`] with pointers into the draft (`/variants/1/sku`); [`CatalogError::SlugTaken`];
     /// [`CatalogError::SkuTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn create_product(&self, call: &Call, draft: ProductDraft) -> Result<Done<ProductDetail>, CatalogError> {
+    pub async fn create_product(
+        &self,
+        call: &RequestContext,
+        draft: ProductDraft,
+    ) -> Result<Done<ProductDetail>, CatalogError> {
         call.actor.require(Permission::EditCatalog)?;
         let (catalog, call) = (self.clone(), call.clone());
         let write = async move {
@@ -75,7 +79,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell: taken slugs and SKUs.
     pub async fn plan_create_product(
         &self,
-        call: &Call,
+        call: &RequestContext,
         draft: &ProductDraft,
     ) -> Result<Planned<ProductDetail>, CatalogError> {
         call.actor.require(Permission::EditCatalog)?;
@@ -121,7 +125,7 @@ impl Catalog {
     /// product isn't at the version `expected`; [`CatalogError::SlugTaken`]; [`CommonError::Store`].
     pub async fn update_product(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: ProductId,
         patch: ProductPatch,
         expected: Option<Version>,
@@ -142,7 +146,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell.
     pub async fn plan_update_product(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: ProductId,
         patch: &ProductPatch,
         expected: Option<Version>,
@@ -166,7 +170,7 @@ impl Catalog {
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::VersionMismatch`]; [`CommonError::Store`].
     pub async fn delete_product(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: ProductId,
         expected: Option<Version>,
     ) -> Result<(), CatalogError> {
@@ -187,7 +191,7 @@ impl Catalog {
     /// As the call itself.
     pub async fn plan_delete_product(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: ProductId,
         expected: Option<Version>,
     ) -> Result<Planned<()>, CatalogError> {

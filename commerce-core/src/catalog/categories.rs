@@ -8,12 +8,12 @@ use super::{
     check_version, refusal, rules, slug::slug_from,
 };
 use crate::{
-    call::{Call, Done, Permission},
+    context::{Done, Permission, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     event::DomainEvent,
     id::CategoryId,
-    store::{Aggregate, ChangeSet, Claim, Root, Version},
+    store::{Aggregate, AggregateId, ChangeSet, Claim, Version},
 };
 
 impl Catalog {
@@ -22,11 +22,15 @@ impl Catalog {
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::Invalid`] (an unknown parent is `unknown_category` at `/parent_id`, one too far
     /// down `too_deep`); [`CatalogError::SlugTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn create_category(&self, call: &Call, draft: CategoryDraft) -> Result<Done<CategoryNode>, CatalogError> {
+    pub async fn create_category(
+        &self,
+        call: &RequestContext,
+        draft: CategoryDraft,
+    ) -> Result<Done<CategoryNode>, CatalogError> {
         call.actor.require(Permission::EditCatalog)?;
         let (catalog, call) = (self.clone(), call.clone());
         let write = async move {
-            let _turn = catalog.engine.queues.turn(Root::Categories.id()).await;
+            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
             let plan = || catalog.plan_create_category(&call, &draft);
             catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some())).await
         };
@@ -39,7 +43,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell: a taken slug.
     pub async fn plan_create_category(
         &self,
-        call: &Call,
+        call: &RequestContext,
         draft: &CategoryDraft,
     ) -> Result<Planned<CategoryNode>, CatalogError> {
         call.actor.require(Permission::EditCatalog)?;
@@ -68,7 +72,7 @@ impl Catalog {
     /// [`CommonError::Store`].
     pub async fn update_category(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: CategoryId,
         patch: CategoryPatch,
         expected: Option<Version>,
@@ -76,7 +80,7 @@ impl Catalog {
         call.actor.require(Permission::EditCatalog)?;
         let (catalog, call) = (self.clone(), call.clone());
         let write = async move {
-            let _turn = catalog.engine.queues.turn(Root::Categories.id()).await;
+            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
             let plan = || catalog.plan_update_category(&call, id, &patch, expected);
             catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true)).await
         };
@@ -89,7 +93,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell: a taken slug.
     pub async fn plan_update_category(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: CategoryId,
         patch: &CategoryPatch,
         expected: Option<Version>,
@@ -121,14 +125,14 @@ impl Catalog {
     /// `expected`; [`CatalogError::CategoryInUse`]; [`CommonError::Store`].
     pub async fn delete_category(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: CategoryId,
         expected: Option<Version>,
     ) -> Result<(), CatalogError> {
         call.actor.require(Permission::EditCatalog)?;
         let (catalog, call) = (self.clone(), call.clone());
         let write = async move {
-            let _turn = catalog.engine.queues.turn(Root::Categories.id()).await;
+            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
             let plan = || catalog.plan_delete_category(&call, id, expected);
             catalog.engine.transact(&call, plan, |_| None).await
         };
@@ -142,7 +146,7 @@ impl Catalog {
     /// As the call itself.
     pub async fn plan_delete_category(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: CategoryId,
         expected: Option<Version>,
     ) -> Result<Planned<()>, CatalogError> {

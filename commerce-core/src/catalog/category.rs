@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::CategoryId,
-    store::{Aggregate, Change, Child, Root, Save, Version},
+    store::{Aggregate, AggregateId, AggregateWrite, Change, Child, Version},
 };
 
 /// A node of the category tree.
@@ -41,8 +41,8 @@ pub struct CategoryTree {
 }
 
 impl Aggregate for CategoryTree {
-    fn root(&self) -> Root {
-        Root::Categories
+    fn root(&self) -> AggregateId {
+        AggregateId::Categories
     }
     fn version(&self) -> Version {
         self.version
@@ -50,7 +50,7 @@ impl Aggregate for CategoryTree {
     fn set_version(&mut self, version: Version) {
         self.version = version;
     }
-    fn change(save: Save<Self>) -> Change {
+    fn change(save: AggregateWrite<Self>) -> Change {
         Change::Categories(save)
     }
 }

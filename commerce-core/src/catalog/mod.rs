@@ -34,19 +34,19 @@ pub use self::{
     search::{SearchDocument, SearchTerms},
     slug::is_slug,
     variants::AddedVariant,
-    view::{Offer, ProductDetail, ProductView},
+    view::{ProductDetail, ProductView, PurchasableVariant},
 };
 use crate::{
     engine::{Conflicts, Engine},
     error::{CommonError, common_errors},
     id::{CategoryId, ProductId, VariantId},
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     store::{Claim, ClaimKind, Conflict, StoreError, Version},
 };
 
 /// Reads of the catalogue.
 #[async_trait]
-pub trait CatalogStore: Send + Sync {
+pub trait CatalogQueries: Send + Sync {
     /// A product with all its variants (retired ones too, by position), whatever its status.
     async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
 
@@ -57,7 +57,7 @@ pub trait CatalogStore: Send + Sync {
     async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError>;
 
     /// Products as shown; their descriptions may be left empty. At most two statements, whatever the page size.
-    async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError>;
+    async fn list_products(&self, filter: &ProductFilter, spec: &PageSpec) -> Result<Rows<ProductView>, StoreError>;
 
     /// What may be meant by each of these search words: nothing if it begins a known word, which is one of any product ever
     /// written; or else all known words without digits that begin with the same letter and are at most
@@ -65,7 +65,7 @@ pub trait CatalogStore: Send + Sync {
     async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError>;
 
     /// What carts and checkout need of these variants, in any order; unknown ids are left out. One statement.
-    async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError>;
+    async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError>;
 
     /// The category tree.
     async fn load_categories(&self) -> Result<CategoryTree, StoreError>;
@@ -101,7 +101,7 @@ common_errors!(CatalogError);
 
 /// Products and categories.
 ///
-/// Everybody sees active products; everything else needs [`Permission::EditCatalog`](crate::call::Permission::EditCatalog).
+/// Everybody sees active products; everything else needs [`Permission::EditCatalog`](crate::context::Permission::EditCatalog).
 ///
 /// ```
 /// # use commerce_core::prelude::*;
@@ -116,7 +116,7 @@ common_errors!(CatalogError);
 ///     variants: vec![mug],
 ///     ..ProductDraft::default()
 /// };
-/// shop.catalog().create_product(&Call::system(), draft).await?;
+/// shop.catalog().create_product(&RequestContext::system(), draft).await?;
 ///
 /// let query = ProductQuery { q: Some("mug".into()), in_stock: Some(true), ..ProductQuery::default() };
 /// let found = shop.catalog().products(&Actor::guest(), query, &PageRequest::default()).await?;

@@ -5,7 +5,7 @@ use super::{
     ProductSort, ProductStatus, ProductView, SearchTerms, rules, search::Search,
 };
 use crate::{
-    call::Actor,
+    context::Actor,
     error::{CommonError, Invalid},
     page::{Page, PageRequest},
     store::Reads,
@@ -31,7 +31,7 @@ impl Catalog {
         if query.min_rating.is_some_and(|stars| !(0.0..=5.0).contains(&stars)) {
             return Err(Invalid::field("/min_rating", "out_of_range", "must be between 0 and 5").into());
         }
-        let reads = self.engine.shown_to(actor);
+        let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
         let (search, nothing) = search(query.q.as_deref());
         let categories = query.category.as_deref().map(|category| {
@@ -57,7 +57,7 @@ impl Catalog {
     /// # Errors
     /// [`CommonError::NotFound`] if there is none or it isn't active; [`CommonError::Store`].
     pub async fn product(&self, actor: &Actor, id_or_slug: &str) -> Result<ProductDetail, CatalogError> {
-        let reads = self.engine.shown_to(actor);
+        let reads = self.engine.reads_for(actor);
         let view = active_product(reads, id_or_slug).await?;
         let tree = reads.load_categories().await?;
         Ok(ProductDetail::new(view, &tree))
@@ -68,7 +68,7 @@ impl Catalog {
     /// # Errors
     /// [`CommonError::Store`].
     pub async fn categories(&self, actor: &Actor) -> Result<Vec<CategoryNode>, CatalogError> {
-        let reads = self.engine.shown_to(actor);
+        let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
         let counts = reads.count_products().await?;
         Ok(tree.build(&counts))
@@ -79,7 +79,7 @@ impl Catalog {
     /// # Errors
     /// [`CommonError::NotFound`]; [`CommonError::Store`].
     pub async fn category(&self, actor: &Actor, id_or_slug: &str) -> Result<CategoryNode, CatalogError> {
-        let reads = self.engine.shown_to(actor);
+        let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
         let id = tree.find(id_or_slug).ok_or(CommonError::NotFound("category"))?.id;
         let counts = reads.count_products().await?;
@@ -96,17 +96,17 @@ impl Catalog {
         page: &PageRequest,
     ) -> Result<Page<ProductDetail>, CatalogError> {
         let bound = (query, filter.sort);
-        let slice = page.slice(&bound)?;
+        let spec = page.spec(&bound)?;
         let nothing = filter.categories.as_ref().is_some_and(Vec::is_empty) || filter.statuses.is_empty();
         if nothing {
-            return Ok(Page { items: Vec::new(), next_cursor: None, total: slice.count.then_some(0) });
+            return Ok(Page { items: Vec::new(), next_cursor: None, total: spec.count.then_some(0) });
         }
-        let mut listed = reads.list_products(filter, &slice).await?;
+        let mut listed = reads.list_products(filter, &spec).await?;
         if let (true, Some(terms)) = (listed.items.is_empty(), &filter.search) {
             let similar = reads.load_similar_words(terms.words()).await?;
             if let Some(meant) = terms.corrected(&similar) {
                 let filter = ProductFilter { search: Some(meant), ..filter.clone() };
-                listed = reads.list_products(&filter, &slice).await?;
+                listed = reads.list_products(&filter, &spec).await?;
             }
         }
         Ok(listed.page(&bound).map(|view| ProductDetail::new(view, tree)))

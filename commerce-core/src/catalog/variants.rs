@@ -7,7 +7,7 @@ use super::{
     rules,
 };
 use crate::{
-    call::{Call, Done, Permission},
+    context::{Done, Permission, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     id::{ProductId, VariantId},
@@ -31,7 +31,7 @@ impl Catalog {
     /// [`CommonError::Idempotency`]; [`CommonError::Store`].
     pub async fn add_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         product: ProductId,
         draft: VariantDraft,
     ) -> Result<Done<AddedVariant>, CatalogError> {
@@ -51,7 +51,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell: a taken SKU.
     pub async fn plan_add_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         product: ProductId,
         draft: &VariantDraft,
     ) -> Result<Planned<AddedVariant>, CatalogError> {
@@ -80,7 +80,7 @@ impl Catalog {
     /// product isn't at the version `expected`; [`CatalogError::SkuTaken`]; [`CommonError::Store`].
     pub async fn update_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: VariantId,
         patch: VariantPatch,
         expected: Option<Version>,
@@ -102,7 +102,7 @@ impl Catalog {
     /// As the call itself, but for what only the commit can tell: a taken SKU.
     pub async fn plan_update_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: VariantId,
         patch: &VariantPatch,
         expected: Option<Version>,
@@ -130,7 +130,7 @@ impl Catalog {
     /// version `expected`; [`CatalogError::LastVariant`]; [`CommonError::Store`].
     pub async fn delete_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: VariantId,
         expected: Option<Version>,
     ) -> Result<(), CatalogError> {
@@ -152,7 +152,7 @@ impl Catalog {
     /// As the call itself.
     pub async fn plan_delete_variant(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: VariantId,
         expected: Option<Version>,
     ) -> Result<Planned<()>, CatalogError> {

@@ -73,7 +73,7 @@ impl ProductDetail {
 
 /// A variant as carts and checkout need it: everything about it that is shown or decides, in one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct PurchasableVariant {
     /// The variant.
     pub variant: Variant,
     /// Its product.
@@ -90,7 +90,7 @@ pub struct Offer {
     pub available: i64,
 }
 
-impl Offer {
+impl PurchasableVariant {
     /// Whether it can be bought at all: active product, variant not retired.
     #[must_use]
     pub fn is_sold(&self) -> bool {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use self::quote::Quote;
 use crate::{
     account::PostalAddress,
-    call::Actor,
     cart::Carts,
+    context::Actor,
     engine::Engine,
     error::{CommonError, common_errors},
     id::VariantId,
@@ -120,10 +120,10 @@ common_errors!(CheckoutError);
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// shop.carts().add_item(&ada, mug, 2, None).await?;
 /// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;

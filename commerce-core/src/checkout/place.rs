@@ -8,21 +8,21 @@ use super::{
 };
 use crate::{
     account::{PostalAddress, validate_address},
-    call::{Actor, Call, Done, IdempotencyError},
     cart::{Cart, CartStatus},
     clock::Timestamp,
+    context::{Actor, Done, IdempotencyError, RequestContext},
     engine::Conflicts,
     error::{CommonError, Invalid},
     event::{DomainEvent, Task},
-    fail_point::Step,
+    fail_point::FailPoint,
     id::{OrderId, PaymentId},
     order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
         AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentGateway, PaymentStatus, PlacementOutcome,
         gateway::GatewayError,
-        process::{PlacementRecord, Process},
+        processor::{PaymentProcessor, PlacementRecord},
     },
-    store::{ChangeSet, Claim, Root, StoreError},
+    store::{AggregateId, ChangeSet, Claim, StoreError},
     text::{Lines, holds_card_number, shows_nothing, trim},
 };
 
@@ -34,7 +34,7 @@ const CALLS: u32 = 3;
 const MAX_NOTE: usize = 1000;
 
 /// Checked input.
-struct Wishes {
+struct CheckedInput {
     email: String,
     shipping_address: PostalAddress,
     billing_address: PostalAddress,
@@ -43,9 +43,9 @@ struct Wishes {
 }
 
 /// What the idempotency key says before anything is done.
-enum Earlier {
+enum PriorAttempt {
     Nothing,
-    Answer(Box<PlacementRecord>),
+    Answered(Box<PlacementRecord>),
     Resume(OrderId),
 }
 
@@ -57,42 +57,44 @@ impl Checkout {
     ///
     /// # Errors
     /// See [`CheckoutError`].
-    pub async fn place(&self, call: &Call, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
+    pub async fn place(&self, call: &RequestContext, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
         let (this, call) = (self.clone(), call.clone());
         // Boxed, as it is large and would otherwise be copied from caller to caller.
         self.engine.run(Box::pin(async move { this.place_now(&call, input).await })).await
     }
 
-    async fn place_now(&self, call: &Call, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
-        let mut wishes = None;
+    async fn place_now(&self, call: &RequestContext, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
+        let mut checked = None;
         for attempt in 1..=ATTEMPTS {
-            match self.earlier(call).await? {
-                Earlier::Nothing => {}
-                Earlier::Answer(record) => return Ok(Done::again(self.placement(call, record.order, record.outcome))),
-                Earlier::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
+            match self.prior_attempt(call).await? {
+                PriorAttempt::Nothing => {}
+                PriorAttempt::Answered(record) => {
+                    return Ok(Done::again(self.placement(call, record.order, record.outcome)));
+                }
+                PriorAttempt::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
             }
-            let wishes = match &wishes {
-                Some(wishes) => wishes,
-                None => wishes.insert(self.check(call, input.clone()).await?),
+            let checked = match &checked {
+                Some(checked) => checked,
+                None => checked.insert(self.check(call, input.clone()).await?),
             };
-            let (mut set, order, payment) = match self.reserve(call, wishes).await {
+            let (mut set, order, payment) = match self.reserve(call, checked).await {
                 Ok(reserved) => reserved,
                 Err(error) => {
-                    self.overtaken(call, error).await?;
+                    self.unless_prior(call, error).await?;
                     continue;
                 }
             };
-            Step::Reserve.reach().await;
+            FailPoint::Reserve.reach().await;
             match self.engine.commit(&mut set).await? {
                 Ok(_) => {
-                    Step::Reserved.reach().await;
+                    FailPoint::Reserved.reach().await;
                     let order = Box::pin(self.pay(call, order, payment)).await?;
                     let outcome = PlacementOutcome::of(&order);
                     return Ok(Done::fresh(self.placement(call, order, outcome)));
                 }
                 Err(conflicts) => {
                     if let Err(error) = refuse(&conflicts) {
-                        self.overtaken(call, error).await?;
+                        self.unless_prior(call, error).await?;
                     }
                 }
             }
@@ -102,53 +104,53 @@ impl Checkout {
     }
 
     /// A refusal stands unless the same call was faster, and took the cart or the goods with it: then its answer is the answer.
-    async fn overtaken(&self, call: &Call, refusal: CheckoutError) -> Result<(), CheckoutError> {
-        match self.earlier(call).await? {
-            Earlier::Nothing => Err(refusal),
-            Earlier::Answer(_) | Earlier::Resume(_) => Ok(()),
+    async fn unless_prior(&self, call: &RequestContext, refusal: CheckoutError) -> Result<(), CheckoutError> {
+        match self.prior_attempt(call).await? {
+            PriorAttempt::Nothing => Err(refusal),
+            PriorAttempt::Answered(_) | PriorAttempt::Resume(_) => Ok(()),
         }
     }
 
     /// What is known of the call's idempotency key.
-    async fn earlier(&self, call: &Call) -> Result<Earlier, CommonError> {
-        let Some(key) = call.idempotency else { return Ok(Earlier::Nothing) };
-        let Some(record) = self.engine.reads().load_key(&key.key).await? else { return Ok(Earlier::Nothing) };
+    async fn prior_attempt(&self, call: &RequestContext) -> Result<PriorAttempt, CommonError> {
+        let Some(key) = call.idempotency else { return Ok(PriorAttempt::Nothing) };
+        let Some(record) = self.engine.reads().load_key(&key.key).await? else { return Ok(PriorAttempt::Nothing) };
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::Reused.into());
         }
         match (record.output, record.subject) {
             (Some(output), _) => {
                 let record = serde_json::from_value(output).map_err(StoreError::bug)?;
-                Ok(Earlier::Answer(Box::new(record)))
+                Ok(PriorAttempt::Answered(Box::new(record)))
             }
-            (None, Some(order)) => Ok(Earlier::Resume(OrderId(order))),
+            (None, Some(order)) => Ok(PriorAttempt::Resume(OrderId(order))),
             (None, None) => Err(IdempotencyError::InProgress.into()),
         }
     }
 
     /// Goes on with a checkout that stopped between its commits.
-    async fn resume(&self, call: &Call, id: OrderId) -> Result<Placement, CheckoutError> {
-        let process = Process { engine: self.engine.clone() };
-        let order = process.load(id).await?;
+    async fn resume(&self, call: &RequestContext, id: OrderId) -> Result<Placement, CheckoutError> {
+        let processor = PaymentProcessor { engine: self.engine.clone() };
+        let order = processor.load(id).await?;
         let Some(payment) = order.payments.last().cloned() else {
             return Err(StoreError::bug("an order without a payment").into());
         };
         if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
             return Err(IdempotencyError::InProgress.into());
         }
-        let (order, _) = process.resolve(order, payment.id).await?;
+        let (order, _) = processor.resolve(order, payment.id).await?;
         let outcome = PlacementOutcome::of(&order);
         Ok(self.placement(call, order, outcome))
     }
 
     /// The order's token is the same however often it is asked for.
-    fn placement(&self, call: &Call, order: Order, outcome: PlacementOutcome) -> Placement {
+    fn placement(&self, call: &RequestContext, order: Order, outcome: PlacementOutcome) -> Placement {
         let guest = matches!(call.actor, Actor::Guest { .. });
         let order_token = guest.then(|| self.engine.signer.issue_order_token(order.id, order.placed_at).0);
         Placement { order, order_token, outcome }
     }
 
-    async fn check(&self, call: &Call, input: CheckoutInput) -> Result<Wishes, CheckoutError> {
+    async fn check(&self, call: &RequestContext, input: CheckoutInput) -> Result<CheckedInput, CheckoutError> {
         let mut invalid = Invalid::default();
         let mut address = |address: &PostalAddress, pointer: &str| match validate_address(address, pointer) {
             Ok(address) => address,
@@ -198,30 +200,35 @@ impl Checkout {
         invalid.check(!is_card, "/payment/token", "card_number", "must be the gateway's token, never a card number");
         invalid.into_result()?;
         let gateway = gateway.unwrap_or_default();
-        Ok(Wishes { email, shipping_address, billing_address, gateway, input: CheckoutInput { note, ..input } })
+        Ok(CheckedInput { email, shipping_address, billing_address, gateway, input: CheckoutInput { note, ..input } })
     }
 
     /// Composes the reservation from fresh reads.
-    async fn reserve(&self, call: &Call, wishes: &Wishes) -> Result<(ChangeSet, Order, PaymentId), CheckoutError> {
+    async fn reserve(
+        &self,
+        call: &RequestContext,
+        checked: &CheckedInput,
+    ) -> Result<(ChangeSet, Order, PaymentId), CheckoutError> {
         let basket = self.basket(&call.actor).await?;
         let Some(cart) = basket.cart.as_ref().filter(|_| !basket.lines.is_empty()) else {
             return Err(CheckoutError::CartEmpty);
         };
         check_available(&basket)?;
-        let method = wishes.input.shipping_method.as_deref();
-        let priced = self.price(&basket, Some(&wishes.shipping_address), method).await?;
-        if let Some(expected) = wishes.input.expected_total {
+        let method = checked.input.shipping_method.as_deref();
+        let priced = self.price(&basket, Some(&checked.shipping_address), method).await?;
+        if let Some(expected) = checked.input.expected_total {
             expected.plus(priced.totals.grand_total.currency.zero())?;
             if expected != priced.totals.grand_total {
                 return Err(CheckoutError::PriceChanged { totals: Box::new(priced.totals) });
             }
         }
-        if let (Some(gateway), false) = (self.engine.gateways.get(&wishes.gateway), priced.totals.grand_total.is_zero())
+        if let (Some(gateway), false) =
+            (self.engine.gateways.get(&checked.gateway), priced.totals.grand_total.is_zero())
         {
             gateway.amounts(priced.totals.grand_total.currency).check_payment(priced.totals.grand_total)?;
         }
         let mut set = self.engine.set(&call.actor);
-        let mut order = self.order(call, wishes, &basket, priced, cart, set.at())?;
+        let mut order = self.order(call, checked, &basket, priced, cart, set.at())?;
         let payment = order.payments[0].id;
         Self::close_cart(&mut set, cart);
         for line in &order.lines {
@@ -233,12 +240,12 @@ impl Checkout {
             set.key(key, Some(order.id.0), None);
         }
         let (id, number, total) = (order.id, order.number.clone(), order.totals.grand_total);
-        set.event(self.engine.ids(), Root::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
+        set.event(self.engine.ids(), AggregateId::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
         let settings = &self.engine.settings;
         let settle_at = set.at() + settings.gateway_lease + Duration::from_secs(1);
-        set.task_as(Process::settle_task(payment), settle_at, Task::SettlePayment { order: id, payment });
+        set.task_as(PaymentProcessor::settle_task(payment), settle_at, Task::SettlePayment { order: id, payment });
         let expire_at = set.at() + settings.reservation_ttl;
-        set.task_as(Process::expire_task(payment), expire_at, Task::ExpireReservation { order: id, payment });
+        set.task_as(PaymentProcessor::expire_task(payment), expire_at, Task::ExpireReservation { order: id, payment });
         Ok((set, order, payment))
     }
 
@@ -250,8 +257,8 @@ impl Checkout {
 
     fn order(
         &self,
-        call: &Call,
-        wishes: &Wishes,
+        call: &RequestContext,
+        checked: &CheckedInput,
         basket: &Basket,
         priced: Priced,
         cart: &Cart,
@@ -260,15 +267,15 @@ impl Checkout {
         let settings = &self.engine.settings;
         let payment = Payment {
             id: PaymentId(self.engine.uuid()),
-            method: wishes.input.payment_method.clone(),
-            gateway: wishes.gateway.clone(),
+            method: checked.input.payment_method.clone(),
+            gateway: checked.gateway.clone(),
             status: PaymentStatus::Pending,
             amount: priced.totals.grand_total,
             captured: 0,
             refunded: 0,
             refund_pending: 0,
             reference: None,
-            token: wishes.input.payment_token.clone(),
+            token: checked.input.payment_token.clone(),
             next_action: None,
             instructions: None,
             failure: None,
@@ -281,14 +288,14 @@ impl Checkout {
             id: OrderId(self.engine.uuid()),
             number: order_number(self.engine.uuid()),
             customer_id: call.actor.user(),
-            email: wishes.email.clone(),
+            email: checked.email.clone(),
             status: OrderStatus::Pending,
             payment_status: PaymentStatus::Pending,
             fulfilment_status: FulfilmentState::Unfulfilled,
             lines: order_lines(basket, &priced, settings.prices_include_tax)?,
             totals: priced.totals,
-            shipping_address: wishes.shipping_address.clone(),
-            billing_address: wishes.billing_address.clone(),
+            shipping_address: checked.shipping_address.clone(),
+            billing_address: checked.billing_address.clone(),
             shipping_method: priced.method,
             payments: vec![payment],
             refunds: Vec::new(),
@@ -296,7 +303,7 @@ impl Checkout {
             returns: Vec::new(),
             cart_id: Some(cart.id),
             idempotency_key: call.idempotency.map(|key| key.key),
-            note: wishes.input.note.clone(),
+            note: checked.input.note.clone(),
             cancel_reason: None,
             declined: false,
             placed_at: now,
@@ -307,10 +314,10 @@ impl Checkout {
 
     /// Calls the gateway and settles its answer. If the gateway certainly isn't reached, the attempt is undone, so that the
     /// customer can try again with the same cart and the same key.
-    async fn pay(&self, call: &Call, order: Order, payment: PaymentId) -> Result<Order, CheckoutError> {
-        let process = Process { engine: self.engine.clone() };
+    async fn pay(&self, call: &RequestContext, order: Order, payment: PaymentId) -> Result<Order, CheckoutError> {
+        let processor = PaymentProcessor { engine: self.engine.clone() };
         for attempt in 1..=CALLS {
-            match process.authorize(order.clone(), payment).await? {
+            match processor.authorize(order.clone(), payment).await? {
                 Ok(order) if order.payment(payment)?.failure.as_deref() == Some(AMOUNT_NOT_PAYABLE) => {
                     self.forget(call, &order).await?;
                     let amount = order.payment(payment)?.amount;
@@ -325,14 +332,14 @@ impl Checkout {
             }
             self.engine.pause(attempt + 5).await;
         }
-        let refusal = Process::refusal(&order, payment, "gateway_unavailable")?;
-        let order = process.settle(order, payment, &refusal).await?;
+        let refusal = PaymentProcessor::refusal(&order, payment, "gateway_unavailable")?;
+        let order = processor.settle(order, payment, &refusal).await?;
         self.forget(call, &order).await?;
         Err(CheckoutError::GatewayUnavailable)
     }
 
     /// Forgets the key of a call that came to nothing, so that it may be sent again.
-    async fn forget(&self, call: &Call, order: &Order) -> Result<(), CheckoutError> {
+    async fn forget(&self, call: &RequestContext, order: &Order) -> Result<(), CheckoutError> {
         if let (Some(key), true) = (call.idempotency, order.status == OrderStatus::Cancelled) {
             let mut set = self.engine.set(&call.actor);
             set.forget(key.key);

@@ -3,9 +3,9 @@
 use super::{Checkout, CheckoutError};
 use crate::{
     account::{PostalAddress, validate_address},
-    call::Actor,
     cart::Cart,
-    catalog::Offer,
+    catalog::PurchasableVariant,
+    context::Actor,
     error::{CommonError, Invalid},
     money::Money,
     order::ShippingMethod,
@@ -25,7 +25,7 @@ pub struct Quote {
 /// A cart with what is to be known of its variants. What isn't sold any more is left out.
 pub(super) struct Basket {
     pub cart: Option<Cart>,
-    pub offers: Vec<Offer>,
+    pub offers: Vec<PurchasableVariant>,
     pub lines: Vec<PricedLine>,
 }
 

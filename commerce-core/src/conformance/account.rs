@@ -7,19 +7,19 @@ use super::{
 };
 use crate::{
     account::{Address, MailTokenKind, Session, User, UserQuery},
-    call::Role,
+    context::Role,
     id::UserId,
-    page::{Listed, Slice},
-    store::{Claim, Conflict, Root},
+    page::{PageSpec, Rows},
+    store::{AggregateId, Claim, Conflict},
 };
 
 async fn load(shop: &Shop, id: UserId) -> Option<User> {
     shop.reads().load_user(id).await.expect("a user can be read")
 }
 
-async fn list(shop: &Shop, query: &UserQuery) -> Listed<User> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    shop.reads().list_users(query, &slice).await.expect("users can be listed")
+async fn list(shop: &Shop, query: &UserQuery) -> Rows<User> {
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    shop.reads().list_users(query, &spec).await.expect("users can be listed")
 }
 
 async fn emails(shop: &Shop, query: &UserQuery) -> Vec<String> {
@@ -103,7 +103,7 @@ pub async fn users_are_listed_newest_first(fixture: &dyn StoreFixture) {
     assert_eq!(listed.total, Some(4), "erased users aren't counted");
     same(&listed.items, &vec![new, tie, old, past]);
     let uncounted =
-        shop.reads().list_users(&UserQuery::default(), &Slice::first(2)).await.expect("users can be listed");
+        shop.reads().list_users(&UserQuery::default(), &PageSpec::first(2)).await.expect("users can be listed");
     assert_eq!((uncounted.items.len(), uncounted.total), (2, None), "totals are counted only when asked for");
 }
 
@@ -209,7 +209,7 @@ pub async fn mail_tokens_load_as_committed(fixture: &dyn StoreFixture) {
         same(&load(token.id).await, &Some(used.clone()));
         let mut set = shop.set();
         set.update(&token, &mut token.clone());
-        let stale = Outcome::Refused(vec![Conflict::Stale(Root::MailToken(token.id))]);
+        let stale = Outcome::Refused(vec![Conflict::Stale(AggregateId::MailToken(token.id))]);
         assert_eq!(shop.outcome(&set).await, stale, "a token is used once");
         shop.remove(&used).await;
         same(&load(token.id).await, &None);

@@ -74,7 +74,7 @@ pub async fn carts_can_be_removed(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let cart = shop.save_cart(shop.cart(guest(1), &[(shop.id(), 1)])).await;
     let mut set = shop.set();
-    set.remove(crate::store::Root::Cart(cart.id), cart.version).free(Claim::open_cart(&cart.owner), cart.id);
+    set.remove(crate::store::AggregateId::Cart(cart.id), cart.version).free(Claim::open_cart(&cart.owner), cart.id);
     shop.commit(&set).await;
     same(&load(&shop, &cart).await, &None);
     same(&shop.open_cart(&cart.owner).await, &None);
@@ -137,5 +137,5 @@ pub async fn a_decline_after_a_new_cart(fixture: &dyn StoreFixture) {
     let mut paid = order.clone();
     confirm(&mut paid, at);
     late.update(&order, &mut paid);
-    assert_eq!(shop.outcome(&late).await, refused([Conflict::Stale(crate::store::Root::Order(order.id))]));
+    assert_eq!(shop.outcome(&late).await, refused([Conflict::Stale(crate::store::AggregateId::Order(order.id))]));
 }

@@ -8,10 +8,10 @@ use super::{
     shop::{ODD, Outcome, Shop, eur, refused, same},
 };
 use crate::{
-    catalog::{Category, CategoryTree, Offer, Product, ProductKey, ProductStatus, ProductView, Variant},
+    catalog::{Category, CategoryTree, Product, ProductKey, ProductStatus, ProductView, PurchasableVariant, Variant},
     id::{CategoryId, ProductId},
     money::{Currency, Money},
-    store::{ChangeSet, Claim, Conflict, RatingDelta, Root},
+    store::{AggregateId, ChangeSet, Claim, Conflict, RatingDelta},
 };
 
 async fn load(shop: &Shop, id: ProductId) -> Option<Product> {
@@ -172,7 +172,7 @@ pub async fn offers_are_loaded(fixture: &dyn StoreFixture) {
     let gone = Product { status: ProductStatus::Archived, ..shop.product("gone", &[700]) };
     let gone = shop.save_product(gone, &[1]).await;
     assert_eq!(shop.move_stock(mug.variants[0].id, 0, 4).await, Outcome::Now);
-    let offer = |product: &Product, n: usize, available| Offer {
+    let offer = |product: &Product, n: usize, available| PurchasableVariant {
         variant: product.variants[n].clone(),
         product_id: product.id,
         slug: product.slug.clone(),
@@ -184,12 +184,12 @@ pub async fn offers_are_loaded(fixture: &dyn StoreFixture) {
     let mut expected = vec![offer(&mug, 0, 6), offer(&mug, 1, 0), offer(&gone, 0, 1)];
     let mut wanted: Vec<_> = expected.iter().map(|offer| offer.variant.id).collect();
     wanted.insert(1, shop.id());
-    let mut offers = shop.reads().load_offers(&wanted).await.expect("offers can be read");
+    let mut offers = shop.reads().load_purchasable(&wanted).await.expect("offers can be read");
     offers.sort_by_key(|offer| offer.variant.id);
     expected.sort_by_key(|offer| offer.variant.id);
     assert_eq!(offers, expected);
-    assert!(shop.reads().load_offers(&[]).await.expect("no offers can be read").is_empty());
-    let twice = shop.reads().load_offers(&[wanted[0], wanted[0]]).await.expect("offers can be read");
+    assert!(shop.reads().load_purchasable(&[]).await.expect("no offers can be read").is_empty());
+    let twice = shop.reads().load_purchasable(&[wanted[0], wanted[0]]).await.expect("offers can be read");
     assert!(twice.iter().all(|offer| offer.variant.id == wanted[0]), "asking twice finds nothing else");
 }
 
@@ -223,7 +223,7 @@ pub async fn the_first_category_is_guarded(fixture: &dyn StoreFixture) {
         set
     };
     shop.commit(&add("one")).await;
-    assert_eq!(shop.outcome(&add("two")).await, refused([Conflict::Stale(Root::Categories)]));
+    assert_eq!(shop.outcome(&add("two")).await, refused([Conflict::Stale(AggregateId::Categories)]));
     assert_eq!(tree(&shop).await.nodes[0].slug, "one");
 }
 

@@ -9,13 +9,15 @@ use super::{
 };
 use crate::{
     account::{MailTokenKind, Session, User},
-    call::Idempotency,
     catalog::ProductKey,
+    context::Idempotency,
     event::DomainEvent,
     id::{OrderId, ProductId, VariantId},
     order::Order,
-    page::Slice,
-    store::{Aggregate, ChangeSet, Claim, Conflict, IdempotencyRecord, MovementKind, RatingDelta, Root, StockDelta},
+    page::PageSpec,
+    store::{
+        Aggregate, AggregateId, ChangeSet, Claim, Conflict, IdempotencyRecord, MovementKind, RatingDelta, StockDelta,
+    },
 };
 
 fn key(name: &str) -> Idempotency {
@@ -69,7 +71,7 @@ impl Everything {
         assert_eq!(record(shop, "everything").await.is_some(), yes, "the idempotency key");
         let stock = shop.stock(self.variant).await;
         assert_eq!((stock.on_hand, stock.reserved), (10 - 2 * one(yes), one(yes)));
-        let ledger = reads.list_movements(self.variant, &Slice::first(10)).await.expect("movements can be listed");
+        let ledger = reads.list_movements(self.variant, &PageSpec::first(10)).await.expect("movements can be listed");
         assert_eq!(ledger.items.len(), 1 + usize::from(yes));
         let view = reads.view_product(&ProductKey::Id(self.product)).await.expect("a product can be viewed");
         assert_eq!(view.map(|view| view.rating_sum), Some(5 * one(yes)));
@@ -146,7 +148,7 @@ pub async fn a_refused_removal_leaves_nothing(fixture: &dyn StoreFixture) {
 pub async fn a_stale_alert_leaves_nothing(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let (_, variant) = shop.stocked("mug", 5).await;
-    let stale = refused([Conflict::Stale(Root::StockAlert(variant))]);
+    let stale = refused([Conflict::Stale(AggregateId::StockAlert(variant))]);
     leaves_nothing(&shop, |set| _ = set.alerted(variant, 3, 4), stale).await;
 }
 

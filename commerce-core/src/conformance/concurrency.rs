@@ -12,13 +12,13 @@ use super::{
     shop::{Outcome, Shop, outcome, refused, same},
 };
 use crate::{
-    call::Idempotency,
     cart::{Cart, CartStatus},
     catalog::Product,
+    context::Idempotency,
     event::DomainEvent,
     id::VariantId,
     order::{Order, OrderQuery},
-    page::Slice,
+    page::PageSpec,
     store::{Aggregate, ChangeSet, Claim, Conflict, MovementKind, StockDelta, Store},
 };
 
@@ -95,8 +95,8 @@ pub async fn oversell(store: Arc<dyn Store>) -> Result<(), String> {
     holds(sold.iter().all(|outcome| *outcome == Outcome::Now), || format!("some orders weren't confirmed: {sold:?}"))?;
     let stock = shop.stock(variant).await;
     holds((stock.on_hand, stock.reserved) == (0, 0), || format!("after the sale: {stock:?}"))?;
-    let slice = Slice { count: true, ..Slice::first(1) };
-    let listed = shop.reads().list_orders(&OrderQuery::default(), &slice).await.map_err(|error| error.to_string())?;
+    let spec = PageSpec { count: true, ..PageSpec::first(1) };
+    let listed = shop.reads().list_orders(&OrderQuery::default(), &spec).await.map_err(|error| error.to_string())?;
     holds(listed.total == Some(50), || format!("{:?} orders were written", listed.total))?;
     let drift = shop.reads().verify().await.map_err(|error| error.to_string())?;
     holds(drift.is_empty(), || format!("the ledgers disagree: {drift:?}"))
@@ -139,8 +139,11 @@ impl Checkout {
     }
 
     async fn happened_once(&self, shop: &Shop) {
-        let orders =
-            shop.reads().list_orders(&OrderQuery::default(), &Slice::first(100)).await.expect("orders can be listed");
+        let orders = shop
+            .reads()
+            .list_orders(&OrderQuery::default(), &PageSpec::first(100))
+            .await
+            .expect("orders can be listed");
         assert_eq!(orders.items.len(), 1);
         assert_eq!(orders.items[0].cart_id, Some(self.cart.id));
         assert_eq!(shop.stock(self.variant).await.reserved, 1);

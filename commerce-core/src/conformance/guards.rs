@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     account::User,
-    call::Idempotency,
     cart::Cart,
     catalog::CategoryTree,
+    context::Idempotency,
     id::VariantId,
-    store::{Aggregate, ChangeSet, Claim, Conflict, MovementKind, Root, StockDelta},
+    store::{Aggregate, AggregateId, ChangeSet, Claim, Conflict, MovementKind, StockDelta},
 };
 
 const fn short(variant: VariantId, available: i64) -> Conflict {
@@ -64,7 +64,7 @@ pub async fn every_kind_of_claim_is_kept(fixture: &dyn StoreFixture) {
         "all that are taken are named"
     );
     for (claim, take) in set.claims() {
-        assert_eq!(Some(take), shop.holder(claim).await.map(crate::store::Take::Hold));
+        assert_eq!(Some(take), shop.holder(claim).await.map(crate::store::ClaimOp::Acquire));
     }
 }
 
@@ -191,7 +191,7 @@ pub async fn all_stale_aggregates_are_named(fixture: &dyn StoreFixture) {
     set.update(&before, &mut before.clone());
     set.update(&fine, &mut fine.clone());
     set.update(&user, &mut user.clone()).assert(cart.root(), 1).remove(address.root(), 1);
-    let stale = [user.root(), cart.root(), address.root(), Root::Categories].map(Conflict::Stale);
+    let stale = [user.root(), cart.root(), address.root(), AggregateId::Categories].map(Conflict::Stale);
     assert_eq!(shop.outcome(&set).await, refused(stale));
     same(&shop.reads().load_cart(fine.id).await.expect("a cart can be read"), &Some(fine));
 }

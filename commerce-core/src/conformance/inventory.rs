@@ -5,25 +5,25 @@ use super::{
     shop::{ODD, Outcome, Shop, THRESHOLD, minutes, refused, same},
 };
 use crate::{
-    call::ActorRef,
     catalog::{Product, ProductStatus},
     clock::Timestamp,
+    context::ActorRef,
     id::VariantId,
     inventory::{Alert, AlertKind, AlertQuery, MovementRecord, StockItem, StockQuery},
-    page::Slice,
-    store::{ChangeSet, Conflict, MovementKind, Root, StockDelta},
+    page::PageSpec,
+    store::{AggregateId, ChangeSet, Conflict, MovementKind, StockDelta},
 };
 
 async fn movements(shop: &Shop, variant: VariantId) -> Vec<MovementRecord> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    let listed = shop.reads().list_movements(variant, &slice).await.expect("movements can be listed");
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    let listed = shop.reads().list_movements(variant, &spec).await.expect("movements can be listed");
     assert_eq!(listed.total, Some(listed.items.len() as u64));
     listed.items
 }
 
 async fn stock_of(shop: &Shop, query: &StockQuery) -> Vec<String> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    let listed = shop.reads().list_stock(query, &slice).await.expect("stock can be listed");
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    let listed = shop.reads().list_stock(query, &spec).await.expect("stock can be listed");
     assert_eq!(listed.total, Some(listed.items.len() as u64), "the total counts what the filter lets through");
     listed.items.into_iter().map(|item| item.sku).collect()
 }
@@ -208,7 +208,7 @@ pub async fn crossings_are_alerted_once(fixture: &dyn StoreFixture) {
         set
     };
     shop.commit(&note(0, 1)).await;
-    let stale = refused([Conflict::Stale(Root::StockAlert(low[0]))]);
+    let stale = refused([Conflict::Stale(AggregateId::StockAlert(low[0]))]);
     assert_eq!(shop.outcome(&note(0, 1)).await, stale, "somebody else has alerted it");
     assert!(!unalerted(&shop, 10).await.contains(&low[0]));
     assert_eq!(shop.move_stock(low[0], 9, 0).await, Outcome::Now);
@@ -268,9 +268,8 @@ pub async fn stock_is_filtered(fixture: &dyn StoreFixture) {
 pub async fn alerts_load_as_committed(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let list = async |acknowledged| {
-        let slice = Slice { count: true, ..Slice::first(100) };
-        let listed =
-            shop.reads().list_alerts(&AlertQuery { acknowledged }, &slice).await.expect("alerts can be listed");
+        let spec = PageSpec { count: true, ..PageSpec::first(100) };
+        let listed = shop.reads().list_alerts(&AlertQuery { acknowledged }, &spec).await.expect("alerts can be listed");
         assert_eq!(listed.total, Some(listed.items.len() as u64));
         listed.items
     };

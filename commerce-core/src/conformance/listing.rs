@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::{Product, ProductFilter, ProductSort, ProductStatus, ProductView},
     id::{CategoryId, ProductId},
-    page::Slice,
+    page::PageSpec,
     store::RatingDelta,
 };
 
@@ -18,8 +18,8 @@ pub(super) fn active() -> ProductFilter {
 }
 
 pub(super) async fn views(shop: &Shop, filter: &ProductFilter) -> Vec<ProductView> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    let listed = shop.reads().list_products(filter, &slice).await.expect("products can be listed");
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    let listed = shop.reads().list_products(filter, &spec).await.expect("products can be listed");
     assert_eq!(listed.total, Some(listed.items.len() as u64), "the total counts what the filter lets through");
     listed.items
 }

@@ -13,7 +13,7 @@ use crate::{
         FulfilmentState, FulfilmentStatus, Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus,
         ReturnStatus,
     },
-    page::Slice,
+    page::PageSpec,
     payment::{PaymentStatus, RefundStatus},
     pricing::Totals,
 };
@@ -23,8 +23,8 @@ async fn load(shop: &Shop, id: OrderId) -> Option<Order> {
 }
 
 async fn list(shop: &Shop, query: &OrderQuery) -> Vec<Order> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    let listed = shop.reads().list_orders(query, &slice).await.expect("orders can be listed");
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    let listed = shop.reads().list_orders(query, &spec).await.expect("orders can be listed");
     assert_eq!(listed.total, Some(listed.items.len() as u64), "the total counts what the filter lets through");
     listed.items
 }
@@ -216,8 +216,8 @@ pub async fn payments_are_listed(fixture: &dyn StoreFixture) {
     let one = shop.insert(shop.full_order("O-1", &mug(&shop), shop.id())).await;
     let two = shop.insert(shop.order("O-2", &mug(&shop), 1)).await;
     let list = async |status| {
-        let slice = Slice { count: true, ..Slice::first(100) };
-        let listed = shop.reads().list_payments(status, &slice).await.expect("payments can be listed");
+        let spec = PageSpec { count: true, ..PageSpec::first(100) };
+        let listed = shop.reads().list_payments(status, &spec).await.expect("payments can be listed");
         assert_eq!(listed.total, Some(listed.items.len() as u64));
         listed.items
     };
@@ -243,8 +243,8 @@ pub async fn returns_are_listed(fixture: &dyn StoreFixture) {
     let one = shop.insert(one).await;
     let two = shop.insert(shop.full_order("O-2", &mug(&shop), shop.id())).await;
     let list = async |status| {
-        let slice = Slice { count: true, ..Slice::first(100) };
-        let listed = shop.reads().list_returns(status, &slice).await.expect("returns can be listed");
+        let spec = PageSpec { count: true, ..PageSpec::first(100) };
+        let listed = shop.reads().list_returns(status, &spec).await.expect("returns can be listed");
         assert_eq!(listed.total, Some(listed.items.len() as u64));
         listed.items
     };

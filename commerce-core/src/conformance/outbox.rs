@@ -10,17 +10,17 @@ use super::{
     shop::{ODD, Outcome, Shop, eur, minutes},
 };
 use crate::{
-    call::ActorRef,
     clock::Timestamp,
+    context::ActorRef,
     event::{DomainEvent, Drift, EventRecord, LeasedTask, Notice, Task},
     id::{EventId, IdGenerator, TaskId, UserId, VariantId},
     order::Order,
-    page::Slice,
+    page::PageSpec,
     review::{Review, ReviewStatus},
-    store::{ChangeSet, MovementKind, RatingDelta, Root, StockDelta},
+    store::{AggregateId, ChangeSet, MovementKind, RatingDelta, StockDelta},
 };
 
-async fn events(shop: &Shop, root: Root) -> Vec<EventRecord> {
+async fn events(shop: &Shop, root: AggregateId) -> Vec<EventRecord> {
     shop.reads().list_events(root).await.expect("events can be listed")
 }
 
@@ -29,7 +29,7 @@ async fn lease(shop: &Shop, now: Timestamp, until: Timestamp, limit: u32) -> Vec
 }
 
 async fn dead(shop: &Shop) -> Vec<LeasedTask> {
-    shop.reads().list_dead_tasks(&Slice::first(100)).await.expect("dead tasks can be listed").items
+    shop.reads().list_dead_tasks(&PageSpec::first(100)).await.expect("dead tasks can be listed").items
 }
 
 async fn backlog(shop: &Shop) -> (u64, Option<Timestamp>) {
@@ -62,7 +62,7 @@ pub async fn events_are_listed_in_order(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let (product, variant) = shop.stocked("mug", 5).await;
     let order = shop.order(ODD, &product, 1);
-    let root = Root::Order(order.id);
+    let root = AggregateId::Order(order.id);
     let mut expected = Vec::new();
     let steps = [
         (
@@ -85,33 +85,43 @@ pub async fn events_are_listed_in_order(fixture: &dyn StoreFixture) {
         let mut set = ChangeSet::new(&shop.ids, at, by);
         for event in happened {
             set.event(&shop.ids, root, version, event);
-            set.event(&shop.ids, Root::Product(product.id), version, DomainEvent::StockAdjusted { variant, delta: -1 });
+            set.event(
+                &shop.ids,
+                AggregateId::Product(product.id),
+                version,
+                DomainEvent::StockAdjusted { variant, delta: -1 },
+            );
         }
         expected.extend(set.events().iter().filter(|event| event.root == root).cloned());
         shop.commit(&set).await;
     }
     expected.sort_by_key(|event| (event.version, event.n));
     assert_eq!(events(&shop, root).await, expected);
-    assert_eq!(events(&shop, Root::Product(product.id)).await.len(), 4);
-    assert!(events(&shop, Root::Order(shop.id())).await.is_empty());
-    assert!(events(&shop, Root::Product(product.id)).await.iter().all(|event| event.root == Root::Product(product.id)));
+    assert_eq!(events(&shop, AggregateId::Product(product.id)).await.len(), 4);
+    assert!(events(&shop, AggregateId::Order(shop.id())).await.is_empty());
+    assert!(
+        events(&shop, AggregateId::Product(product.id))
+            .await
+            .iter()
+            .all(|event| event.root == AggregateId::Product(product.id))
+    );
 }
 
 /// An event of each kind of aggregate is found under its root.
 pub async fn events_of_every_root_are_kept(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let roots = [
-        Root::User(shop.id()),
-        Root::Address(shop.id()),
-        Root::Session(shop.id()),
-        Root::MailToken(shop.id()),
-        Root::Product(shop.id()),
-        Root::Categories,
-        Root::Cart(shop.id()),
-        Root::Order(shop.id()),
-        Root::Review(shop.id()),
-        Root::Alert(shop.id()),
-        Root::StockAlert(shop.id()),
+        AggregateId::User(shop.id()),
+        AggregateId::Address(shop.id()),
+        AggregateId::Session(shop.id()),
+        AggregateId::MailToken(shop.id()),
+        AggregateId::Product(shop.id()),
+        AggregateId::Categories,
+        AggregateId::Cart(shop.id()),
+        AggregateId::Order(shop.id()),
+        AggregateId::Review(shop.id()),
+        AggregateId::Alert(shop.id()),
+        AggregateId::StockAlert(shop.id()),
     ];
     let mut set = shop.set();
     for root in roots {
@@ -131,7 +141,7 @@ pub async fn tasks_come_back_as_written(fixture: &dyn StoreFixture) {
         id: EventId(shop.ids.uuid()),
         at: due,
         by: ActorRef::User(shop.id()),
-        root: Root::Order(shop.id()),
+        root: AggregateId::Order(shop.id()),
         version: 3,
         n: 1,
         event: DomainEvent::OrderPlaced { order: shop.id(), number: ODD.to_owned(), total: eur(-1) },

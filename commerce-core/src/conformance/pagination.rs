@@ -14,7 +14,7 @@ use crate::{
     event::{Notice, Task},
     inventory::{Alert, AlertKind, AlertQuery, StockQuery},
     order::{Order, OrderQuery},
-    page::{Listed, PageRequest, Slice},
+    page::{PageRequest, PageSpec, Rows},
     review::{Review, ReviewQuery},
     store::{RatingDelta, StoreError},
 };
@@ -22,12 +22,12 @@ use crate::{
 /// Rows of the list that is walked.
 const ROWS: usize = 23;
 
-type Page<T> = Result<Listed<T>, StoreError>;
+type Page<T> = Result<Rows<T>, StoreError>;
 
 /// Walks a list by pages of `limit`, inserting between pages, and gives the rows' names in the order they came.
 async fn walk<T, K>(
     limit: u32,
-    page: &impl AsyncFn(Slice) -> Page<T>,
+    page: &impl AsyncFn(PageSpec) -> Page<T>,
     name: &impl Fn(&T) -> K,
     between: &impl AsyncFn(usize),
 ) -> Vec<K> {
@@ -35,8 +35,8 @@ async fn walk<T, K>(
     let mut request = PageRequest::first(limit);
     for n in 0..500 {
         // Through the cursor, so that a sort key that doesn't survive it is found too.
-        let slice = request.slice(&"conformance").expect("the cursor is the list's own");
-        let listed = page(slice).await.expect("a page can be read");
+        let spec = request.spec(&"conformance").expect("the cursor is the list's own");
+        let listed = page(spec).await.expect("a page can be read");
         assert!(listed.items.len() <= limit as usize, "no more than asked for");
         assert!(listed.next.is_none() || listed.items.len() == limit as usize, "only the last page isn't full");
         names.extend(listed.items.iter().map(name));
@@ -51,20 +51,20 @@ async fn walk<T, K>(
 
 /// Walks a list of [`ROWS`] rows, which is sorted by `key`, in pages of several sizes. `insert` adds a row that sorts anywhere.
 async fn is_stable<T, K: Ord + Clone + Debug, S: PartialOrd>(
-    page: impl AsyncFn(Slice) -> Page<T>,
+    page: impl AsyncFn(PageSpec) -> Page<T>,
     name: impl Fn(&T) -> K,
     key: impl Fn(&T) -> S,
     insert: impl AsyncFn(usize),
 ) {
-    let whole = page(Slice { count: true, ..Slice::first(100) }).await.expect("a page can be read");
+    let whole = page(PageSpec { count: true, ..PageSpec::first(100) }).await.expect("a page can be read");
     assert!(whole.items.is_sorted_by_key(key), "the list is sorted, and by id among equals");
     assert_eq!((whole.items.len(), whole.total, whole.next.is_some()), (ROWS, Some(ROWS as u64), false));
     let expected: Vec<K> = whole.items.iter().map(&name).collect();
     for limit in [1, 5, 7, 23, 100] {
         assert_eq!(walk(limit, &page, &name, &async |_| ()).await, expected, "in pages of {limit}");
     }
-    let first = page(Slice::first(5)).await.expect("a page can be read");
-    let second = Slice { limit: 5, after: first.next, count: true };
+    let first = page(PageSpec::first(5)).await.expect("a page can be read");
+    let second = PageSpec { limit: 5, after: first.next, count: true };
     let second = page(second).await.expect("a page can be read");
     assert_eq!(second.total, Some(ROWS as u64), "the total is of the whole list on every page");
 
@@ -103,7 +103,7 @@ async fn products_by<S: PartialOrd>(
     for n in 0..ROWS {
         shelve(&shop, n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_products(&filter, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_products(&filter, &spec).await;
     is_stable(page, |view| view.product.id, key, async |n| shelve(&shop, ROWS + n).await).await;
 }
 
@@ -170,7 +170,7 @@ pub async fn users(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add(n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_users(&UserQuery::default(), &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_users(&UserQuery::default(), &spec).await;
     is_stable(page, |user| user.id, |user| Reverse((user.created_at, user.id)), async |n| add(ROWS + n).await).await;
 }
 
@@ -190,7 +190,7 @@ pub async fn orders(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add_order(&shop, n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_orders(&OrderQuery::default(), &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_orders(&OrderQuery::default(), &spec).await;
     is_stable(
         page,
         |order| order.id,
@@ -206,7 +206,7 @@ pub async fn payments(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add_order(&shop, n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_payments(None, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_payments(None, &spec).await;
     is_stable(
         page,
         |row| row.payment.id,
@@ -222,7 +222,7 @@ pub async fn returns(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add_order(&shop, n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_returns(None, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_returns(None, &spec).await;
     is_stable(
         page,
         |row| row.r#return.id,
@@ -243,7 +243,7 @@ pub async fn stock(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add(n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_stock(&StockQuery::default(), &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_stock(&StockQuery::default(), &spec).await;
     is_stable(page, |item| item.variant_id, |item| item.sku.clone(), async |n| add(ROWS + n).await).await;
 }
 
@@ -261,7 +261,7 @@ pub async fn movements(fixture: &dyn StoreFixture) {
     for n in 1..ROWS {
         add(n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_movements(variant, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_movements(variant, &spec).await;
     is_stable(page, |line| line.on_hand_after, |line| Reverse(line.at), async |n| add(ROWS + n).await).await;
 }
 
@@ -280,7 +280,7 @@ pub async fn alerts(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add(n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_alerts(&AlertQuery::default(), &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_alerts(&AlertQuery::default(), &spec).await;
     is_stable(page, |alert| alert.id, |alert| Reverse((alert.raised_at, alert.id)), async |n| add(ROWS + n).await)
         .await;
 }
@@ -298,7 +298,7 @@ pub async fn reviews(fixture: &dyn StoreFixture) {
         add(n).await;
     }
     let query = ReviewQuery { product: Some(product), ..ReviewQuery::default() };
-    let page = async |slice: Slice| shop.reads().list_reviews(&query, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_reviews(&query, &spec).await;
     is_stable(
         page,
         |review| review.id,
@@ -327,7 +327,7 @@ pub async fn dead_tasks(fixture: &dyn StoreFixture) {
     for n in 0..ROWS {
         add(n).await;
     }
-    let page = async |slice: Slice| shop.reads().list_dead_tasks(&slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_dead_tasks(&spec).await;
     is_stable(page, |task| task.id, |task| Reverse(task.due), async |n| add(ROWS + n).await).await;
 }
 
@@ -347,7 +347,7 @@ pub async fn deep_pages(fixture: &dyn StoreFixture) {
     }
     names.sort_unstable();
     let filter = ProductFilter { sort: ProductSort::PriceAscending, ..active() };
-    let page = async |slice: Slice| shop.reads().list_products(&filter, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_products(&filter, &spec).await;
     let seen = walk(17, &page, &|view| (view.product.min_price(), view.product.id), &async |_| ()).await;
     assert_eq!(seen, names);
 }
@@ -363,7 +363,7 @@ pub async fn filters_hold_on_every_page(fixture: &dyn StoreFixture) {
     }
     shop.save_cart(shop.cart(guest(1), &[])).await;
     let query = OrderQuery { hide_declined: true, email: Some("1@example.com".to_owned()), ..OrderQuery::default() };
-    let page = async |slice: Slice| shop.reads().list_orders(&query, &slice).await;
+    let page = async |spec: PageSpec| shop.reads().list_orders(&query, &spec).await;
     let seen = walk(4, &page, &|order: &Order| order.number.clone(), &async |_| ()).await;
     let expected: Vec<_> = (0..40).rev().filter(|n| n % 3 != 0 && n % 2 == 1).map(|n| format!("O-{n}")).collect();
     assert_eq!(seen, expected);

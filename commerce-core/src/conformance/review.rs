@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::ProductKey,
     id::{ProductId, UserId},
-    page::Slice,
+    page::PageSpec,
     review::{Review, ReviewQuery, ReviewStatus},
     store::{Claim, Conflict, RatingDelta},
 };
@@ -18,8 +18,8 @@ async fn load(shop: &Shop, review: &Review) -> Option<Review> {
 }
 
 async fn list(shop: &Shop, query: &ReviewQuery) -> Vec<Review> {
-    let slice = Slice { count: true, ..Slice::first(100) };
-    let listed = shop.reads().list_reviews(query, &slice).await.expect("reviews can be listed");
+    let spec = PageSpec { count: true, ..PageSpec::first(100) };
+    let listed = shop.reads().list_reviews(query, &spec).await.expect("reviews can be listed");
     assert_eq!(listed.total, Some(listed.items.len() as u64), "the total counts what the filter lets through");
     listed.items
 }

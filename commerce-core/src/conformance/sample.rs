@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::shop::{ODD, Shop, eur, minutes};
 use crate::{
     account::{Address, MailToken, MailTokenKind, PostalAddress, Session, User},
-    call::Role,
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Category, Image, Product, ProductStatus, Variant},
     clock::Timestamp,
+    context::Role,
     id::{CategoryId, ProductId, UserId, VariantId},
     inventory::{Alert, AlertKind},
     review::{Review, ReviewStatus},

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     Commerce,
-    call::Actor,
     catalog::{Product, ProductFilter, ProductQuery, ProductSort, ProductStatus, SearchTerms},
+    context::Actor,
     page::PageRequest,
     payment::TestGateway,
 };

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     account::User,
-    call::ActorRef,
     cart::{Cart, CartOwner},
     catalog::Product,
     clock::{Clock, ManualClock, Timestamp},
+    context::ActorRef,
     id::{IdGenerator, OrderId, SeededIds, VariantId},
     inventory::{NewStock, StockItem},
     money::{Currency, Money},

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    call::ActorRef,
     cart::CartOwner,
     clock::Timestamp,
+    context::ActorRef,
     id::{
         AlertId, CartId, EventId, FulfilmentId, MailTokenId, OrderId, PaymentId, ProductId, RefundId, ReturnId,
         ReviewId, TaskId, UserId, VariantId,
     },
     money::Money,
-    page::{Listed, Slice},
-    store::{Claim, IdempotencyRecord, Root, StoreError, Version},
+    page::{PageSpec, Rows},
+    store::{AggregateId, Claim, IdempotencyRecord, StoreError, Version},
 };
 
 /// Something that happened. Names and fields are stable: receivers outside depend on them.
@@ -86,7 +86,7 @@ pub struct EventRecord {
     /// Who caused it.
     pub by: ActorRef,
     /// What it is about.
-    pub root: Root,
+    pub root: AggregateId,
     /// The aggregate's version after the event; of stock, which has none, the time in microseconds. `id` alone is unique.
     pub version: Version,
     /// Counts the events of one aggregate in one commit, from 0.
@@ -239,7 +239,7 @@ pub struct Drift {
 
 /// Reads of claims, idempotency keys, events and tasks.
 #[async_trait]
-pub trait EventStore: Send + Sync {
+pub trait EventQueries: Send + Sync {
     /// Who holds a claim.
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError>;
 
@@ -247,10 +247,10 @@ pub trait EventStore: Send + Sync {
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError>;
 
     /// An aggregate's events, by version and n.
-    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError>;
+    async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError>;
 
     /// Tasks that were given up, newest first.
-    async fn list_dead_tasks(&self, slice: &Slice) -> Result<Listed<LeasedTask>, StoreError>;
+    async fn list_dead_tasks(&self, spec: &PageSpec) -> Result<Rows<LeasedTask>, StoreError>;
 
     /// How many tasks are waiting, dead ones not counted, and when the oldest was due.
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError>;

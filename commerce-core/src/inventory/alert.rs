@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     account::{UserQuery, aggregate},
-    call::{Actor, Role},
     clock::Timestamp,
+    context::{Actor, Role},
     engine::Engine,
     event::{DomainEvent, Notice, Task},
     id::{AlertId, IdGenerator, OrderId, UserId, VariantId},
     inventory::StockItem,
-    page::Slice,
+    page::PageSpec,
     store::{Aggregate, ChangeSet, StoreError, Version},
 };
 
@@ -117,12 +117,12 @@ pub(crate) fn raise_alert(set: &mut ChangeSet, ids: &dyn IdGenerator, alert: &mu
 pub(crate) async fn admins(engine: &Engine) -> Result<Vec<UserId>, StoreError> {
     let query = UserQuery { role: Some(Role::Admin), q: None };
     let mut admins = Vec::new();
-    let mut slice = Slice::first(100);
+    let mut spec = PageSpec::first(100);
     loop {
-        let listed = engine.reads().list_users(&query, &slice).await?;
+        let listed = engine.reads().list_users(&query, &spec).await?;
         admins.extend(listed.items.iter().filter(|user| !user.disabled).map(|user| user.id));
         match listed.next {
-            Some(after) => slice.after = Some(after),
+            Some(after) => spec.after = Some(after),
             None => return Ok(admins),
         }
     }

@@ -16,22 +16,22 @@ pub use self::{
 use crate::{
     error::{CommonError, common_errors},
     id::{AlertId, VariantId},
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     store::StoreError,
     write::Scope,
 };
 
 /// Reads of the inventory.
 #[async_trait]
-pub trait InventoryStore: Send + Sync {
+pub trait InventoryQueries: Send + Sync {
     /// The stock of a variant.
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError>;
 
     /// Stock, by SKU.
-    async fn list_stock(&self, query: &StockQuery, slice: &Slice) -> Result<Listed<StockItem>, StoreError>;
+    async fn list_stock(&self, query: &StockQuery, spec: &PageSpec) -> Result<Rows<StockItem>, StoreError>;
 
     /// A variant's ledger, newest first.
-    async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError>;
+    async fn list_movements(&self, variant: VariantId, spec: &PageSpec) -> Result<Rows<MovementRecord>, StoreError>;
 
     /// Up to `limit` items whose `crossings` are ahead of `alerted`.
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError>;
@@ -40,7 +40,7 @@ pub trait InventoryStore: Send + Sync {
     async fn load_alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError>;
 
     /// Alerts, newest first.
-    async fn list_alerts(&self, query: &AlertQuery, slice: &Slice) -> Result<Listed<Alert>, StoreError>;
+    async fn list_alerts(&self, query: &AlertQuery, spec: &PageSpec) -> Result<Rows<Alert>, StoreError>;
 }
 
 /// What the inventory can answer.
@@ -61,8 +61,8 @@ common_errors!(InventoryError);
 
 /// Stock and alerts.
 ///
-/// Stock needs [`Permission::EditStock`](crate::call::Permission::EditStock), alerts
-/// [`Permission::ViewAlerts`](crate::call::Permission::ViewAlerts).
+/// Stock needs [`Permission::EditStock`](crate::context::Permission::EditStock), alerts
+/// [`Permission::ViewAlerts`](crate::context::Permission::ViewAlerts).
 ///
 /// ```
 /// # use commerce_core::prelude::*;
@@ -72,7 +72,7 @@ common_errors!(InventoryError);
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
 /// let staff = shop.as_system();
 /// let stock = staff.inventory().adjust(mug, -3, "broken in the storeroom").await?;
 /// assert_eq!(stock.available(), 7);

@@ -4,13 +4,13 @@ use super::{
     Alert, AlertQuery, Inventory, InventoryError, MAX_STOCK, MovementRecord, StockCount, StockItem, StockQuery,
 };
 use crate::{
-    call::{AccessError, Actor, Permission},
+    context::{AccessError, Actor, Permission},
     engine::{Engine, Planned},
     error::{CommonError, Invalid},
     event::DomainEvent,
     id::{AlertId, VariantId},
     page::{Page, PageRequest},
-    store::{ChangeSet, MovementKind, Root, StockDelta},
+    store::{AggregateId, ChangeSet, MovementKind, StockDelta},
     text::check_filter,
     write::{OneCommit, Write, WriteContext},
 };
@@ -25,12 +25,12 @@ impl Inventory {
     /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
     pub async fn stock(&self, query: StockQuery, page: &PageRequest) -> Result<Page<StockItem>, InventoryError> {
         self.scope.actor().require(Permission::EditStock)?;
-        let slice = page.slice(&query)?;
+        let spec = page.spec(&query)?;
         check_filter(&[("/q", query.q.as_deref())])?;
         let q = query.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
         let sought = StockQuery { q: q.map(ToOwned::to_owned), ..query.clone() };
-        let reads = self.scope.engine.shown_to(self.scope.actor());
-        Ok(reads.list_stock(&sought, &slice).await?.page(&query))
+        let reads = self.scope.engine.reads_for(self.scope.actor());
+        Ok(reads.list_stock(&sought, &spec).await?.page(&query))
     }
 
     /// The stock of a variant.
@@ -128,9 +128,9 @@ impl Inventory {
     ) -> Result<Page<MovementRecord>, InventoryError> {
         self.scope.actor().require(Permission::EditStock)?;
         self.load(variant).await?;
-        let slice = page.slice(&variant)?;
-        let reads = self.scope.engine.shown_to(self.scope.actor());
-        Ok(reads.list_movements(variant, &slice).await?.page(&variant))
+        let spec = page.spec(&variant)?;
+        let reads = self.scope.engine.reads_for(self.scope.actor());
+        Ok(reads.list_movements(variant, &spec).await?.page(&variant))
     }
 
     /// Alerts, newest first.
@@ -139,9 +139,9 @@ impl Inventory {
     /// [`CommonError::Access`]; [`CommonError::Cursor`]; [`CommonError::Store`].
     pub async fn alerts(&self, query: AlertQuery, page: &PageRequest) -> Result<Page<Alert>, InventoryError> {
         self.scope.actor().require(Permission::ViewAlerts)?;
-        let slice = page.slice(&query)?;
-        let reads = self.scope.engine.shown_to(self.scope.actor());
-        Ok(reads.list_alerts(&query, &slice).await?.page(&query))
+        let spec = page.spec(&query)?;
+        let reads = self.scope.engine.reads_for(self.scope.actor());
+        Ok(reads.list_alerts(&query, &spec).await?.page(&query))
     }
 
     /// Notes that staff took note of an alert. Once noted, it stays as it is.
@@ -201,7 +201,7 @@ fn move_units(
     // Stock moves without a version; the time takes its place, so that receivers can still order and tell events apart.
     let version = set.at().as_micros();
     let event = DomainEvent::StockAdjusted { variant, delta: delta.on_hand };
-    set.event(engine.ids(), Root::StockAlert(variant), version, event);
+    set.event(engine.ids(), AggregateId::StockAlert(variant), version, event);
     item.on_hand = after;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    call::ActorRef,
     clock::Timestamp,
+    context::ActorRef,
     id::{OrderId, ProductId, VariantId},
     store::MovementKind,
 };

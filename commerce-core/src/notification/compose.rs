@@ -2,11 +2,11 @@
 
 use super::{
     Message,
-    text::{Letter, Letterhead},
+    text::{EmailContext, EmailTemplate},
 };
 use crate::{
     account::{MailToken, User, reachable as reachable_address},
-    call::Permission,
+    context::Permission,
     engine::Engine,
     event::Notice,
     id::{MailTokenId, OrderId, TaskId, UserId},
@@ -32,7 +32,7 @@ pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> R
     }))
 }
 
-async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, Letter)>, StoreError> {
+async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     Ok(match *notice {
         Notice::ConfirmEmail { user, token } => {
             let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
@@ -102,18 +102,18 @@ async fn user_and_token(
 async fn about(
     engine: &Engine,
     order: OrderId,
-    letter: impl FnOnce(&Letterhead<'_>, &Order) -> Option<Letter> + Send,
-) -> Result<Option<(String, Letter)>, StoreError> {
+    letter: impl FnOnce(&EmailContext<'_>, &Order) -> Option<EmailTemplate> + Send,
+) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     let Some(order) = engine.reads().load_order(order).await? else { return Ok(None) };
     let head = letterhead(engine, &order.shipping_address.name);
     let letter = letter(&head, &order);
     Ok(letter.map(|letter| (order.email, letter)))
 }
 
-fn to_user<'a>(engine: &'a Engine, user: &'a User) -> Letterhead<'a> {
+fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
     letterhead(engine, user.called())
 }
 
-fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> Letterhead<'a> {
-    Letterhead { shop: &engine.settings.shop_name, url: &engine.settings.public_url, name }
+fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {
+    EmailContext { shop: &engine.settings.shop_name, url: &engine.settings.public_url, name }
 }

@@ -11,25 +11,25 @@ use crate::{
 };
 
 /// A message's subject and text.
-pub(super) struct Letter {
+pub(super) struct EmailTemplate {
     pub subject: String,
     pub text: String,
 }
 
 /// A letter from a shop to somebody.
-pub(super) struct Letterhead<'a> {
+pub(super) struct EmailContext<'a> {
     pub shop: &'a str,
     pub url: &'a str,
     pub name: &'a str,
 }
 
-impl Letterhead<'_> {
-    fn letter(&self, subject: String, body: &str) -> Letter {
+impl EmailContext<'_> {
+    fn letter(&self, subject: String, body: &str) -> EmailTemplate {
         let greeting = if self.name.is_empty() { "Hello".to_owned() } else { format!("Hello {}", self.name) };
-        Letter { subject, text: format!("{greeting},\n\n{}\n\n{}\n{}\n", body.trim_end(), self.shop, self.url) }
+        EmailTemplate { subject, text: format!("{greeting},\n\n{}\n\n{}\n{}\n", body.trim_end(), self.shop, self.url) }
     }
 
-    pub fn confirm_email(&self, token: &str, until: Timestamp) -> Letter {
+    pub fn confirm_email(&self, token: &str, until: Timestamp) -> EmailTemplate {
         let body = format!(
             "please confirm your e-mail address by opening this link:\n\n{}/confirm-email?token={token}\n\n\
              Or enter this code:\n\n{token}\n\n\
@@ -40,7 +40,7 @@ impl Letterhead<'_> {
         self.letter(format!("{}: please confirm your e-mail address", self.shop), &body)
     }
 
-    pub fn reset_password(&self, token: &str, until: Timestamp) -> Letter {
+    pub fn reset_password(&self, token: &str, until: Timestamp) -> EmailTemplate {
         let body = format!(
             "somebody, most likely you, asked for a new password. Set it by opening this link:\n\n\
              {}/reset-password?token={token}\n\n\
@@ -52,13 +52,13 @@ impl Letterhead<'_> {
         self.letter(format!("{}: set a new password", self.shop), &body)
     }
 
-    pub fn password_changed(&self) -> Letter {
+    pub fn password_changed(&self) -> EmailTemplate {
         let body = "your password was changed. If it was you, there is nothing to do.\n\n\
                     If it wasn't, ask for a new password at once: that signs out everybody who uses your account.";
         self.letter(format!("{}: your password was changed", self.shop), body)
     }
 
-    pub fn order_confirmed(&self, order: &Order) -> Letter {
+    pub fn order_confirmed(&self, order: &Order) -> EmailTemplate {
         let mut body = format!("thank you for your order {}.\n\n", order.number);
         for line in &order.lines {
             let _ = writeln!(body, "{} x {} ({}): {}", line.quantity, line.title, line.sku, money(line.total));
@@ -90,7 +90,7 @@ impl Letterhead<'_> {
         self.letter(format!("{}: order {}", self.shop, order.number), &body)
     }
 
-    pub fn order_shipped(&self, order: &Order, parcel: &Fulfilment) -> Letter {
+    pub fn order_shipped(&self, order: &Order, parcel: &Fulfilment) -> EmailTemplate {
         let mut body = format!("a parcel of your order {} is on its way.\n\n", order.number);
         write_items(&mut body, order, &parcel.items);
         let _ = write!(body, "\nCarrier: {}\nTracking number: {}\n", parcel.carrier, parcel.tracking_number);
@@ -100,7 +100,7 @@ impl Letterhead<'_> {
         self.letter(format!("{}: order {} has been shipped", self.shop, order.number), &body)
     }
 
-    pub fn order_cancelled(&self, order: &Order) -> Letter {
+    pub fn order_cancelled(&self, order: &Order) -> EmailTemplate {
         let mut body = format!("your order {} was cancelled.", order.number);
         if let Some(reason) = &order.cancel_reason {
             let _ = write!(body, "\n\nReason: {reason}");
@@ -109,7 +109,7 @@ impl Letterhead<'_> {
         self.letter(format!("{}: order {} was cancelled", self.shop, order.number), &body)
     }
 
-    pub fn order_refunded(&self, order: &Order, refund: &Refund) -> Letter {
+    pub fn order_refunded(&self, order: &Order, refund: &Refund) -> EmailTemplate {
         let amount = money(refund.amount);
         let settled = refund.status == RefundStatus::Settled;
         let state = if settled { "was sent back to you, the way you paid" } else { "is on its way back to you" };
@@ -118,7 +118,7 @@ impl Letterhead<'_> {
         self.letter(format!("{}: refund for order {}", self.shop, order.number), &body)
     }
 
-    pub fn alert(&self, alert: &Alert) -> Letter {
+    pub fn alert(&self, alert: &Alert) -> EmailTemplate {
         let kind = match alert.kind {
             AlertKind::LowStock => "low stock",
             AlertKind::PaymentMismatch => "a payment doesn't match its order",
@@ -163,7 +163,7 @@ mod tests {
     };
 
     const AT: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
-    const HEAD: Letterhead<'static> = Letterhead { shop: "Bookshop", url: "https://shop.example", name: "Ada" };
+    const HEAD: EmailContext<'static> = EmailContext { shop: "Bookshop", url: "https://shop.example", name: "Ada" };
 
     fn eur(minor: i64) -> Money {
         Money::new(minor, Currency::EUR)
@@ -228,7 +228,7 @@ mod tests {
         vec![LineQuantity { variant_id: VariantId(Uuid::nil()), quantity: 1 }]
     }
 
-    fn says(letter: &Letter, words: &[&str]) {
+    fn says(letter: &EmailTemplate, words: &[&str]) {
         for word in words {
             assert!(letter.text.contains(word), "'{word}' isn't in:\n{}", letter.text);
         }

@@ -2,8 +2,8 @@
 
 use super::{Effects, ItemSelection, Order, OrderError, OrderStatus, Orders, edit::check_text};
 use crate::{
-    call::{Call, Permission},
     clock::Timestamp,
+    context::{Permission, RequestContext},
     id::{OrderId, RefundId},
     payment::NewRefund,
     store::{MovementKind, StoreError},
@@ -33,12 +33,12 @@ impl Orders {
     ///
     /// # Errors
     /// [`OrderError::AlreadyShipped`] afterwards; [`OrderError::PaymentBusy`] while its payment is being made.
-    pub async fn cancel(&self, call: &Call, id: OrderId) -> Result<Order, OrderError> {
+    pub async fn cancel(&self, call: &RequestContext, id: OrderId) -> Result<Order, OrderError> {
         let (this, call) = (self.clone(), call.clone());
         self.engine
             .run(async move {
                 this.get_to_act_on(&call.actor, id).await?;
-                this.take_out(&call, id, CancelInput::new("cancelled by the customer")).await
+                this.cancel_units(&call, id, CancelInput::new("cancelled by the customer")).await
             })
             .await
     }
@@ -47,15 +47,20 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; else as [`Self::cancel`], and [`OrderError::QuantityExceeded`].
-    pub async fn admin_cancel(&self, call: &Call, id: OrderId, input: CancelInput) -> Result<Order, OrderError> {
+    pub async fn admin_cancel(
+        &self,
+        call: &RequestContext,
+        id: OrderId,
+        input: CancelInput,
+    ) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         check_text(&input.reason, "/reason", 1, 500)?;
         let (this, call) = (self.clone(), call.clone());
-        self.engine.run(async move { this.take_out(&call, id, input).await }).await
+        self.engine.run(async move { this.cancel_units(&call, id, input).await }).await
     }
 
-    async fn take_out(&self, call: &Call, id: OrderId, input: CancelInput) -> Result<Order, OrderError> {
-        let order = self.process().load(id).await?;
+    async fn cancel_units(&self, call: &RequestContext, id: OrderId, input: CancelInput) -> Result<Order, OrderError> {
+        let order = self.processor().load(id).await?;
         if order.status == OrderStatus::Pending {
             let given_up = self.give_up_pending(order, &input.items).await?;
             if given_up.status != OrderStatus::Confirmed {
@@ -73,7 +78,7 @@ impl Orders {
     async fn give_up_pending(&self, order: Order, items: &ItemSelection) -> Result<Order, OrderError> {
         if *items != ItemSelection::All {
             let (from, to) = (order.status.as_str().to_owned(), "partly cancelled".to_owned());
-            return Err(super::state::NoSuchMove { from, to }.into());
+            return Err(super::state::InvalidTransition { from, to }.into());
         }
         let Some(payment) = order.payments.last().cloned() else {
             return Err(StoreError::bug("a pending order without a payment").into());
@@ -81,7 +86,7 @@ impl Orders {
         if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
             return Err(OrderError::PaymentBusy);
         }
-        let given_up = self.process().give_up(order, payment.id, crate::payment::CANCELLED).await?;
+        let given_up = self.processor().give_up(order, payment.id, crate::payment::CANCELLED).await?;
         given_up.map_err(|_| OrderError::GatewayUnavailable)
     }
 
@@ -109,7 +114,7 @@ pub(super) fn cancel_rule(
     let CancelInput { items, reason, restock } = input;
     order.check_idle(now)?;
     let was = order.status;
-    let goods = order.take_out(items, Some(reason.clone()), restock)?;
+    let goods = order.cancel_units(items, Some(reason.clone()), restock)?;
     let whole = order.status == OrderStatus::Cancelled;
     let items = if whole { ItemSelection::All } else { goods.cancelled.clone().into() };
     let refund = order.refund_owed(NewRefund { items, ..refund }, now)?;

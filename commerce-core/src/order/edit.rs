@@ -2,15 +2,15 @@
 
 use super::{Order, OrderError, OrderStatus, Orders, Withdrawn};
 use crate::{
-    call::{Call, Done},
     clock::Timestamp,
-    engine::{Answer, Conflicts, Planned},
+    context::{Done, RequestContext},
+    engine::{Conflicts, Planned, Replay},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
-    fail_point::Step,
+    fail_point::FailPoint,
     id::{OrderId, PaymentId, RefundId, VariantId},
-    payment::process::send,
-    store::{MovementKind, Root, StockDelta},
+    payment::processor::send,
+    store::{AggregateId, MovementKind, StockDelta},
 };
 
 /// What an edit of an order brings with it, in the same commit; refunds and voids are then carried out at the gateway.
@@ -45,7 +45,7 @@ impl Orders {
     /// Calls on one order take turns within the process.
     pub(crate) async fn edit<T>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         rule: impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Send + Sync,
     ) -> Result<Done<(Order, T)>, OrderError>
@@ -56,35 +56,35 @@ impl Orders {
         let rule = &rule;
         let plan = || async move {
             let planned = self.plan_edit(call, id, rule).await;
-            Step::Edit.reach().await;
+            FailPoint::Edit.reach().await;
             planned
         };
         let refuse = |conflicts: &Conflicts| {
             conflicts.short().map(|(variant_id, available)| OrderError::OutOfStock { variant_id, available })
         };
         let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, refuse).await?;
-        let process = self.process();
+        let processor = self.processor();
         let (mut order, effects, value) = match done {
-            Answer::Fresh(output) => output,
-            Answer::Replayed(value) => return Ok(Done::again((process.load(id).await?, value))),
+            Replay::Fresh(output) => output,
+            Replay::Replayed(value) => return Ok(Done::again((processor.load(id).await?, value))),
         };
-        Step::Edited.reach().await;
+        FailPoint::Edited.reach().await;
         for refund in effects.refunds {
-            order = Box::pin(process.refund(order, refund)).await?.0;
+            order = Box::pin(processor.refund(order, refund)).await?.0;
         }
         for payment in effects.voids {
-            order = process.void(order, payment).await?.0;
+            order = processor.void(order, payment).await?.0;
         }
         Ok(Done::fresh((order, value)))
     }
 
     async fn plan_edit<T>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         rule: &(impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Sync),
     ) -> Result<Planned<(Order, Effects, T)>, OrderError> {
-        let before = self.process().load(id).await?;
+        let before = self.processor().load(id).await?;
         let mut changes = self.engine.set(&call.actor);
         let (mut order, mut effects) = (before.clone(), Effects::default());
         let value = rule(&mut order, &mut effects, changes.at())?;
@@ -92,13 +92,13 @@ impl Orders {
             return Ok(Planned { changes, output: (order, effects, value) });
         }
         for refund in &effects.refunds {
-            self.process().round_refund(&mut order, *refund)??;
+            self.processor().round_refund(&mut order, *refund)??;
         }
         order.updated_at = changes.at();
         changes.update(&before, &mut order);
-        let (ids, root) = (self.engine.ids(), Root::Order(id));
+        let (ids, root) = (self.engine.ids(), AggregateId::Order(id));
         for refund in &effects.refunds {
-            self.process().watch_refund(&mut changes, id, *refund);
+            self.processor().watch_refund(&mut changes, id, *refund);
             let amount = order.refund_mut(*refund)?.amount;
             let event = DomainEvent::RefundRequested { order: id, refund: *refund, amount };
             changes.event(ids, root, order.version, event);

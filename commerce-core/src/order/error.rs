@@ -1,6 +1,6 @@
 //! What orders and payments refuse.
 
-use super::state::NoSuchMove;
+use super::state::InvalidTransition;
 use crate::{
     error::{CommonError, common_errors},
     id::VariantId,
@@ -15,7 +15,7 @@ pub enum OrderError {
     Common(#[from] CommonError),
     /// The order's state doesn't allow it.
     #[error(transparent)]
-    NotAllowed(#[from] NoSuchMove),
+    NotAllowed(#[from] InvalidTransition),
     /// The goods are on their way.
     #[error("the order has been shipped: it can be returned, not cancelled")]
     AlreadyShipped,

@@ -2,8 +2,8 @@
 
 use super::{Effects, Fulfilment, FulfilmentStatus, ItemSelection, NewParcel, Order, OrderChild, OrderError, Orders};
 use crate::{
-    call::{Call, Done, Permission},
     clock::Timestamp,
+    context::{Done, Permission, RequestContext},
     error::{CommonError, Invalid},
     event::{DomainEvent, Notice},
     id::{FulfilmentId, OrderId},
@@ -102,7 +102,7 @@ impl Orders {
     /// [`OrderError::OutOfStock`] if goods that had been put back aren't there any more.
     pub async fn fulfil(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         input: FulfilmentInput,
     ) -> Result<Done<(Order, FulfilmentId)>, OrderError> {
@@ -115,7 +115,7 @@ impl Orders {
                 let done = this.edit(&call, id, |order, effects, now| {
                     let FulfilmentInput { items, carrier, tracking_number, tracking_url } = input.clone();
                     let parcel = NewParcel { id: fulfilment, items, carrier, tracking_number, tracking_url };
-                    let again = order.pack(parcel, now)?;
+                    let again = order.create_fulfilment(parcel, now)?;
                     effects
                         .stock
                         .extend(again.into_iter().map(|i| (i.variant_id, -i64::from(i.quantity), MovementKind::Sale)));
@@ -134,7 +134,7 @@ impl Orders {
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of parcels doesn't have the move.
     pub async fn update_fulfilment(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: FulfilmentId,
         update: impl Into<FulfilmentUpdate>,
     ) -> Result<Order, OrderError> {

@@ -5,12 +5,12 @@ mod edit;
 mod error;
 mod fulfil;
 mod owed;
+mod queries;
 mod returns;
 mod rules;
 mod selection;
 mod service;
 pub mod state;
-mod store;
 mod tracking;
 mod withdraw;
 
@@ -35,11 +35,11 @@ pub use self::{
     cancel::CancelInput,
     error::OrderError,
     fulfil::{FulfilmentInput, FulfilmentUpdate},
+    queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
     returns::{ReturnDecision, ReturnRefund},
     rules::OrderAction,
     selection::ItemSelection,
     service::Orders,
-    store::{OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStore},
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{

@@ -3,7 +3,7 @@
 use super::{
     Order, OrderError, OrderLine, OrderStatus,
     edit::Effects,
-    state::{NoSuchMove, State},
+    state::{InvalidTransition, State},
 };
 use crate::{
     clock::Timestamp,
@@ -114,7 +114,11 @@ impl Order {
 
     /// Ends a payment that nothing is owed for any more: a promise is given back at the gateway, offline money is no longer
     /// awaited.
-    pub(crate) fn end_unowed_payment(&mut self, effects: &mut Effects, now: Timestamp) -> Result<(), NoSuchMove> {
+    pub(crate) fn end_unowed_payment(
+        &mut self,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<(), InvalidTransition> {
         if self.status == OrderStatus::Pending || !self.owed().is_zero() {
             return Ok(());
         }
@@ -123,7 +127,7 @@ impl Order {
             match payment.status {
                 PaymentStatus::Authorized => effects.voids.push(payment.id),
                 PaymentStatus::Pending => {
-                    payment.status.become_(PaymentStatus::Voided)?;
+                    payment.status.transition_to(PaymentStatus::Voided)?;
                     payment.failure = Some(failure.to_owned());
                     payment.updated_at = now;
                 }
@@ -133,6 +137,6 @@ impl Order {
         if let Some(payment) = self.payments.last() {
             self.payment_status = payment.status;
         }
-        self.settle_goods()
+        self.refresh_fulfilment_state()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{Effects, Order, OrderChild, OrderError, Orders, ReturnStatus, edit::check_text};
 use crate::{
-    call::{Call, Done, Permission},
     clock::Timestamp,
+    context::{Done, Permission, RequestContext},
     event::DomainEvent,
     id::{OrderId, ReturnId},
     money::Money,
@@ -48,7 +48,7 @@ impl Orders {
     /// [`OrderError::QuantityExceeded`] for more than was delivered and isn't on its way back.
     pub async fn request_return(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         items: Vec<LineQuantity>,
         reason: String,
@@ -78,7 +78,7 @@ impl Orders {
     /// money is being taken.
     pub async fn decide_return(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: ReturnId,
         decision: impl Into<ReturnDecision>,
     ) -> Result<Order, OrderError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Fulfilment, FulfilmentState, FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, Return,
     ReturnStatus,
-    state::{NoSuchMove, State},
+    state::{InvalidTransition, State},
     withdraw::Withdrawn,
 };
 use crate::{
@@ -113,11 +113,15 @@ impl Order {
     }
 
     /// Puts units into a parcel. The answer is what must be taken from stock for it once more, as it had been put back there.
-    pub(crate) fn pack(&mut self, parcel: NewParcel, now: Timestamp) -> Result<Vec<LineQuantity>, OrderError> {
+    pub(crate) fn create_fulfilment(
+        &mut self,
+        parcel: NewParcel,
+        now: Timestamp,
+    ) -> Result<Vec<LineQuantity>, OrderError> {
         if self.status != OrderStatus::Confirmed {
-            return Err(no_move(self.status, "shipped").into());
+            return Err(invalid_transition(self.status, "shipped").into());
         }
-        let items = self.pick(parcel.items, OrderLine::unfulfilled)?;
+        let items = self.select_units(parcel.items, OrderLine::unfulfilled)?;
         let mut again = Vec::new();
         for item in &items {
             let line = self.line_mut(item.variant_id)?;
@@ -155,7 +159,7 @@ impl Order {
         if parcel.status == to {
             return Ok(None);
         }
-        parcel.status.become_(to)?;
+        parcel.status.transition_to(to)?;
         let items = parcel.items.clone();
         match to {
             FulfilmentStatus::Shipped => parcel.shipped_at = Some(now),
@@ -168,7 +172,7 @@ impl Order {
             FulfilmentStatus::ReturnedToSender => return self.take_in_parcel(&items, restock).map(Some),
             FulfilmentStatus::Pending => {}
         }
-        self.settle_goods()?;
+        self.refresh_fulfilment_state()?;
         Ok(Some(Withdrawn::default()))
     }
 
@@ -182,7 +186,7 @@ impl Order {
     ) -> Result<(), OrderError> {
         let left: BTreeMap<_, _> =
             self.lines.iter().map(|line| (line.variant_id, self.returnable(line.variant_id))).collect();
-        let items = self.pick(items.into(), |line| left.get(&line.variant_id).copied().unwrap_or(0))?;
+        let items = self.select_units(items.into(), |line| left.get(&line.variant_id).copied().unwrap_or(0))?;
         self.returns.push(Return {
             id,
             status: ReturnStatus::Requested,
@@ -210,7 +214,7 @@ impl Order {
         if ret.status == to {
             return Ok(None);
         }
-        ret.status.become_(to)?;
+        ret.status.transition_to(to)?;
         ret.updated_at = now;
         let items = if to == ReturnStatus::Received { ret.items.clone() } else { Vec::new() };
         for item in &items {
@@ -218,12 +222,12 @@ impl Order {
             line.returned += item.quantity;
             line.written_off += if restock { 0 } else { item.quantity };
         }
-        self.settle_goods()?;
+        self.refresh_fulfilment_state()?;
         Ok(Some(items))
     }
 
     /// Recomputes where the goods are, and completes the order when all have arrived and been paid for.
-    pub(crate) fn settle_goods(&mut self) -> Result<(), NoSuchMove> {
+    pub(crate) fn refresh_fulfilment_state(&mut self) -> Result<(), InvalidTransition> {
         let sum = |of: &dyn Fn(&OrderLine) -> u32| self.lines.iter().map(of).sum::<u32>();
         let wanted = sum(&|line| line.quantity - line.cancelled);
         let shipped = sum(&|line| self.left(line));
@@ -236,16 +240,16 @@ impl Order {
             () if shipped >= wanted => FulfilmentState::Shipped,
             () => FulfilmentState::PartiallyShipped,
         };
-        self.fulfilment_status.become_(state)?;
+        self.fulfilment_status.transition_to(state)?;
         let arrived = matches!(state, FulfilmentState::Delivered | FulfilmentState::Returned);
         if arrived && self.is_settled() && self.status == OrderStatus::Confirmed {
-            self.status.become_(OrderStatus::Completed)?;
+            self.status.transition_to(OrderStatus::Completed)?;
         }
         Ok(())
     }
 
     /// Checks quantities against what is left of each line; of all that is left there must be something.
-    pub(crate) fn pick(
+    pub(crate) fn select_units(
         &self,
         items: ItemSelection,
         left: impl Fn(&OrderLine) -> u32,
@@ -311,13 +315,13 @@ fn not_in_order(variant: VariantId) -> Invalid {
     Invalid::field("/items", "unknown_item", format!("the order has no line of variant {variant}"))
 }
 
-pub(super) fn no_move(from: OrderStatus, to: &str) -> NoSuchMove {
-    NoSuchMove { from: from.as_str().to_owned(), to: to.to_owned() }
+pub(super) fn invalid_transition(from: OrderStatus, to: &str) -> InvalidTransition {
+    InvalidTransition { from: from.as_str().to_owned(), to: to.to_owned() }
 }
 
-impl From<NoSuchMove> for StoreError {
+impl From<InvalidTransition> for StoreError {
     /// A move that core itself composed and the table doesn't have: a bug.
-    fn from(error: NoSuchMove) -> Self {
+    fn from(error: InvalidTransition) -> Self {
         Self::bug(error)
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
 }
 
 /// What the gateway says of the sample's payment.
-pub(crate) fn word(order: &Order, state: GatewayState, captured: i64) -> GatewayPayment {
+pub(crate) fn report(order: &Order, state: GatewayState, captured: i64) -> GatewayPayment {
     GatewayPayment { reference: "ref".to_owned(), state, amount: order.payments[0].amount, captured: eur(captured) }
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn word(order: &Order, state: GatewayState, captured: i64) -> Gateway
 pub(crate) fn paid(lines: &[(u32, i64)], shipping: i64) -> Order {
     let mut order = pending(lines, shipping);
     let taken = order.payments[0].amount.minor;
-    order.settle_payment(PAYMENT, &word(&order, GatewayState::Captured, taken), NOW).unwrap();
+    order.settle_payment(PAYMENT, &report(&order, GatewayState::Captured, taken), NOW).unwrap();
     assert_eq!(order.status, OrderStatus::Confirmed);
     order
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking};
 use crate::{
     account::{normalise_international_email, reachable, token::OrderToken},
-    call::{Actor, Call, Permission},
+    context::{Actor, Permission, RequestContext},
     engine::Engine,
     error::CommonError,
     id::OrderId,
     page::{Page, PageRequest},
-    payment::{PaymentStatus, process::Process},
-    store::{Claim, Root},
+    payment::{PaymentStatus, processor::PaymentProcessor},
+    store::{AggregateId, Claim},
     text::check_filter,
 };
 
@@ -25,16 +25,16 @@ use crate::{
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// # shop.carts().add_item(&ada, mug, 2, None).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let parcel = FulfilmentInput::new("Royal Mail", "RM1");
-/// let (_, parcel) = shop.orders().fulfil(&Call::system(), order.id, parcel).await?.value;
-/// shop.orders().update_fulfilment(&Call::system(), parcel, FulfilmentStatus::Shipped).await?;
+/// let (_, parcel) = shop.orders().fulfil(&RequestContext::system(), order.id, parcel).await?.value;
+/// shop.orders().update_fulfilment(&RequestContext::system(), parcel, FulfilmentStatus::Shipped).await?;
 ///
 /// let tracking = shop.orders().tracking(&ada.actor, order.id).await?;
 /// assert_eq!(tracking.timeline.last().unwrap().detail, "shipped with Royal Mail, RM1");
@@ -52,19 +52,19 @@ impl Orders {
         Self { engine }
     }
 
-    pub(crate) fn process(&self) -> Process {
-        Process { engine: self.engine.clone() }
+    pub(crate) fn processor(&self) -> PaymentProcessor {
+        PaymentProcessor { engine: self.engine.clone() }
     }
 
     /// A customer's own orders, newest first; attempts that the gateway declined are left out.
     ///
     /// # Errors
-    /// [`crate::call::AccessError::Unauthenticated`] without a signed-in user.
+    /// [`crate::context::AccessError::Unauthenticated`] without a signed-in user.
     pub async fn mine(&self, actor: &Actor, page: &PageRequest) -> Result<Page<Order>, OrderError> {
         let customer = Some(actor.identity()?.user);
         let query = OrderQuery { customer, hide_declined: true, ..OrderQuery::default() };
-        let slice = page.slice(&query)?;
-        Ok(self.engine.reads().list_orders(&query, &slice).await?.page(&query))
+        let spec = page.spec(&query)?;
+        Ok(self.engine.reads().list_orders(&query, &spec).await?.page(&query))
     }
 
     /// Everybody's orders, newest first.
@@ -74,8 +74,8 @@ impl Orders {
     pub async fn list(&self, actor: &Actor, query: OrderQuery, page: &PageRequest) -> Result<Page<Order>, OrderError> {
         actor.require(Permission::ViewOrders)?;
         check_filter(&[("/email", query.email.as_deref()), ("/number", query.number.as_deref())])?;
-        let slice = page.slice(&query)?;
-        Ok(self.engine.reads().list_orders(&query, &slice).await?.page(&query))
+        let spec = page.spec(&query)?;
+        Ok(self.engine.reads().list_orders(&query, &spec).await?.page(&query))
     }
 
     /// An order: for its customer, for whoever holds its token, for staff.
@@ -83,7 +83,7 @@ impl Orders {
     /// # Errors
     /// [`CommonError::NotFound`] if it isn't there or isn't theirs.
     pub async fn get(&self, actor: &Actor, id: OrderId) -> Result<Order, OrderError> {
-        let order = self.process().load(id).await?;
+        let order = self.processor().load(id).await?;
         if self.may_see(actor, &order) { Ok(order) } else { Err(CommonError::NotFound("order").into()) }
     }
 
@@ -91,7 +91,7 @@ impl Orders {
     /// orders.
     ///
     /// # Errors
-    /// As [`Self::get`]; [`crate::call::AccessError::Forbidden`] for staff who may only look.
+    /// As [`Self::get`]; [`crate::context::AccessError::Forbidden`] for staff who may only look.
     pub async fn get_to_act_on(&self, actor: &Actor, id: OrderId) -> Result<Order, OrderError> {
         let order = self.get(actor, id).await?;
         if matches!(actor, Actor::User(identity) if order.customer_id != Some(identity.user)) {
@@ -123,7 +123,7 @@ impl Orders {
     /// As [`Self::get`].
     pub async fn tracking(&self, actor: &Actor, id: OrderId) -> Result<Tracking, OrderError> {
         let order = self.get(actor, id).await?;
-        let events = self.engine.reads().list_events(Root::Order(id)).await?;
+        let events = self.engine.reads().list_events(AggregateId::Order(id)).await?;
         Ok(Tracking::of(&order, &events))
     }
 
@@ -131,13 +131,18 @@ impl Orders {
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if the two don't belong together.
-    pub async fn lookup(&self, _call: &Call, number: &str, email: &str) -> Result<(Order, OrderToken), OrderError> {
+    pub async fn lookup(
+        &self,
+        _call: &RequestContext,
+        number: &str,
+        email: &str,
+    ) -> Result<(Order, OrderToken), OrderError> {
         let not_found = || CommonError::NotFound("order");
         let number = number.trim().to_ascii_uppercase();
         check_filter(&[("/number", Some(&*number)), ("/email", Some(email))])?;
         let email = normalise_international_email(email).map_err(|_| not_found())?;
         let id = self.engine.reads().load_claim(&Claim::order_number(&number)).await?.ok_or_else(not_found)?;
-        let order = self.process().load(id.into()).await?;
+        let order = self.processor().load(id.into()).await?;
         if reachable(&order.email) != email {
             return Err(not_found().into());
         }
@@ -156,8 +161,8 @@ impl Orders {
         page: &PageRequest,
     ) -> Result<Page<OrderReturn>, OrderError> {
         actor.require(Permission::ViewOrders)?;
-        let slice = page.slice(&("returns", status))?;
-        Ok(self.engine.reads().list_returns(status, &slice).await?.page(&("returns", status)))
+        let spec = page.spec(&("returns", status))?;
+        Ok(self.engine.reads().list_returns(status, &spec).await?.page(&("returns", status)))
     }
 
     /// Everybody's payments, newest first.
@@ -171,8 +176,8 @@ impl Orders {
         page: &PageRequest,
     ) -> Result<Page<OrderPayment>, OrderError> {
         actor.require(Permission::ViewOrders)?;
-        let slice = page.slice(&("payments", status))?;
-        Ok(self.engine.reads().list_payments(status, &slice).await?.page(&("payments", status)))
+        let spec = page.spec(&("payments", status))?;
+        Ok(self.engine.reads().list_payments(status, &spec).await?.page(&("payments", status)))
     }
 
     pub(crate) async fn order_of(&self, child: OrderChild, what: &'static str) -> Result<OrderId, OrderError> {

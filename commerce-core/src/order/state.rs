@@ -6,23 +6,23 @@ use crate::payment::{PaymentStatus, RefundStatus};
 /// A state machine, given as the table of its moves.
 pub trait State: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
     /// Which state may follow which.
-    const MOVES: &'static [(Self, Self)];
+    const TRANSITIONS: &'static [(Self, Self)];
 
     /// Whether `next` may follow. Staying is always possible.
     fn may_become(self, next: Self) -> bool {
-        self == next || Self::MOVES.contains(&(self, next))
+        self == next || Self::TRANSITIONS.contains(&(self, next))
     }
 
     /// Moves on.
     ///
     /// # Errors
-    /// [`NoSuchMove`] if the table doesn't have the move.
-    fn become_(&mut self, next: Self) -> Result<(), NoSuchMove> {
+    /// [`InvalidTransition`] if the table doesn't have the move.
+    fn transition_to(&mut self, next: Self) -> Result<(), InvalidTransition> {
         if self.may_become(next) {
             *self = next;
             Ok(())
         } else {
-            Err(NoSuchMove { from: format!("{self:?}"), to: format!("{next:?}") })
+            Err(InvalidTransition { from: format!("{self:?}"), to: format!("{next:?}") })
         }
     }
 }
@@ -30,7 +30,7 @@ pub trait State: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
 /// A move that isn't in the table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what is {from} can't become {to}")]
-pub struct NoSuchMove {
+pub struct InvalidTransition {
     /// The present state.
     pub from: String,
     /// The state that was asked for.
@@ -38,7 +38,7 @@ pub struct NoSuchMove {
 }
 
 impl State for OrderStatus {
-    const MOVES: &'static [(Self, Self)] = &[
+    const TRANSITIONS: &'static [(Self, Self)] = &[
         (Self::Pending, Self::Confirmed),
         (Self::Pending, Self::Cancelled),
         (Self::Confirmed, Self::Completed),
@@ -49,7 +49,7 @@ impl State for OrderStatus {
 }
 
 impl State for PaymentStatus {
-    const MOVES: &'static [(Self, Self)] = &[
+    const TRANSITIONS: &'static [(Self, Self)] = &[
         (Self::Pending, Self::RequiresAction),
         (Self::Pending, Self::Unknown),
         (Self::Pending, Self::Authorized),
@@ -84,7 +84,7 @@ impl State for PaymentStatus {
 }
 
 impl State for FulfilmentState {
-    const MOVES: &'static [(Self, Self)] = &[
+    const TRANSITIONS: &'static [(Self, Self)] = &[
         (Self::Unfulfilled, Self::PartiallyShipped),
         (Self::Unfulfilled, Self::Shipped),
         (Self::PartiallyShipped, Self::Shipped),
@@ -101,7 +101,7 @@ impl State for FulfilmentState {
 }
 
 impl State for FulfilmentStatus {
-    const MOVES: &'static [(Self, Self)] = &[
+    const TRANSITIONS: &'static [(Self, Self)] = &[
         (Self::Pending, Self::Shipped),
         (Self::Pending, Self::Cancelled),
         (Self::Shipped, Self::Delivered),
@@ -110,7 +110,7 @@ impl State for FulfilmentStatus {
 }
 
 impl State for ReturnStatus {
-    const MOVES: &'static [(Self, Self)] = &[
+    const TRANSITIONS: &'static [(Self, Self)] = &[
         (Self::Requested, Self::Approved),
         (Self::Requested, Self::Rejected),
         (Self::Approved, Self::Received),
@@ -119,6 +119,6 @@ impl State for ReturnStatus {
 }
 
 impl State for RefundStatus {
-    const MOVES: &'static [(Self, Self)] =
+    const TRANSITIONS: &'static [(Self, Self)] =
         &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed), (Self::Settled, Self::Failed)];
 }

@@ -10,18 +10,18 @@ use crate::payment::RefundStatus;
 
 /// A table is sound if it names no move twice and none to itself, and every state is in it.
 fn check_table<S: State>(all: &[S], start: S, ends: &[S]) {
-    for (n, (from, to)) in S::MOVES.iter().enumerate() {
+    for (n, (from, to)) in S::TRANSITIONS.iter().enumerate() {
         assert_ne!(from, to);
-        assert!(!S::MOVES[..n].contains(&(*from, *to)), "{from:?} → {to:?} is there twice");
+        assert!(!S::TRANSITIONS[..n].contains(&(*from, *to)), "{from:?} → {to:?} is there twice");
     }
     for from in all {
         for to in all {
             let mut state = *from;
-            let allowed = from == to || S::MOVES.contains(&(*from, *to));
-            assert_eq!(state.become_(*to).is_ok(), allowed, "{from:?} → {to:?}");
+            let allowed = from == to || S::TRANSITIONS.contains(&(*from, *to));
+            assert_eq!(state.transition_to(*to).is_ok(), allowed, "{from:?} → {to:?}");
             assert_eq!(state, if allowed { *to } else { *from });
         }
-        let leads_on = S::MOVES.iter().any(|(state, _)| state == from);
+        let leads_on = S::TRANSITIONS.iter().any(|(state, _)| state == from);
         assert_eq!(leads_on, !ends.contains(from), "{from:?}");
     }
     let mut reached = vec![start];
@@ -29,7 +29,7 @@ fn check_table<S: State>(all: &[S], start: S, ends: &[S]) {
     while let Some(state) = reached.get(n).copied() {
         reached.extend(
             all.iter()
-                .filter(|to| !reached.contains(to) && S::MOVES.contains(&(state, **to)))
+                .filter(|to| !reached.contains(to) && S::TRANSITIONS.contains(&(state, **to)))
                 .copied()
                 .collect::<Vec<_>>(),
         );
@@ -107,7 +107,7 @@ const fn return_id(n: u128) -> ReturnId {
 
 fn delivered(lines: &[(u32, i64)]) -> Order {
     let mut order = paid(lines, 0);
-    order.pack(parcel(1, ItemSelection::All), NOW).unwrap();
+    order.create_fulfilment(parcel(1, ItemSelection::All), NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Delivered, true, NOW).unwrap();
     order
@@ -117,12 +117,12 @@ fn delivered(lines: &[(u32, i64)]) -> Order {
 fn goods_travel_from_the_shelf_to_the_door_and_back() {
     let mut order = paid(&[(2, 200), (1, 100)], 0);
     assert_eq!(order.actions(), [OrderAction::Cancel]);
-    order.pack(parcel(1, vec![items(0, 1), items(0, 1)]), NOW).unwrap();
+    order.create_fulfilment(parcel(1, vec![items(0, 1), items(0, 1)]), NOW).unwrap();
     assert_eq!((order.lines[0].fulfilled, order.lines[1].fulfilled), (2, 0));
     order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW).unwrap();
     assert_eq!(order.fulfilment_status, FulfilmentState::PartiallyShipped);
     assert_eq!(order.actions(), []);
-    order.pack(parcel(2, ItemSelection::All), NOW).unwrap();
+    order.create_fulfilment(parcel(2, ItemSelection::All), NOW).unwrap();
     order.move_parcel(fulfilment(2), FulfilmentStatus::Shipped, true, NOW).unwrap();
     assert_eq!(order.fulfilment_status, FulfilmentState::Shipped);
     order.move_parcel(fulfilment(1), FulfilmentStatus::Delivered, true, NOW).unwrap();
@@ -141,24 +141,27 @@ fn goods_travel_from_the_shelf_to_the_door_and_back() {
 
 #[test]
 fn nothing_leaves_that_was_not_confirmed_or_is_not_there() {
-    assert!(matches!(pending(&[(1, 1)], 0).pack(parcel(1, ItemSelection::All), NOW), Err(OrderError::NotAllowed(_))));
+    assert!(matches!(
+        pending(&[(1, 1)], 0).create_fulfilment(parcel(1, ItemSelection::All), NOW),
+        Err(OrderError::NotAllowed(_))
+    ));
     let mut order = paid(&[(2, 200)], 0);
-    let over = order.pack(parcel(1, vec![items(0, 3)]), NOW);
+    let over = order.create_fulfilment(parcel(1, vec![items(0, 3)]), NOW);
     assert!(matches!(over, Err(OrderError::QuantityExceeded { left: 2, .. })), "{over:?}");
     for bad in [items(0, 0), items(7, 1)] {
-        let refused = order.pack(parcel(1, vec![bad]), NOW);
+        let refused = order.create_fulfilment(parcel(1, vec![bad]), NOW);
         assert!(matches!(refused, Err(OrderError::Common(crate::error::CommonError::Invalid(_)))), "{refused:?}");
     }
     assert_eq!(order, paid(&[(2, 200)], 0));
-    order.pack(parcel(1, ItemSelection::All), NOW).unwrap();
-    let none_left = order.pack(parcel(2, ItemSelection::All), NOW);
+    order.create_fulfilment(parcel(1, ItemSelection::All), NOW).unwrap();
+    let none_left = order.create_fulfilment(parcel(2, ItemSelection::All), NOW);
     assert!(matches!(none_left, Err(OrderError::QuantityExceeded { left: 0, .. })));
 }
 
 #[test]
 fn a_cancelled_parcel_gives_its_units_back_to_the_order() {
     let mut order = paid(&[(2, 200)], 0);
-    order.pack(parcel(1, ItemSelection::All), NOW).unwrap();
+    order.create_fulfilment(parcel(1, ItemSelection::All), NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Cancelled, true, NOW).unwrap();
     assert_eq!(order.lines[0].unfulfilled(), 2);
     let sent = order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW);
@@ -168,39 +171,39 @@ fn a_cancelled_parcel_gives_its_units_back_to_the_order() {
 #[test]
 fn an_order_can_be_cancelled_until_something_has_left() {
     let mut order = paid(&[(2, 200), (1, 100)], 0);
-    order.pack(parcel(1, vec![items(0, 1)]), NOW).unwrap();
+    order.create_fulfilment(parcel(1, vec![items(0, 1)]), NOW).unwrap();
     let mut whole = order.clone();
     assert_eq!(
-        whole.take_out(ItemSelection::All, Some("why".to_owned()), true).unwrap().back,
+        whole.cancel_units(ItemSelection::All, Some("why".to_owned()), true).unwrap().back,
         [items(0, 2), items(1, 1)]
     );
     assert_eq!((whole.status, whole.cancel_reason.as_deref()), (OrderStatus::Cancelled, Some("why")));
     assert_eq!(whole.fulfilments[0].status, FulfilmentStatus::Cancelled);
-    assert!(matches!(whole.take_out(ItemSelection::All, None, true), Err(OrderError::NotAllowed(_))));
+    assert!(matches!(whole.cancel_units(ItemSelection::All, None, true), Err(OrderError::NotAllowed(_))));
 
     order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW).unwrap();
-    assert!(matches!(order.take_out(ItemSelection::All, None, true), Err(OrderError::AlreadyShipped)));
-    let over = order.take_out([items(0, 2)].into(), None, true);
+    assert!(matches!(order.cancel_units(ItemSelection::All, None, true), Err(OrderError::AlreadyShipped)));
+    let over = order.cancel_units([items(0, 2)].into(), None, true);
     assert!(matches!(over, Err(OrderError::QuantityExceeded { left: 1, .. })), "{over:?}");
-    assert_eq!(order.take_out([items(0, 1), items(1, 1)].into(), None, true).unwrap().back.len(), 2);
+    assert_eq!(order.cancel_units([items(0, 1), items(1, 1)].into(), None, true).unwrap().back.len(), 2);
     assert_eq!((order.status, order.fulfilment_status), (OrderStatus::Confirmed, FulfilmentState::Shipped));
 }
 
 #[test]
 fn cancelling_what_is_left_completes_an_order_whose_rest_has_arrived() {
     let mut order = paid(&[(2, 200)], 0);
-    order.pack(parcel(1, vec![items(0, 1)]), NOW).unwrap();
+    order.create_fulfilment(parcel(1, vec![items(0, 1)]), NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Delivered, true, NOW).unwrap();
     assert_eq!(order.status, OrderStatus::Confirmed);
-    order.take_out([items(0, 1)].into(), None, true).unwrap();
+    order.cancel_units([items(0, 1)].into(), None, true).unwrap();
     assert_eq!((order.status, order.fulfilment_status), (OrderStatus::Completed, FulfilmentState::Delivered));
 }
 
 #[test]
 fn only_what_was_delivered_can_be_returned_once() {
     let mut order = paid(&[(2, 200)], 0);
-    order.pack(parcel(1, vec![items(0, 1)]), NOW).unwrap();
+    order.create_fulfilment(parcel(1, vec![items(0, 1)]), NOW).unwrap();
     order.move_parcel(fulfilment(1), FulfilmentStatus::Shipped, true, NOW).unwrap();
     let ask = |order: &mut Order, n, units| order.ask_return(return_id(n), vec![items(0, units)], "no".to_owned(), NOW);
     assert!(matches!(ask(&mut order, 1, 1), Err(OrderError::QuantityExceeded { left: 0, .. })));

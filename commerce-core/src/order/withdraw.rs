@@ -2,8 +2,8 @@
 
 use super::{
     FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus,
-    rules::no_move,
-    state::{NoSuchMove, State},
+    rules::invalid_transition,
+    state::{InvalidTransition, State},
 };
 use crate::{id::VariantId, payment::LineQuantity};
 
@@ -58,7 +58,7 @@ impl Order {
 
     /// Takes units out of the order before they leave: those that wait to be packed, or the whole order, which nothing may
     /// have left of.
-    pub(crate) fn take_out(
+    pub(crate) fn cancel_units(
         &mut self,
         items: ItemSelection,
         reason: Option<String>,
@@ -69,7 +69,7 @@ impl Order {
             return Err(if already_left {
                 OrderError::AlreadyShipped
             } else {
-                no_move(self.status, "cancelled").into()
+                invalid_transition(self.status, "cancelled").into()
             });
         }
         if items == ItemSelection::All {
@@ -77,12 +77,12 @@ impl Order {
                 return Err(OrderError::AlreadyShipped);
             }
             for parcel in self.fulfilments.iter_mut().filter(|parcel| parcel.status == FulfilmentStatus::Pending) {
-                parcel.status.become_(FulfilmentStatus::Cancelled)?;
+                parcel.status.transition_to(FulfilmentStatus::Cancelled)?;
             }
             self.lines.iter_mut().for_each(|line| line.fulfilled = 0);
         }
         let mut withdrawn = Withdrawn::default();
-        for item in self.pick(items, OrderLine::unfulfilled)? {
+        for item in self.select_units(items, OrderLine::unfulfilled)? {
             let back = self.line_mut(item.variant_id)?.cancel(item.quantity, restock);
             withdrawn.add(item.variant_id, item.quantity, back);
         }
@@ -90,13 +90,13 @@ impl Order {
         Ok(withdrawn)
     }
 
-    pub(super) fn settle_cancelled(&mut self, reason: Option<String>) -> Result<(), NoSuchMove> {
+    pub(super) fn settle_cancelled(&mut self, reason: Option<String>) -> Result<(), InvalidTransition> {
         let none_left = self.lines.iter().all(|line| line.cancelled == line.quantity);
         if self.status != OrderStatus::Cancelled && none_left {
-            self.status.become_(OrderStatus::Cancelled)?;
+            self.status.transition_to(OrderStatus::Cancelled)?;
             self.cancel_reason = reason;
         }
-        self.settle_goods()
+        self.refresh_fulfilment_state()
     }
 
     /// What a refund of these units, which are counted as refunded already, means for the goods. No unit is shipped whose
@@ -144,14 +144,14 @@ impl Order {
     }
 
     /// Takes units out of parcels that are still being packed, the newest first; an emptied parcel is cancelled.
-    fn unpack(&mut self, variant: VariantId, mut units: u32) -> Result<(), NoSuchMove> {
+    fn unpack(&mut self, variant: VariantId, mut units: u32) -> Result<(), InvalidTransition> {
         for parcel in self.fulfilments.iter_mut().rev().filter(|parcel| parcel.status == FulfilmentStatus::Pending) {
             let is_alone = parcel.items.len() == 1;
             let Some(item) = parcel.items.iter_mut().find(|item| item.variant_id == variant) else { continue };
             let taken = units.min(item.quantity);
             units -= taken;
             if taken == item.quantity && is_alone {
-                parcel.status.become_(FulfilmentStatus::Cancelled)?;
+                parcel.status.transition_to(FulfilmentStatus::Cancelled)?;
                 continue;
             }
             item.quantity -= taken;

@@ -49,7 +49,7 @@ impl Default for ManualGateway {
     }
 }
 
-fn word(id: PaymentId, state: GatewayState, amount: Money, captured: Money) -> GatewayPayment {
+fn report(id: PaymentId, state: GatewayState, amount: Money, captured: Money) -> GatewayPayment {
     GatewayPayment { reference: format!("manual_{id}"), state, amount, captured }
 }
 
@@ -65,11 +65,11 @@ impl PaymentGateway for ManualGateway {
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         let zero = request.amount.currency.zero();
-        Ok(word(request.payment_id, GatewayState::Offline, request.amount, zero))
+        Ok(report(request.payment_id, GatewayState::Offline, request.amount, zero))
     }
 
     async fn capture(&self, request: &CaptureRequest) -> Result<GatewayPayment, GatewayError> {
-        Ok(word(request.payment_id, GatewayState::Captured, request.amount, request.amount))
+        Ok(report(request.payment_id, GatewayState::Captured, request.amount, request.amount))
     }
 
     async fn void(&self, request: &VoidRequest) -> Result<GatewayPayment, GatewayError> {

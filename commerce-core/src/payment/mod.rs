@@ -3,7 +3,7 @@
 mod amounts;
 pub mod gateway;
 mod manual;
-pub(crate) mod process;
+pub(crate) mod processor;
 mod reconcile;
 mod rules;
 mod service;
@@ -27,10 +27,10 @@ pub use self::{
     amounts::{AmountNotPayable, PayableAmounts},
     gateway::{NextAction, PaymentGateway, PaymentMethod, RefundReport},
     manual::ManualGateway,
-    process::PlacementOutcome,
+    processor::PlacementOutcome,
     reconcile::{PaymentDrift, ReconcileError, Reconciliation},
     service::{Payments, RefundInput, WebhookFailure},
-    test_gateway::{Fault, LedgerLine, TestGateway},
+    test_gateway::{GatewayFault, LedgerLine, TestGateway},
 };
 pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NOTHING_OWED, NewRefund};
 

@@ -9,8 +9,8 @@ use super::{
     gateway::{GatewayAccount, GatewayError, GatewayState},
 };
 use crate::{
-    call::Actor,
     clock::Timestamp,
+    context::Actor,
     error::CommonError,
     id::{OrderId, PaymentId},
     order::{OrderError, OrderPayment},
@@ -88,7 +88,7 @@ impl Payments {
     /// nothing: a refund that was made past the shop, of which no webhook told, is a drift until [`Payments::resolve`] books it.
     ///
     /// # Errors
-    /// Needs [`crate::call::Permission::ViewOrders`]; [`ReconcileError::Gateway`] if a gateway can't be asked.
+    /// Needs [`crate::context::Permission::ViewOrders`]; [`ReconcileError::Gateway`] if a gateway can't be asked.
     pub async fn reconcile(&self, actor: &Actor) -> Result<Reconciliation, ReconcileError> {
         let mut result = Reconciliation::default();
         let mut page = PageRequest::first(100);
@@ -127,7 +127,7 @@ impl Payments {
             let Some(account) = account else { return Ok(None) };
             let differences = differences(&payment, &account, self.engine.now());
             let present = match differences.first() {
-                Some(_) => self.process().load(order).await?.payment(payment.id)?.clone(),
+                Some(_) => self.processor().load(order).await?.payment(payment.id)?.clone(),
                 None => return Ok(Some(Vec::new())),
             };
             if present == payment || look == LOOKS {

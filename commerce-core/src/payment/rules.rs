@@ -13,7 +13,7 @@ use crate::{
     id::PaymentId,
     order::{
         Order, OrderStatus,
-        state::{NoSuchMove, State},
+        state::{InvalidTransition, State},
     },
 };
 
@@ -65,23 +65,23 @@ impl Order {
     pub(crate) fn settle_payment(
         &mut self,
         id: PaymentId,
-        word: &GatewayPayment,
+        report: &GatewayPayment,
         now: Timestamp,
     ) -> Result<Settlement, CommonError> {
         let (before, order_status) = (self.payment(id)?.clone(), self.status);
-        if word.amount != before.amount || word.captured.minor > before.amount.minor {
-            let (ours, theirs) = (before.amount, word.amount);
+        if report.amount != before.amount || report.captured.minor > before.amount.minor {
+            let (ours, theirs) = (before.amount, report.amount);
             return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
         }
-        let named = !word.reference.is_empty();
-        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
-            return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", word.reference)));
+        let named = !report.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != report.reference) {
+            return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", report.reference)));
         }
         let payment = self.payment_mut(id)?;
         if named {
-            payment.reference = Some(word.reference.clone());
+            payment.reference = Some(report.reference.clone());
         }
-        let (status, captured) = match &word.state {
+        let (status, captured) = match &report.state {
             GatewayState::Offline => (before.status, before.captured),
             GatewayState::Processing => {
                 (if before.status.is_open() { PaymentStatus::Unknown } else { before.status }, 0)
@@ -91,7 +91,7 @@ impl Order {
                 (PaymentStatus::RequiresAction, 0)
             }
             GatewayState::Authorized => (PaymentStatus::Authorized, 0),
-            GatewayState::Captured => (PaymentStatus::Paid, word.captured.minor),
+            GatewayState::Captured => (PaymentStatus::Paid, report.captured.minor),
             GatewayState::Declined(code) => {
                 if before.status.is_open() {
                     payment.failure = Some(code.clone());
@@ -106,7 +106,7 @@ impl Order {
         // Less than the amount may be taken of what was promised or is awaited, not at checkout.
         let at_checkout = before.status.is_given_up() || order_status == OrderStatus::Pending;
         if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
-            let (ours, theirs) = (before.amount, word.captured);
+            let (ours, theirs) = (before.amount, report.captured);
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
         }
@@ -122,14 +122,14 @@ impl Order {
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Same);
         }
-        if let Err(NoSuchMove { from, to }) = payment.status.become_(status) {
+        if let Err(InvalidTransition { from, to }) = payment.status.transition_to(status) {
             *self.payment_mut(id)? = before;
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
         payment.captured = captured;
         // Whoever asked has heard an answer.
         payment.lease_until = None;
-        if !status.is_open() || word.state == GatewayState::Offline {
+        if !status.is_open() || report.state == GatewayState::Offline {
             payment.token = None;
             payment.next_action = None;
             payment.reserved_until = None;
@@ -139,18 +139,18 @@ impl Order {
         }
         let moved = *payment != before;
         let succeeded =
-            matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || word.state == GatewayState::Offline;
+            matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) || report.state == GatewayState::Offline;
         if moved {
             self.payment_mut(id)?.updated_at = now;
         }
         self.payment_status = status;
         let settlement = match self.status {
             OrderStatus::Pending if succeeded => {
-                self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
                 Settlement::Confirmed
             }
             OrderStatus::Pending if status.is_given_up() => {
-                self.status.become_(OrderStatus::Cancelled).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
                 self.declined = status == PaymentStatus::Failed;
                 let reason = self.payment(id)?.failure.clone().unwrap_or_default();
                 self.cancel_reason.get_or_insert(reason);
@@ -164,7 +164,7 @@ impl Order {
             _ if moved => Settlement::Moved,
             _ => Settlement::Same,
         };
-        self.settle_goods().map_err(bug)?;
+        self.refresh_fulfilment_state().map_err(bug)?;
         Ok(settlement)
     }
 
@@ -182,7 +182,7 @@ impl Order {
         if !expired(&self.cancel_reason) || !expired(&was.failure) {
             return Ok(false);
         }
-        self.status.become_(OrderStatus::Confirmed).map_err(bug)?;
+        self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
         self.cancel_reason = None;
         self.declined = false;
         for line in &mut self.lines {
@@ -226,6 +226,6 @@ impl PaymentStatus {
     }
 }
 
-fn bug(error: NoSuchMove) -> CommonError {
+fn bug(error: InvalidTransition) -> CommonError {
     CommonError::Store(error.into())
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::{
     AmountNotPayable, NewRefund, PaymentStatus, PlacementOutcome,
     gateway::{GatewayError, GatewayEvent, GatewayPayment, GatewayState, RefundReport, WebhookError, WebhookRequest},
-    process::{Process, Progress},
+    processor::{PaymentProcessor, Progress},
     rules::WRITTEN_OFF,
 };
 use crate::{
-    call::{Actor, Call, Done, Idempotency, Permission},
     checkout::Placement,
+    context::{Actor, Done, Idempotency, Permission, RequestContext},
     engine::Engine,
     error::{CommonError, Invalid},
     event::DomainEvent,
@@ -19,7 +19,7 @@ use crate::{
     money::Money,
     order::{ItemSelection, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
-    store::{Claim, MovementKind, Root},
+    store::{AggregateId, Claim, MovementKind},
 };
 
 /// A refund that staff give: by amount, by items, or (no amount, all items) of all that is left.
@@ -45,16 +45,16 @@ pub struct RefundInput {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let login = shop.accounts().login(&Call::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// # let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
+/// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// # shop.carts().add_item(&ada, mug, 2, None).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let five = Some(Money::parse("5.00", Currency::EUR)?);
 /// let refund = RefundInput { amount: five, items: ItemSelection::All, reason: "a scratch".into(), restock: false };
-/// let (order, _) = shop.payments().refund(&Call::system(), order.id, refund).await?.value;
+/// let (order, _) = shop.payments().refund(&RequestContext::system(), order.id, refund).await?.value;
 /// assert_eq!(order.payments[0].refunded, 500);
 /// # Ok(())
 /// # }
@@ -73,8 +73,8 @@ impl Payments {
         Orders::new(self.engine.clone())
     }
 
-    pub(super) fn process(&self) -> Process {
-        Process { engine: self.engine.clone() }
+    pub(super) fn processor(&self) -> PaymentProcessor {
+        PaymentProcessor { engine: self.engine.clone() }
     }
 
     /// Everybody's payments, newest first.
@@ -96,7 +96,12 @@ impl Payments {
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NothingToCapture`] unless a payment is authorised and something is
     /// owed, [`OrderError::CaptureExceedsOwed`] for more than that.
-    pub async fn capture(&self, call: &Call, id: OrderId, amount: Option<Money>) -> Result<Order, OrderError> {
+    pub async fn capture(
+        &self,
+        call: &RequestContext,
+        id: OrderId,
+        amount: Option<Money>,
+    ) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let (this, call) = (self.clone(), call.clone());
         self.engine
@@ -109,7 +114,7 @@ impl Payments {
                     Ok((payment, amount))
                 });
                 let (order, (payment, amount)) = intend.await?.value;
-                let result = this.process().capture(order, payment, amount).await?;
+                let result = this.processor().capture(order, payment, amount).await?;
                 let failed = match result {
                     Ok(order) => return Ok(order),
                     Err(failed) => failed,
@@ -123,8 +128,8 @@ impl Payments {
             .await
     }
 
-    async fn release_lease(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
-        let (orders, call) = (self.orders(), Call { idempotency: None, ..call.clone() });
+    async fn release_lease(&self, call: &RequestContext, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
+        let (orders, call) = (self.orders(), RequestContext { idempotency: None, ..call.clone() });
         let release = orders.edit(&call, id, |order, _, _| {
             order.payment_mut(payment)?.lease_until = None;
             Ok(())
@@ -139,7 +144,7 @@ impl Payments {
     /// Needs [`Permission::Refund`]; [`OrderError::RefundExceedsCaptured`] beyond what is left.
     pub async fn refund(
         &self,
-        call: &Call,
+        call: &RequestContext,
         id: OrderId,
         input: RefundInput,
     ) -> Result<Done<(Order, RefundId)>, OrderError> {
@@ -169,7 +174,7 @@ impl Payments {
                     let (was, is_amount) = (order.status, new.amount.is_some());
                     let (refund, goods) = order.refund_goods(new, now)?;
                     if is_amount {
-                        this.process().amounts(order, refund.payment_id)?.check_part(refund.amount)?;
+                        this.processor().amounts(order, refund.payment_id)?.check_part(refund.amount)?;
                     }
                     effects.withdrawn(order, was, goods, MovementKind::Return, &refund.reason);
                     effects.refunds.push(refund_id);
@@ -184,7 +189,12 @@ impl Payments {
     ///
     /// # Errors
     /// As [`Orders::get`].
-    pub async fn confirm(&self, call: &Call, id: OrderId, payment: PaymentId) -> Result<Placement, OrderError> {
+    pub async fn confirm(
+        &self,
+        call: &RequestContext,
+        id: OrderId,
+        payment: PaymentId,
+    ) -> Result<Placement, OrderError> {
         let order = self.orders().get(&call.actor, id).await?;
         order.payment(payment)?;
         let this = self.clone();
@@ -192,7 +202,7 @@ impl Payments {
             .engine
             .run(async move {
                 let _turn = this.engine.queues.turn(id).await;
-                this.process().resolve(order, payment).await
+                this.processor().resolve(order, payment).await
             })
             .await?
             .0;
@@ -204,26 +214,26 @@ impl Payments {
     ///
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAwaited`] unless the payment is an offline one and pending.
-    pub async fn receive(&self, call: &Call, id: PaymentId) -> Result<Order, OrderError> {
+    pub async fn receive(&self, call: &RequestContext, id: PaymentId) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
         let this = self.clone();
         self.engine
             .run(async move {
                 let _turn = this.engine.queues.turn(order).await;
-                let order = this.process().load(order).await?;
+                let order = this.processor().load(order).await?;
                 let payment = order.payment(id)?.clone();
                 let awaited = payment.status == PaymentStatus::Pending && order.status == OrderStatus::Confirmed;
                 if !awaited {
                     return Err(OrderError::NotAwaited);
                 }
-                let word = GatewayPayment {
+                let gateway_report = GatewayPayment {
                     reference: payment.reference.clone().unwrap_or_default(),
                     state: GatewayState::Captured,
                     amount: payment.amount,
                     captured: order.owed(),
                 };
-                Ok(this.process().settle(order, id, &word).await?)
+                Ok(this.processor().settle(order, id, &gateway_report).await?)
             })
             .await
     }
@@ -237,21 +247,22 @@ impl Payments {
     /// Needs [`Permission::ManageOrders`]; [`OrderError::PaymentBusy`] while its gateway is being asked,
     /// [`OrderError::GatewayUnavailable`] if it can't be; [`OrderError::PaymentHeld`] if it holds money of a payment that is
     /// to be given up; [`OrderError::NotAllowed`] to give up what isn't open.
-    pub async fn resolve(&self, call: &Call, id: PaymentId, give_up: bool) -> Result<Order, OrderError> {
+    pub async fn resolve(&self, call: &RequestContext, id: PaymentId, give_up: bool) -> Result<Order, OrderError> {
         call.actor.require(Permission::ManageOrders)?;
         let order = self.orders().order_of(OrderChild::Payment(id), "payment").await?;
         let this = self.clone();
         self.engine
             .run(async move {
                 let _turn = this.engine.queues.turn(order).await;
-                let process = this.process();
-                let order = process.load(order).await?;
+                let processor = this.processor();
+                let order = processor.load(order).await?;
                 let amount = order.payment(id)?.amount;
                 if order.payment(id)?.lease_until.is_some_and(|until| until > this.engine.now()) {
                     return Err(OrderError::PaymentBusy);
                 }
-                let (order, word) = process.ask(order, id).await?.map_err(|error| unreached(error, amount))?;
-                let (order, progress) = Box::pin(process.sync_refunds(order, id)).await?;
+                let (order, gateway_report) =
+                    processor.ask(order, id).await?.map_err(|error| unreached(error, amount))?;
+                let (order, progress) = Box::pin(processor.sync_refunds(order, id)).await?;
                 match progress {
                     Progress::Done => {}
                     Progress::Waits(_) => return Err(OrderError::PaymentBusy),
@@ -263,11 +274,15 @@ impl Payments {
                 let status = order.payment(id)?.status;
                 if order.status != OrderStatus::Pending {
                     let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
-                    return Err(crate::order::state::NoSuchMove { from, to }.into());
+                    return Err(crate::order::state::InvalidTransition { from, to }.into());
                 }
-                match process.held(&order, id, word).await.map_err(|error| unreached(error, amount))? {
+                match processor
+                    .held_money(&order, id, gateway_report)
+                    .await
+                    .map_err(|error| unreached(error, amount))?
+                {
                     Some(held) => Err(OrderError::PaymentHeld { held }),
-                    None => Ok(process.write_off(order, id, WRITTEN_OFF).await?),
+                    None => Ok(processor.write_off(order, id, WRITTEN_OFF).await?),
                 }
             })
             .await
@@ -293,20 +308,20 @@ impl Payments {
             GatewayEvent::Payment { reference, payment_id, payment, .. } => {
                 let Some((order, id)) = self.find(gateway, &reference, payment_id).await? else { return Ok(()) };
                 let _turn = self.engine.queues.turn(order.id).await;
-                self.process().settle(order, id, &payment).await.map(drop)
+                self.processor().settle(order, id, &payment).await.map(drop)
             }
             GatewayEvent::Refund { payment_reference, refund_id, refund, .. } => {
                 let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
                 let _turn = self.engine.queues.turn(order.id).await;
-                let order = self.process().load(order.id).await?;
+                let order = self.processor().load(order.id).await?;
                 let report = RefundReport { refund_id, refund };
-                Box::pin(self.process().take_refund_in_time(order, payment, &report)).await
+                Box::pin(self.processor().take_refund_in_time(order, payment, &report)).await
             }
             GatewayEvent::Refunds { payment_reference, .. } => {
                 let Some((order, payment)) = self.find(gateway, &payment_reference, None).await? else { return Ok(()) };
                 let _turn = self.engine.queues.turn(order.id).await;
-                let order = self.process().load(order.id).await?;
-                Box::pin(self.process().sync_refunds_in_time(order, payment)).await.map(drop)
+                let order = self.processor().load(order.id).await?;
+                Box::pin(self.processor().sync_refunds_in_time(order, payment)).await.map(drop)
             }
             GatewayEvent::Disputed { reference, .. } => {
                 let Some((order, payment)) = self.find(gateway, &reference, None).await? else { return Ok(()) };
@@ -315,7 +330,7 @@ impl Payments {
             GatewayEvent::Foreign { account, reference, payment_id, .. } => {
                 let Some((order, _)) = self.find(gateway, &reference, payment_id).await? else { return Ok(()) };
                 let detail = format!("order {}: the gateway speaks of account {account}, not of ours", order.number);
-                self.process().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
+                self.processor().raise(AlertKind::PaymentMismatch, &order, detail).await.map(drop)
             }
             GatewayEvent::Other => Ok(()),
         }
@@ -325,15 +340,15 @@ impl Payments {
     async fn dispute(&self, order: Order, payment: PaymentId) -> Result<(), CommonError> {
         let id = order.id;
         let detail = format!("order {}: the customer disputes the payment at their bank", order.number);
-        self.process().raise(AlertKind::PaymentDisputed, &order, detail).await?;
+        self.processor().raise(AlertKind::PaymentDisputed, &order, detail).await?;
         let marks =
             |event: &DomainEvent| matches!(event, DomainEvent::PaymentDisputed { payment: p, .. } if *p == payment);
-        if self.engine.reads().list_events(Root::Order(id)).await?.iter().any(|record| marks(&record.event)) {
+        if self.engine.reads().list_events(AggregateId::Order(id)).await?.iter().any(|record| marks(&record.event)) {
             return Ok(());
         }
         // Two who look at once both find nothing: the key lets one of them write.
         let once = Idempotency::new("gateway", &format!("dispute {payment}"), b"");
-        let (orders, call) = (self.orders(), Call::system().once(once));
+        let (orders, call) = (self.orders(), RequestContext::system().once(once));
         let edit = orders.edit(&call, id, |order, effects, now| {
             order.payment_mut(payment)?.updated_at = now;
             effects.events.push(DomainEvent::PaymentDisputed { order: order.id, payment });

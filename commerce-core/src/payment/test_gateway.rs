@@ -38,7 +38,7 @@ pub struct TestGateway {
 #[derive(Default)]
 struct State {
     payments: HashMap<PaymentId, Entry>,
-    faults: VecDeque<Fault>,
+    faults: VecDeque<GatewayFault>,
     amounts: PayableAmounts,
 }
 
@@ -62,7 +62,7 @@ struct SentBack {
 }
 
 impl SentBack {
-    fn word(&self) -> GatewayRefund {
+    fn report(&self) -> GatewayRefund {
         let failed = || GatewayRefundState::Failed("lost_or_stolen_card".to_owned());
         let state = if self.bounced { failed() } else { GatewayRefundState::Settled };
         GatewayRefund { reference: self.reference.clone(), state, amount: self.amount }
@@ -70,7 +70,7 @@ impl SentBack {
 }
 
 impl Entry {
-    fn word(&self) -> GatewayPayment {
+    fn report(&self) -> GatewayPayment {
         GatewayPayment {
             reference: self.reference.clone(),
             state: self.state.clone(),
@@ -96,7 +96,7 @@ impl Entry {
 
 /// What goes wrong with the next call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum GatewayFault {
     /// It isn't reached: `Unavailable`, without effect.
     Refused,
     /// The call is lost on its way: `Unknown`, without effect.
@@ -126,7 +126,7 @@ impl TestGateway {
     }
 
     /// Makes the next calls go wrong, in this order.
-    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub fn script(&self, faults: impl IntoIterator<Item = GatewayFault>) {
         self.lock().faults.extend(faults);
     }
 
@@ -151,7 +151,7 @@ impl TestGateway {
         let mut state = self.lock();
         let entry = state.payments.get_mut(&payment).filter(|e| matches!(e.state, GatewayState::Declined(_)))?;
         entry.succeed();
-        Some(entry.word())
+        Some(entry.report())
     }
 
     /// The customer's bank sends a refund back, days after it was made: the money is the shop's again. What the gateway's
@@ -162,7 +162,7 @@ impl TestGateway {
         let entry = state.payments.get_mut(&payment)?;
         let sent_back = entry.refunds.get_mut(&refund)?;
         sent_back.bounced = true;
-        let (refund_id, refund) = (Some(refund), sent_back.word());
+        let (refund_id, refund) = (Some(refund), sent_back.report());
         let event_id = format!("bounced {}", refund.reference);
         Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id, refund })
     }
@@ -183,7 +183,7 @@ impl TestGateway {
         }
         let reference = format!("test_past_{}_{payment}", entry.past_us.len());
         let sent_back = SentBack { amount: Money::new(minor, entry.amount.currency), reference, bounced: false };
-        let refund = sent_back.word();
+        let refund = sent_back.report();
         entry.past_us.push(sent_back);
         let event_id = format!("made {}", refund.reference);
         Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id: None, refund })
@@ -197,7 +197,7 @@ impl TestGateway {
         let entry = state.payments.get_mut(&payment)?;
         let sent_back = entry.past_us.iter_mut().rfind(|refund| !refund.bounced)?;
         sent_back.bounced = true;
-        let refund = sent_back.word();
+        let refund = sent_back.report();
         let event_id = format!("bounced {}", refund.reference);
         Some(GatewayEvent::Refund { event_id, payment_reference: entry.reference.clone(), refund_id: None, refund })
     }
@@ -222,9 +222,11 @@ impl TestGateway {
     fn call<T>(&self, effect: impl FnOnce(&mut State) -> Result<T, GatewayError>) -> Result<T, GatewayError> {
         let mut state = self.lock();
         match state.faults.pop_front() {
-            Some(Fault::Refused) => Err(GatewayError::Unavailable("connection refused (scripted)".to_owned())),
-            Some(Fault::LostBefore) => Err(GatewayError::Unknown("time-out before the effect (scripted)".to_owned())),
-            Some(Fault::LostAfter) => {
+            Some(GatewayFault::Refused) => Err(GatewayError::Unavailable("connection refused (scripted)".to_owned())),
+            Some(GatewayFault::LostBefore) => {
+                Err(GatewayError::Unknown("time-out before the effect (scripted)".to_owned()))
+            }
+            Some(GatewayFault::LostAfter) => {
                 effect(&mut state)?;
                 Err(GatewayError::Unknown("time-out after the effect (scripted)".to_owned()))
             }
@@ -282,7 +284,7 @@ impl PaymentGateway for TestGateway {
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         self.call(|state| {
             if let Some(entry) = state.payments.get(&request.payment_id) {
-                return Ok(entry.word());
+                return Ok(entry.report());
             }
             state.amounts.check_payment(request.amount)?;
             let declined = |code: &str| GatewayState::Declined(code.to_owned());
@@ -308,9 +310,9 @@ impl PaymentGateway for TestGateway {
                 }
                 other => return Err(GatewayError::Rejected(format!("no such payment method: {other}"))),
             }
-            let word = entry.word();
+            let report = entry.report();
             state.payments.insert(request.payment_id, entry);
-            Ok(word)
+            Ok(report)
         })
     }
 
@@ -329,7 +331,7 @@ impl PaymentGateway for TestGateway {
                 }
                 _ => return Err(GatewayError::Rejected("the payment isn't authorised".to_owned())),
             }
-            Ok(entry.word())
+            Ok(entry.report())
         })
     }
 
@@ -339,7 +341,7 @@ impl PaymentGateway for TestGateway {
             if !matches!(entry.state, GatewayState::Captured | GatewayState::Declined(_)) {
                 entry.state = GatewayState::Voided;
             }
-            Ok(entry.word())
+            Ok(entry.report())
         })
     }
 
@@ -356,7 +358,7 @@ impl PaymentGateway for TestGateway {
                 let refund = SentBack { amount: request.amount, reference, bounced: false };
                 entry.refunds.insert(request.refund_id, refund);
             }
-            Ok(entry.refunds[&request.refund_id].word())
+            Ok(entry.refunds[&request.refund_id].report())
         })
     }
 
@@ -364,10 +366,10 @@ impl PaymentGateway for TestGateway {
     async fn account(&self, payment: PaymentId, _: Option<&str>) -> Result<Option<GatewayAccount>, GatewayError> {
         self.call(|state| {
             let account = |entry: &Entry| {
-                let ours = entry.refunds.iter().map(|(id, refund)| (Some(*id), refund.word()));
-                let past_us = entry.past_us.iter().map(|refund| (None, refund.word()));
+                let ours = entry.refunds.iter().map(|(id, refund)| (Some(*id), refund.report()));
+                let past_us = entry.past_us.iter().map(|refund| (None, refund.report()));
                 let reports = ours.chain(past_us).map(|(refund_id, refund)| RefundReport { refund_id, refund });
-                GatewayAccount { payment: Some(entry.word()), refunds: reports.collect() }
+                GatewayAccount { payment: Some(entry.report()), refunds: reports.collect() }
             };
             Ok(state.payments.get(&payment).map(account))
         })
@@ -379,6 +381,6 @@ impl PaymentGateway for TestGateway {
         reference: Option<&str>,
     ) -> Result<Option<GatewayPayment>, GatewayError> {
         let _ = reference;
-        self.call(|state| Ok(state.payments.get(&payment).map(Entry::word)))
+        self.call(|state| Ok(state.payments.get(&payment).map(Entry::report)))
     }
 }

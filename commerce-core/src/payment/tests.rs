@@ -7,7 +7,7 @@ use super::{
 };
 use crate::order::{
     ItemSelection, Order, OrderError, OrderStatus,
-    sample::{NOW, PAYMENT, eur, items, paid, pending, word},
+    sample::{NOW, PAYMENT, eur, items, paid, pending, report},
 };
 
 const AMOUNT: i64 = 1490;
@@ -22,8 +22,8 @@ fn action() -> GatewayState {
 
 fn say(order: &mut Order, state: GatewayState) -> Settlement {
     let captured = if state == GatewayState::Captured { AMOUNT } else { 0 };
-    let word = word(order, state, captured);
-    order.settle_payment(PAYMENT, &word, NOW).unwrap()
+    let report = report(order, state, captured);
+    order.settle_payment(PAYMENT, &report, NOW).unwrap()
 }
 
 /// The sample after some words.
@@ -49,8 +49,8 @@ fn refund_of(n: u128, amount: Option<i64>, items: Vec<LineQuantity>) -> NewRefun
 
 fn settle(order: &mut Order, n: u128, state: GatewayRefundState) -> bool {
     let id = RefundId(uuid::Uuid::from_u128(n));
-    let word = GatewayRefund { reference: format!("re_{n}"), state, amount: order.refund_mut(id).unwrap().amount };
-    order.settle_refund(id, &word, NOW).unwrap() == RefundSettlement::Moved
+    let report = GatewayRefund { reference: format!("re_{n}"), state, amount: order.refund_mut(id).unwrap().amount };
+    order.settle_refund(id, &report, NOW).unwrap() == RefundSettlement::Moved
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_pending_payment_takes_any_word() {
 #[test]
 fn a_word_about_another_amount_currency_or_reference_changes_nothing() {
     let order = after([GatewayState::Authorized]);
-    let right = word(&order, GatewayState::Captured, AMOUNT);
+    let right = report(&order, GatewayState::Captured, AMOUNT);
     let wrong = [
         GatewayPayment { amount: eur(AMOUNT - 1), ..right.clone() },
         GatewayPayment { amount: Money::new(AMOUNT, crate::Currency::USD), ..right.clone() },
@@ -95,7 +95,7 @@ fn a_word_about_another_amount_currency_or_reference_changes_nothing() {
         assert_eq!(found, order);
     }
     let mut found = sample();
-    let less = word(&found, GatewayState::Captured, AMOUNT - 1);
+    let less = report(&found, GatewayState::Captured, AMOUNT - 1);
     assert!(matches!(found.settle_payment(PAYMENT, &less, NOW).unwrap(), Settlement::Mismatch(_)));
     assert_eq!(found, sample(), "less than the order costs doesn't confirm it");
 }
@@ -122,8 +122,8 @@ fn a_promise_that_is_being_given_back_confirms_nothing() {
     let mut order = after([action()]);
     order.payments[0].intend_to_give_up("expired", NOW + std::time::Duration::from_secs(30));
     let going = order.clone();
-    for word in [GatewayState::Authorized, action(), GatewayState::Processing] {
-        assert_eq!(say(&mut order, word), Settlement::Same);
+    for report in [GatewayState::Authorized, action(), GatewayState::Processing] {
+        assert_eq!(say(&mut order, report), Settlement::Same);
         assert_eq!(order, going);
     }
     let mut captured = order.clone();
@@ -141,7 +141,7 @@ fn a_promise_that_is_being_given_back_confirms_nothing() {
 fn money_taken_while_the_order_was_cancelled_is_late() {
     for reason in ["no", "expired"] {
         let mut order = after([GatewayState::Authorized]);
-        order.take_out(ItemSelection::All, Some(reason.to_owned()), true).unwrap();
+        order.cancel_units(ItemSelection::All, Some(reason.to_owned()), true).unwrap();
         let was = order.payments[0].clone();
         assert_eq!(say(&mut order, GatewayState::Captured), Settlement::Late);
         assert!(!order.reinstate(&was).unwrap(), "whatever words the staff found for it");
@@ -152,10 +152,10 @@ fn money_taken_while_the_order_was_cancelled_is_late() {
 #[test]
 fn a_promise_is_captured_less_what_was_cancelled() {
     let mut order = after([GatewayState::Authorized]);
-    order.take_out([items(0, 1)].into(), None, true).unwrap();
+    order.cancel_units([items(0, 1)].into(), None, true).unwrap();
     assert_eq!(order.refund_owed(refund_of(1, None, vec![items(0, 1)]), NOW).unwrap(), None);
     assert_eq!(order.owed(), eur(AMOUNT - 333));
-    let taken = word(&order, GatewayState::Captured, AMOUNT - 333);
+    let taken = report(&order, GatewayState::Captured, AMOUNT - 333);
     assert_eq!(order.settle_payment(PAYMENT, &taken, NOW).unwrap(), Settlement::Moved);
     assert_eq!(order.payments[0].captured, AMOUNT - 333);
     let over = order.intend_refund(refund_of(2, None, vec![items(0, 3)]), NOW);
@@ -295,8 +295,8 @@ proptest! {
                     let id = usize::try_from(*n).unwrap_or_default();
                     let Some(refund) = after.refunds.get(id).cloned() else { continue };
                     let state = if *ok { GatewayRefundState::Settled } else { GatewayRefundState::Failed("no".to_owned()) };
-                    let word = GatewayRefund { reference: String::new(), state, amount: refund.amount };
-                    after.settle_refund(refund.id, &word, NOW).unwrap() == RefundSettlement::Moved
+                    let report = GatewayRefund { reference: String::new(), state, amount: refund.amount };
+                    after.settle_refund(refund.id, &report, NOW).unwrap() == RefundSettlement::Moved
                 }
             };
             if done {

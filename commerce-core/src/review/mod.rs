@@ -13,19 +13,19 @@ pub use self::{
 use crate::{
     error::{CommonError, common_errors},
     id::ReviewId,
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     store::StoreError,
     write::Scope,
 };
 
 /// Reads of reviews.
 #[async_trait]
-pub trait ReviewStore: Send + Sync {
+pub trait ReviewQueries: Send + Sync {
     /// A review.
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError>;
 
     /// Reviews, newest first.
-    async fn list_reviews(&self, query: &ReviewQuery, slice: &Slice) -> Result<Listed<Review>, StoreError>;
+    async fn list_reviews(&self, query: &ReviewQuery, spec: &PageSpec) -> Result<Rows<Review>, StoreError>;
 }
 
 /// What reviews can answer.
@@ -44,7 +44,7 @@ common_errors!(ReviewError);
 /// Reviews and ratings.
 ///
 /// Everybody sees published reviews of active products; signed-in users write one for each product; hiding needs
-/// [`Permission::ModerateReviews`](crate::call::Permission::ModerateReviews).
+/// [`Permission::ModerateReviews`](crate::context::Permission::ModerateReviews).
 ///
 /// ```
 /// # use commerce_core::prelude::*;
@@ -54,8 +54,8 @@ common_errors!(ReviewError);
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&Call::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// let review = ada.reviews().create("enamel-mug", NewReview::new(5, "Sturdy", "Survived a fall.")).await?;
 /// assert!(!review.verified_purchase); // she hasn't bought it

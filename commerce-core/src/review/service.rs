@@ -4,8 +4,8 @@ use super::{
     NewReview, Review, ReviewError, ReviewPatch, ReviewQuery, ReviewStatus, Reviews, entity::rating_change, rules,
 };
 use crate::{
-    call::{AccessError, Actor, Identity, Permission},
     catalog::active_product,
+    context::{AccessError, Actor, Identity, Permission},
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
@@ -128,7 +128,7 @@ impl Reviews {
     pub async fn of_product(&self, id_or_slug: &str, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
         // Somebody signed in may just have written theirs, through another server.
         let actor = self.scope.actor();
-        let reads = if actor.user().is_some() { self.scope.engine.reads() } else { self.scope.engine.shown_to(actor) };
+        let reads = if actor.user().is_some() { self.scope.engine.reads() } else { self.scope.engine.reads_for(actor) };
         let product = active_product(reads, id_or_slug).await?.product.id;
         let status = Some(ReviewStatus::Published);
         list(reads, &ReviewQuery { product: Some(product), status, customer: None }, page).await
@@ -153,7 +153,7 @@ impl Reviews {
         page: &PageRequest,
     ) -> Result<Page<Review>, ReviewError> {
         self.scope.actor().require(Permission::ModerateReviews)?;
-        list(self.scope.engine.shown_to(self.scope.actor()), &ReviewQuery { status, ..ReviewQuery::default() }, page)
+        list(self.scope.engine.reads_for(self.scope.actor()), &ReviewQuery { status, ..ReviewQuery::default() }, page)
             .await
     }
 
@@ -203,8 +203,8 @@ impl Reviews {
 }
 
 async fn list(reads: &dyn Reads, query: &ReviewQuery, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
-    let slice = page.slice(query)?;
-    Ok(reads.list_reviews(query, &slice).await?.page(query))
+    let spec = page.spec(query)?;
+    Ok(reads.list_reviews(query, &spec).await?.page(query))
 }
 
 fn signed_in(actor: &Actor) -> Result<(), AccessError> {

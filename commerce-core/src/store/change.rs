@@ -20,7 +20,7 @@ pub type Version = i64;
 
 /// What the aggregate's head must be for the write to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Was {
+pub enum ExpectedVersion {
     /// Not there.
     Absent,
     /// There, at this version.
@@ -30,7 +30,7 @@ pub enum Was {
 /// Names an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "id")]
-pub enum Root {
+pub enum AggregateId {
     /// A user.
     User(UserId),
     /// An address.
@@ -55,7 +55,7 @@ pub enum Root {
     StockAlert(VariantId),
 }
 
-impl Root {
+impl AggregateId {
     /// The kind's name, as stored with events.
     #[must_use]
     pub const fn kind(self) -> &'static str {
@@ -96,13 +96,13 @@ impl Root {
 /// Something that is read and written as a whole, with one version.
 pub trait Aggregate: Clone + PartialEq + fmt::Debug {
     /// Its name.
-    fn root(&self) -> Root;
+    fn root(&self) -> AggregateId;
     /// How often its head was written.
     fn version(&self) -> Version;
     /// Called by the change-set when it writes the head.
     fn set_version(&mut self, version: Version);
     /// The change that saves it.
-    fn change(save: Save<Self>) -> Change;
+    fn change(save: AggregateWrite<Self>) -> Change;
 }
 
 /// A row below a head, found by a key within its aggregate.
@@ -115,15 +115,15 @@ pub trait Child: PartialEq {
 
 /// One aggregate, as it was read and as it shall be.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Save<T> {
+pub struct AggregateWrite<T> {
     pub(super) before: Option<T>,
     pub(super) after: T,
 }
 
-impl<T: Aggregate> Save<T> {
+impl<T: Aggregate> AggregateWrite<T> {
     /// What the head must be for the write to apply.
-    pub fn was(&self) -> Was {
-        self.before.as_ref().map_or(Was::Absent, |before| Was::At(before.version()))
+    pub fn expected_version(&self) -> ExpectedVersion {
+        self.before.as_ref().map_or(ExpectedVersion::Absent, |before| ExpectedVersion::At(before.version()))
     }
 
     /// The aggregate as it shall be, with its new version.
@@ -168,29 +168,29 @@ pub struct Children<'a, C: Child> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A user.
-    User(Save<User>),
+    User(AggregateWrite<User>),
     /// An address.
-    Address(Save<Address>),
+    Address(AggregateWrite<Address>),
     /// A session.
-    Session(Save<Session>),
+    Session(AggregateWrite<Session>),
     /// A mailed token.
-    MailToken(Save<MailToken>),
+    MailToken(AggregateWrite<MailToken>),
     /// A product with its variants.
-    Product(Box<Save<Product>>),
+    Product(Box<AggregateWrite<Product>>),
     /// The category tree.
-    Categories(Save<CategoryTree>),
+    Categories(AggregateWrite<CategoryTree>),
     /// A cart with its lines.
-    Cart(Save<Cart>),
+    Cart(AggregateWrite<Cart>),
     /// An order with its children.
-    Order(Box<Save<Order>>),
+    Order(Box<AggregateWrite<Order>>),
     /// A review.
-    Review(Save<Review>),
+    Review(AggregateWrite<Review>),
     /// An alert.
-    Alert(Save<Alert>),
+    Alert(AggregateWrite<Alert>),
     /// Remove the aggregate, which must be at this version.
-    Remove(Root, Version),
+    Remove(AggregateId, Version),
     /// The aggregate must be at this version when the set applies; it is locked, not written.
-    Assert(Root, Version),
+    RequireVersion(AggregateId, Version),
     /// Open the stock ledger of a new variant, at zero.
     OpenStock(NewStock),
     /// Set a variant's low-stock threshold (and with it, whether it is low now).

@@ -112,9 +112,9 @@ impl Claim {
 
 /// What to do with a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Take {
+pub enum ClaimOp {
     /// Take it for this owner; a conflict if anybody holds it.
-    Hold(Uuid),
+    Acquire(Uuid),
     /// Give it back, if this owner holds it.
-    Free(Uuid),
+    Release(Uuid),
 }

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::{ChangeSet, CommitError, RatingDelta, Store, StoreError};
 use crate::{
-    call::{ActorRef, Idempotency},
     catalog::ProductKey,
     clock::Clock,
+    context::{ActorRef, Idempotency},
     id::{AddressId, AlertId, CartId, IdGenerator, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId},
 };
 

@@ -1,6 +1,6 @@
 //! What a store can answer.
 
-use super::{Claim, Root};
+use super::{AggregateId, Claim};
 use crate::id::VariantId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,7 +22,7 @@ pub enum Conflict {
     /// Something that must be unique belongs to somebody else.
     Taken(Claim),
     /// The aggregate isn't at the version it was read at (or is there, or isn't there, against expectation).
-    Stale(Root),
+    Stale(AggregateId),
     /// The variant's `on_hand` isn't what the set was computed from.
     Moved(VariantId),
     /// Fewer units are available than the set would take.

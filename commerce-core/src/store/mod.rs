@@ -15,22 +15,22 @@ mod write;
 use async_trait::async_trait;
 
 pub use self::{
-    change::{Aggregate, Change, Child, Children, Root, Save, Version, Was},
-    claim::{Claim, ClaimKind, Take},
+    change::{Aggregate, AggregateId, AggregateWrite, Change, Child, Children, ExpectedVersion, Version},
+    claim::{Claim, ClaimKind, ClaimOp},
     error::{Applied, CommitError, Conflict, StoreError},
     schema::{missing_migrations, require_migrated},
     set::ChangeSet,
     write::{IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, TaskWrite},
 };
 use crate::{
-    account::AccountStore,
-    cart::CartStore,
-    catalog::CatalogStore,
+    account::AccountQueries,
+    cart::CartQueries,
+    catalog::CatalogQueries,
     clock::Timestamp,
-    event::{EventStore, LeasedTask},
-    inventory::InventoryStore,
-    order::OrderStore,
-    review::ReviewStore,
+    event::{EventQueries, LeasedTask},
+    inventory::InventoryQueries,
+    order::OrderQueries,
+    review::ReviewQueries,
 };
 
 /// A storage backend: one write door, one task lease, and reads.
@@ -75,11 +75,27 @@ pub trait Store: Send + Sync + 'static {
 ///
 /// `load_*` reads an aggregate and its version from one snapshot.
 pub trait Reads:
-    AccountStore + CatalogStore + InventoryStore + CartStore + OrderStore + ReviewStore + EventStore + Send + Sync
+    AccountQueries
+    + CatalogQueries
+    + InventoryQueries
+    + CartQueries
+    + OrderQueries
+    + ReviewQueries
+    + EventQueries
+    + Send
+    + Sync
 {
 }
 
 impl<T> Reads for T where
-    T: AccountStore + CatalogStore + InventoryStore + CartStore + OrderStore + ReviewStore + EventStore + Send + Sync
+    T: AccountQueries
+        + CatalogQueries
+        + InventoryQueries
+        + CartQueries
+        + OrderQueries
+        + ReviewQueries
+        + EventQueries
+        + Send
+        + Sync
 {
 }

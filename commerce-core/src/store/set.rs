@@ -6,12 +6,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Aggregate, Change, Claim, IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, Root, Save, StockDelta,
-    Take, TaskWrite, Version,
+    Aggregate, AggregateId, AggregateWrite, Change, Claim, ClaimOp, IdempotencyRecord, KeyWrite, Movement,
+    MovementKind, RatingDelta, StockDelta, TaskWrite, Version,
 };
 use crate::{
-    call::{ActorRef, Idempotency},
     clock::Timestamp,
+    context::{ActorRef, Idempotency},
     event::{DomainEvent, EventRecord, Task},
     id::{CommitId, EventId, IdGenerator, OrderId, ProductId, TaskId, VariantId},
     inventory::NewStock,
@@ -27,14 +27,14 @@ pub struct ChangeSet {
     at: Timestamp,
     by: ActorRef,
     keys: Vec<KeyWrite>,
-    claims: BTreeMap<Claim, Take>,
+    claims: BTreeMap<Claim, ClaimOp>,
     stock: BTreeMap<VariantId, StockDelta>,
     ratings: BTreeMap<ProductId, RatingDelta>,
     changes: Vec<Change>,
     movements: Vec<Movement>,
     events: Vec<EventRecord>,
     tasks: Vec<TaskWrite>,
-    touched: BTreeSet<Root>,
+    touched: BTreeSet<AggregateId>,
 }
 
 impl ChangeSet {
@@ -61,7 +61,7 @@ impl ChangeSet {
     /// # Panics
     /// If the set already says something about this claim: a bug in the caller.
     pub fn hold(&mut self, claim: Claim, owner: impl Into<Uuid>) -> &mut Self {
-        let earlier = self.claims.insert(claim, Take::Hold(owner.into()));
+        let earlier = self.claims.insert(claim, ClaimOp::Acquire(owner.into()));
         assert!(earlier.is_none(), "a claim is written twice in one set");
         self
     }
@@ -71,7 +71,7 @@ impl ChangeSet {
     /// # Panics
     /// If the set already says something about this claim: a bug in the caller.
     pub fn free(&mut self, claim: Claim, owner: impl Into<Uuid>) -> &mut Self {
-        let earlier = self.claims.insert(claim, Take::Free(owner.into()));
+        let earlier = self.claims.insert(claim, ClaimOp::Release(owner.into()));
         assert!(earlier.is_none(), "a claim is written twice in one set");
         self
     }
@@ -80,7 +80,7 @@ impl ChangeSet {
     pub fn insert<T: Aggregate>(&mut self, new: &mut T) -> &mut Self {
         new.set_version(1);
         self.touch(new.root());
-        self.changes.push(T::change(Save { before: None, after: new.clone() }));
+        self.changes.push(T::change(AggregateWrite { before: None, after: new.clone() }));
         self
     }
 
@@ -88,28 +88,28 @@ impl ChangeSet {
     pub fn update<T: Aggregate>(&mut self, before: &T, after: &mut T) -> &mut Self {
         after.set_version(before.version() + 1);
         self.touch(after.root());
-        self.changes.push(T::change(Save { before: Some(before.clone()), after: after.clone() }));
+        self.changes.push(T::change(AggregateWrite { before: Some(before.clone()), after: after.clone() }));
         self
     }
 
     /// Saves an aggregate as it is elsewhere, its version too; `before` is what may be there already.
     pub(super) fn import<T: Aggregate>(&mut self, before: Option<&T>, whole: &T) -> &mut Self {
         self.touch(whole.root());
-        self.changes.push(T::change(Save { before: before.cloned(), after: whole.clone() }));
+        self.changes.push(T::change(AggregateWrite { before: before.cloned(), after: whole.clone() }));
         self
     }
 
     /// Removes an aggregate, if it is still at this version.
-    pub fn remove(&mut self, root: Root, version: Version) -> &mut Self {
+    pub fn remove(&mut self, root: AggregateId, version: Version) -> &mut Self {
         self.touch(root);
         self.changes.push(Change::Remove(root, version));
         self
     }
 
     /// Demands that an aggregate which the set doesn't write is still at this version.
-    pub fn assert(&mut self, root: Root, version: Version) -> &mut Self {
+    pub fn assert(&mut self, root: AggregateId, version: Version) -> &mut Self {
         self.touch(root);
-        self.changes.push(Change::Assert(root, version));
+        self.changes.push(Change::RequireVersion(root, version));
         self
     }
 
@@ -167,7 +167,7 @@ impl ChangeSet {
 
     /// Notes that a low-stock crossing has been alerted, if nobody else did.
     pub fn alerted(&mut self, variant: VariantId, from: i64, to: i64) -> &mut Self {
-        self.touch(Root::StockAlert(variant));
+        self.touch(AggregateId::StockAlert(variant));
         self.changes.push(Change::StockAlerted { variant, from, to });
         self
     }
@@ -187,7 +187,7 @@ impl ChangeSet {
 
     /// Keeps the answer of a call whose key was claimed by an earlier commit.
     pub fn answer(&mut self, key: [u8; 32], output: Value) -> &mut Self {
-        self.keys.push(KeyWrite::Answer { key, output });
+        self.keys.push(KeyWrite::Resolve { key, output });
         self
     }
 
@@ -198,7 +198,13 @@ impl ChangeSet {
     }
 
     /// Appends an event about an aggregate at the version this set gives it.
-    pub fn event(&mut self, ids: &dyn IdGenerator, root: Root, version: Version, event: DomainEvent) -> &mut Self {
+    pub fn event(
+        &mut self,
+        ids: &dyn IdGenerator,
+        root: AggregateId,
+        version: Version,
+        event: DomainEvent,
+    ) -> &mut Self {
         let n = self.events.iter().filter(|earlier| earlier.root == root).count();
         let n = u32::try_from(n).unwrap_or(u32::MAX);
         let id = EventId(ids.uuid());
@@ -244,7 +250,7 @@ impl ChangeSet {
         self
     }
 
-    fn touch(&mut self, root: Root) {
+    fn touch(&mut self, root: AggregateId) {
         assert!(self.touched.insert(root), "{root:?} is written twice in one set");
     }
 
@@ -267,7 +273,7 @@ impl ChangeSet {
     }
 
     /// The aggregates that the set writes, removes or asserts, sorted.
-    pub fn roots(&self) -> impl Iterator<Item = Root> {
+    pub fn roots(&self) -> impl Iterator<Item = AggregateId> {
         self.touched.iter().copied()
     }
 
@@ -279,7 +285,7 @@ impl ChangeSet {
 
     /// Claims to take or give back, sorted.
     #[must_use]
-    pub fn claims(&self) -> impl ExactSizeIterator<Item = (&Claim, Take)> {
+    pub fn claims(&self) -> impl ExactSizeIterator<Item = (&Claim, ClaimOp)> {
         self.claims.iter().map(|(claim, take)| (claim, *take))
     }
 

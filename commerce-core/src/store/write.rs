@@ -96,7 +96,7 @@ pub enum KeyWrite {
     /// Take the key; [`super::Conflict::KeyTaken`] if it is there.
     Claim(IdempotencyRecord),
     /// Keep the answer of a call whose key was claimed earlier; no effect if the key has been forgotten.
-    Answer {
+    Resolve {
         /// The key.
         key: [u8; 32],
         /// Core's answer.

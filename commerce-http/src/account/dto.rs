@@ -1,6 +1,6 @@
 //! Users, sessions and addresses on the wire.
 
-use commerce_core::{account as core, call};
+use commerce_core::{account as core, context};
 use poem_openapi::{
     Object,
     types::{Example, MaybeUndefined},
@@ -12,7 +12,7 @@ use crate::types::{Time, mirror, patch, present, sample};
 
 mirror! {
     /// What a user may do.
-    Role = call::Role { Customer, Support, Manager, Admin }
+    Role = context::Role { Customer, Support, Manager, Admin }
 }
 
 /// A user.

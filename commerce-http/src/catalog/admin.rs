@@ -20,15 +20,15 @@ use super::{
 use crate::{
     caller::{Caller, staff::EditCatalog},
     conditional::{IdempotencyKey, IfMatch},
-    front::Shared,
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
+    stack::AppState,
     types::{Page, Paging},
 };
 
 /// Operations on products, variants and categories.
-pub struct AdminCatalogApi(pub Arc<Shared>);
+pub struct AdminCatalogApi(pub Arc<AppState>);
 
 impl AdminCatalogApi {
     fn catalog(&self) -> core::Catalog {

@@ -1,6 +1,6 @@
 //! Stock and alerts on the wire.
 
-use commerce_core::{call::ActorRef, inventory as core, store};
+use commerce_core::{context::ActorRef, inventory as core, store};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

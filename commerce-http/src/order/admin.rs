@@ -24,15 +24,15 @@ use crate::{
         staff::{self, ManageOrders, ViewOrders},
     },
     conditional::IdempotencyKey,
-    front::Shared,
     payload::{Created, Input, Optional, Reply},
     problem::{ApiError, missing_first},
     spec::Tag,
+    stack::AppState,
     types::{Page, Paging, Time},
 };
 
 /// Operations on everybody's orders.
-pub struct AdminOrderApi(pub Arc<Shared>);
+pub struct AdminOrderApi(pub Arc<AppState>);
 
 impl AdminOrderApi {
     fn orders(&self) -> core::Orders {

@@ -33,7 +33,7 @@ use crate::DistributeError;
 
 pub use self::{citus::Citus, database::TestDatabase};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no database to test on.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,7 @@ impl Cluster {
         self.order("crash")?;
         let started = Instant::now();
         while PgConnection::connect(&self.url("postgres")).await.is_ok() {
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > START_TIMEOUT {
                 return Err(file(&self.folder, io::ErrorKind::TimedOut.into()));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -179,7 +179,7 @@ impl Cluster {
         loop {
             match PgConnection::connect(&self.url("postgres")).await {
                 Ok(connection) => return Ok(connection.close().await?),
-                Err(error) if started.elapsed() > PATIENCE => {
+                Err(error) if started.elapsed() > START_TIMEOUT => {
                     let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                     return Err(TestingError::Program {
                         program: "postgres".to_owned(),

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use commerce_core::{
     Currency, Money,
     account::PostalAddress,
-    call::{ActorRef, Idempotency},
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Product, ProductStatus, Variant},
     clock::Timestamp,
+    context::{ActorRef, Idempotency},
     event::{DomainEvent, Task},
     id::{CartId, IdGenerator as _, OrderId, PaymentId, ProductId, UuidV7, VariantId},
     inventory::NewStock,

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     catalog::{ProductFilter, ProductSort, ProductView},
-    page::{Listed, Position, Slice, SortKey},
+    page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 
@@ -10,7 +10,7 @@ use super::{search::Matches, view};
 use crate::{
     SqliteStore,
     codec::Row,
-    list::{Rows, bind_key, listed},
+    list::{FetchedRows, bind_key, listed},
     sql::Sql,
 };
 
@@ -40,8 +40,8 @@ impl Walk {
     }
 
     /// Only what comes after a position.
-    pub(super) fn after(&self, sql: &mut Sql, slice: &Slice) {
-        let Some(position) = &slice.after else { return };
+    pub(super) fn after(&self, sql: &mut Sql, spec: &PageSpec) {
+        let Some(position) = &spec.after else { return };
         sql.push(" AND (").push(self.key).push(if self.falling { ", product) < (?, " } else { ", product) > (?, " });
         bind_key(sql, &position.key);
         rowid_of(sql, position, self.falling);
@@ -50,7 +50,7 @@ impl Walk {
 }
 
 /// The rowid of the product that a position names or, if it has been purged, of its neighbour before it in the list.
-pub(super) fn rowid_of(sql: &mut Sql, position: &Position, falling: bool) {
+pub(super) fn rowid_of(sql: &mut Sql, position: &Cursor, falling: bool) {
     sql.push(if falling {
         "coalesce((SELECT n FROM commerce_product WHERE id >= ? ORDER BY id LIMIT 1), 9223372036854775807)"
     } else {
@@ -65,21 +65,21 @@ const WALKS: usize = 64;
 pub(super) async fn list_products(
     store: &SqliteStore,
     filter: &ProductFilter,
-    slice: &Slice,
-) -> Result<Listed<ProductView>, StoreError> {
-    let nothing = Rows { items: Vec::new(), total: slice.count.then_some(0) };
+    spec: &PageSpec,
+) -> Result<Rows<ProductView>, StoreError> {
+    let nothing = FetchedRows { items: Vec::new(), total: spec.count.then_some(0) };
     if filter.categories.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(listed(nothing, slice, sort_key(filter.sort)));
+        return Ok(listed(nothing, spec, sort_key(filter.sort)));
     }
     let matches = match &filter.search {
         None => None,
         Some(terms) => match Matches::expand(store, terms, filter).await? {
-            None => return Ok(listed(nothing, slice, sort_key(filter.sort))),
+            None => return Ok(listed(nothing, spec, sort_key(filter.sort))),
             some => some,
         },
     };
     let mut sql = Sql::new("SELECT json_array(");
-    match (&matches, slice.count) {
+    match (&matches, spec.count) {
         (_, false) => sql.push("NULL"),
         (None, true) => total(&mut sql, filter),
         (Some(matches), true) => matches.total(&mut sql, filter),
@@ -87,19 +87,19 @@ pub(super) async fn list_products(
     // The page's rows come sorted, and a join with a primary key keeps their order.
     sql.push(", json_group_array(json_array(").push(&view("''")).push(", page.score))) FROM (");
     match &matches {
-        None => browse(&mut sql, filter, slice),
-        Some(matches) if filter.sort == ProductSort::Relevance => matches.by_relevance(&mut sql, filter, slice),
-        Some(matches) => matches.sorted(&mut sql, filter, slice),
+        None => browse(&mut sql, filter, spec),
+        Some(matches) if filter.sort == ProductSort::Relevance => matches.by_relevance(&mut sql, filter, spec),
+        Some(matches) => matches.sorted(&mut sql, filter, spec),
     }
     sql.push(") page CROSS JOIN commerce_product p ON p.n = page.product");
     let (total, items): (Option<u64>, Vec<(Row<ProductView>, i64)>) =
         store.optional(sql).await?.ok_or_else(|| StoreError::bug("an aggregate without a row"))?;
     let items = items.into_iter().map(|(row, score)| (row.0, score)).collect();
-    let page = listed(Rows { items, total }, slice, |(product, score)| match (&matches, filter.sort) {
+    let page = listed(FetchedRows { items, total }, spec, |(product, score)| match (&matches, filter.sort) {
         (Some(_), ProductSort::Relevance) => (SortKey::Int(*score), product.product.id.0),
         _ => sort_key(filter.sort)(product),
     });
-    Ok(Listed { items: page.items.into_iter().map(|(view, _)| view).collect(), next: page.next, total: page.total })
+    Ok(Rows { items: page.items.into_iter().map(|(view, _)| view).collect(), next: page.next, total: page.total })
 }
 
 fn sort_key(sort: ProductSort) -> impl Fn(&ProductView) -> (SortKey, uuid::Uuid) {
@@ -116,13 +116,13 @@ fn sort_key(sort: ProductSort) -> impl Fn(&ProductView) -> (SortKey, uuid::Uuid)
 }
 
 /// `SELECT 0 AS score, product` of the page's products, sorted.
-fn browse(sql: &mut Sql, filter: &ProductFilter, slice: &Slice) {
+fn browse(sql: &mut Sql, filter: &ProductFilter, spec: &PageSpec) {
     let walk = Walk::of(filter.sort);
     let categories = filter.categories.as_deref().unwrap_or_default();
-    let limit = i64::from(slice.limit) + 1;
+    let limit = i64::from(spec.limit) + 1;
     let walks = categories.len().max(1) * filter.statuses.len();
     if walks == 1 || walks > WALKS {
-        one_walk(sql, &walk, filter, slice, |sql| {
+        one_walk(sql, &walk, filter, spec, |sql| {
             if categories.len() > 1 {
                 sql.push(" AND EXISTS (SELECT 1 FROM commerce_listing c WHERE c.product = commerce_listing.product");
                 sql.push(" AND c.category IN (").marks(categories.len()).push("))");
@@ -146,7 +146,7 @@ fn browse(sql: &mut Sql, filter: &ProductFilter, slice: &Slice) {
             first = false;
             begin_walk(sql, &walk);
             sql.push(" WHERE category = ? AND status = ?").bind(category).bind(status.as_str());
-            walk.after(sql, slice);
+            walk.after(sql, spec);
             residual(sql, filter);
             walk.order(sql);
             sql.push(" LIMIT ?)").bind(limit);
@@ -159,12 +159,12 @@ fn browse(sql: &mut Sql, filter: &ProductFilter, slice: &Slice) {
 
 /// A single walk. With more than one category it goes along all products and looks whether each is in any of them: many
 /// categories hold many products. With one it goes along that category.
-fn one_walk(sql: &mut Sql, walk: &Walk, filter: &ProductFilter, slice: &Slice, also: impl Fn(&mut Sql)) {
+fn one_walk(sql: &mut Sql, walk: &Walk, filter: &ProductFilter, spec: &PageSpec, also: impl Fn(&mut Sql)) {
     let category = match filter.categories.as_deref() {
         Some([one]) => one.0.as_bytes().to_vec(),
         _ => Vec::new(),
     };
-    all_of_statuses(sql, walk, filter, slice, &category, also);
+    all_of_statuses(sql, walk, filter, spec, &category, also);
 }
 
 /// Products of a category (or of none) in sort order. Several statuses are merged from one walk each.
@@ -172,17 +172,17 @@ pub(super) fn all_of_statuses(
     sql: &mut Sql,
     walk: &Walk,
     filter: &ProductFilter,
-    slice: &Slice,
+    spec: &PageSpec,
     category: &[u8],
     also: impl Fn(&mut Sql),
 ) {
-    let limit = i64::from(slice.limit) + 1;
+    let limit = i64::from(spec.limit) + 1;
     sql.push("SELECT 0 AS score, ").push(walk.key).push(", product FROM (");
     for (n, status) in filter.statuses.iter().enumerate() {
         sql.push(if n == 0 { "" } else { " UNION ALL " }).push("SELECT * FROM (");
         begin_walk(sql, walk);
         sql.push(" WHERE category = ? AND status = ?").bind(category.to_vec()).bind(status.as_str());
-        walk.after(sql, slice);
+        walk.after(sql, spec);
         residual(sql, filter);
         also(sql);
         walk.order(sql);

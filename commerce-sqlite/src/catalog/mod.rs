@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use commerce_core::{
     catalog::{
-        CatalogStore, Category, CategoryTree, Image, Offer, Product, ProductFilter, ProductKey, ProductStatus,
-        ProductView, Variant,
+        CatalogQueries, Category, CategoryTree, Image, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
+        PurchasableVariant, Variant,
     },
     clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     store::StoreError,
 };
 use serde::Deserialize;
@@ -96,8 +96,8 @@ impl Shadowed for ProductView {
 }
 
 #[derive(Deserialize)]
-#[serde(remote = "Offer")]
-struct OfferRow {
+#[serde(remote = "PurchasableVariant")]
+struct PurchasableVariantRow {
     variant: Variant,
     product_id: ProductId,
     slug: String,
@@ -106,10 +106,10 @@ struct OfferRow {
     image: Option<Image>,
     available: i64,
 }
-shadow!(Offer, OfferRow);
+shadow!(PurchasableVariant, PurchasableVariantRow);
 
 #[async_trait]
-impl CatalogStore for SqliteStore {
+impl CatalogQueries for SqliteStore {
     async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
         let mut sql = Sql::new("SELECT ");
         sql.push(&whole_product()).push(" FROM commerce_product p WHERE p.id = ?").bind(id.0);
@@ -136,15 +136,15 @@ impl CatalogStore for SqliteStore {
         self.entity(sql).await
     }
 
-    async fn list_products(&self, filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
-        list::list_products(self, filter, slice).await
+    async fn list_products(&self, filter: &ProductFilter, spec: &PageSpec) -> Result<Rows<ProductView>, StoreError> {
+        list::list_products(self, filter, spec).await
     }
 
     async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
         search::similar_words(self, words).await
     }
 
-    async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+    async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError> {
         let mut sql = Sql::new("SELECT json_array(");
         sql.push(VARIANT).push(", hex(p.id), p.slug, p.title, p.status, json(p.images -> '$[0]'), ");
         sql.push(

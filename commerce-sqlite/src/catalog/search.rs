@@ -5,7 +5,7 @@
 
 use commerce_core::{
     catalog::{ProductFilter, ProductStatus, SearchTerms},
-    page::{Slice, SortKey},
+    page::{PageSpec, SortKey},
     store::StoreError,
 };
 
@@ -70,27 +70,27 @@ impl Matches {
     }
 
     /// `SELECT score, product` of the page's products, best first.
-    pub(super) fn by_relevance(&self, sql: &mut Sql, filter: &ProductFilter, slice: &Slice) {
+    pub(super) fn by_relevance(&self, sql: &mut Sql, filter: &ProductFilter, spec: &PageSpec) {
         let tiers = [
             (3, format!("{}({})", self.facets, self.title)),
             (2, format!("({}({})) NOT ({})", self.facets, self.keywords, self.title)),
             (1, format!("({}({})) NOT ({})", self.facets, self.anywhere, self.keywords)),
         ];
-        let from = match &slice.after {
+        let from = match &spec.after {
             Some(position) => match position.key {
                 SortKey::Int(score) => score,
                 SortKey::Real(_) | SortKey::Text(_) => 0,
             },
             None => 3,
         };
-        let limit = i64::from(slice.limit) + 1;
+        let limit = i64::from(spec.limit) + 1;
         sql.push("SELECT * FROM (");
         for (n, (score, expression)) in tiers.into_iter().filter(|(score, _)| *score <= from).enumerate() {
             sql.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
             sql.push("SELECT ? AS score, s.rowid AS product FROM commerce_search s").bind(score);
             join_residual(sql, filter);
             sql.push(" WHERE s.commerce_search MATCH ?").bind(expression);
-            if let Some(position) = slice.after.as_ref().filter(|_| score == from) {
+            if let Some(position) = spec.after.as_ref().filter(|_| score == from) {
                 sql.push(" AND s.rowid < ");
                 rowid_of(sql, position, true);
             }
@@ -101,20 +101,20 @@ impl Matches {
     }
 
     /// `SELECT 0 AS score, product` of the page's products, in another order than relevance.
-    pub(super) fn sorted(&self, sql: &mut Sql, filter: &ProductFilter, slice: &Slice) {
+    pub(super) fn sorted(&self, sql: &mut Sql, filter: &ProductFilter, spec: &PageSpec) {
         let walk = Walk::of(filter.sort);
-        let limit = i64::from(slice.limit) + 1;
+        let limit = i64::from(spec.limit) + 1;
         sql.push("WITH few (are) AS MATERIALIZED (SELECT count(*) < ? FROM (SELECT 1 FROM commerce_search ");
         sql.push("WHERE commerce_search MATCH ? LIMIT ?)) ").bind(MANY).bind(self.all()).bind(MANY);
         sql.push("SELECT * FROM (SELECT 0 AS score, ").push(walk.key).push(", s.rowid AS product ");
         sql.push("FROM commerce_search s CROSS JOIN commerce_listing ");
         sql.push("ON commerce_listing.product = s.rowid AND category = x'' ");
         sql.push("WHERE (SELECT are FROM few) AND s.commerce_search MATCH ?").bind(self.all());
-        walk.after(sql, slice);
+        walk.after(sql, spec);
         residual(sql, filter);
         walk.order(sql);
         sql.push(" LIMIT ?) UNION ALL SELECT * FROM (").bind(limit);
-        all_of_statuses(sql, &walk, filter, slice, &[], |sql| {
+        all_of_statuses(sql, &walk, filter, spec, &[], |sql| {
             sql.push(" AND NOT (SELECT are FROM few) AND EXISTS (SELECT 1 FROM commerce_search s ");
             sql.push("WHERE s.commerce_search MATCH ? AND s.rowid = commerce_listing.product)").bind(self.all());
         });

@@ -5,37 +5,37 @@ use std::collections::BTreeSet;
 use commerce_core::{
     catalog::{CategoryTree, Product, ProductStatus},
     id::ProductId,
-    store::{Aggregate as _, Save, Was},
+    store::{Aggregate as _, AggregateWrite, ExpectedVersion},
     text::look,
 };
 use uuid::Uuid;
 
 use super::ANY_AVAILABLE;
 use crate::{
-    children::{children, remove},
+    batch::Batch,
+    child_rows::{children, remove},
     codec::json,
-    compile::head,
-    script::Script,
+    write_plan::head,
 };
 
 const COLUMNS: [&str; 9] =
     ["slug", "title", "status", "category_ids", "attributes", "images", "created_at", "updated_at", "description"];
 
-pub(crate) fn save_product(script: &mut Script, save: &Save<Product>) {
-    if save.was() == Was::Absent {
-        insert_head(script, save);
+pub(crate) fn save_product(batch: &mut Batch, save: &AggregateWrite<Product>) {
+    if save.expected_version() == ExpectedVersion::Absent {
+        insert_head(batch, save);
     } else {
-        head(script, save, &COLUMNS, bind_head);
+        head(batch, save, &COLUMNS, bind_head);
     }
-    save_variants(script, save);
-    save_listing(script, save.after());
-    save_search(script, save);
+    save_variants(batch, save);
+    save_listing(batch, save.after());
+    save_search(batch, save);
 }
 
-fn bind_head(script: &mut Script, product: &Product) {
-    script.bind(product.slug.clone()).bind(product.title.clone()).bind(product.status.as_str());
-    script.bind(json(&product.category_ids)).bind(json(&product.attributes)).bind(json(&product.images));
-    script.bind(product.created_at.as_micros()).bind(product.updated_at.as_micros()).bind(product.description.clone());
+fn bind_head(batch: &mut Batch, product: &Product) {
+    batch.bind(product.slug.clone()).bind(product.title.clone()).bind(product.status.as_str());
+    batch.bind(json(&product.category_ids)).bind(json(&product.attributes)).bind(json(&product.images));
+    batch.bind(product.created_at.as_micros()).bind(product.updated_at.as_micros()).bind(product.description.clone());
 }
 
 /// How far apart rowids are kept, so that ids that come late find a place between their neighbours.
@@ -44,78 +44,78 @@ const GAP: i64 = 1024;
 /// Finds the new product a rowid between those of the products whose ids are before and after its own. The first 63 bits of
 /// the id would do, were it not for ids of the same millisecond. If there is no room, any rowid has to do: such a product
 /// stands out of order among ties in search, and nowhere else.
-fn insert_head(script: &mut Script, save: &Save<Product>) {
+fn insert_head(batch: &mut Batch, save: &AggregateWrite<Product>) {
     let product = save.after();
-    script.guards.heads.push((product.root(), Was::Absent));
-    script.guarded(1, "INSERT INTO commerce_product (n, id, version, ");
+    batch.guards.heads.push((product.root(), ExpectedVersion::Absent));
+    batch.guarded(1, "INSERT INTO commerce_product (n, id, version, ");
     for (n, column) in COLUMNS.iter().enumerate() {
-        script.push(if n == 0 { "" } else { ", " }).push(column);
+        batch.push(if n == 0 { "" } else { ", " }).push(column);
     }
-    script.push(
+    batch.push(
         ") SELECT CASE WHEN above IS NULL THEN max(ideal, below + gap) \
          WHEN ideal > below AND ideal < above THEN ideal \
          WHEN above - below > 1 THEN below + (above - below) / 2 \
          ELSE (SELECT max(n) FROM commerce_product) + gap END, id, ",
     );
-    script.marks(COLUMNS.len() + 1);
-    script.push(
+    batch.marks(COLUMNS.len() + 1);
+    batch.push(
         " FROM (SELECT m.column1 AS id, m.column2 AS ideal, m.column3 AS gap, \
          coalesce((SELECT n FROM commerce_product WHERE id < m.column1 ORDER BY id DESC LIMIT 1), 0) AS below, \
          (SELECT n FROM commerce_product WHERE id > m.column1 ORDER BY id LIMIT 1) AS above FROM (VALUES (?, ?, ?)) m) \
          WHERE true ON CONFLICT (id) DO NOTHING",
     );
-    script.bind(product.version);
-    bind_head(script, product);
-    script.bind(product.id.0).bind(ideal_rowid(product.id.0)).bind(GAP);
+    batch.bind(product.version);
+    bind_head(batch, product);
+    batch.bind(product.id.0).bind(ideal_rowid(product.id.0)).bind(GAP);
 }
 
 fn ideal_rowid(id: Uuid) -> i64 {
     i64::try_from(id.as_u64_pair().0 >> 1).unwrap_or(i64::MAX)
 }
 
-fn save_variants(script: &mut Script, save: &Save<Product>) {
+fn save_variants(batch: &mut Batch, save: &AggregateWrite<Product>) {
     let id = save.after().id.0;
     let variants = save.children(|product| &product.variants);
     if !variants.put.is_empty() {
         // The product's rowid isn't known here, so this can't be `children`, which writes plain VALUES.
-        script.statement(
+        batch.statement(
             "INSERT OR REPLACE INTO commerce_variant (product, id, position, sku, title, options, price, currency, retired, \
              sku_key) \
              SELECT p.n, m.* FROM commerce_product p, (VALUES ",
         );
-        script.rows(variants.put.len(), 9).push(") m WHERE p.id = ?");
+        batch.rows(variants.put.len(), 9).push(") m WHERE p.id = ?");
         for variant in &variants.put {
-            script.bind(variant.id.0).bind(variant.position).bind(variant.sku.clone()).bind(variant.title.clone());
-            script.bind(json(&variant.options)).bind(variant.price.minor).bind(variant.price.currency.code());
-            script.bind(variant.retired).bind(look(&variant.sku));
+            batch.bind(variant.id.0).bind(variant.position).bind(variant.sku.clone()).bind(variant.title.clone());
+            batch.bind(json(&variant.options)).bind(variant.price.minor).bind(variant.price.currency.code());
+            batch.bind(variant.retired).bind(look(&variant.sku));
         }
-        script.bind(id);
+        batch.bind(id);
     }
-    remove(script, "commerce_variant", variants.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_variant", variants.gone.into_iter().map(|id| id.0));
 }
 
-fn save_listing(script: &mut Script, product: &Product) {
-    script.statement("DELETE FROM commerce_listing WHERE product = (SELECT n FROM commerce_product WHERE id = ?)");
-    script.bind(product.id.0);
+fn save_listing(batch: &mut Batch, product: &Product) {
+    batch.statement("DELETE FROM commerce_listing WHERE product = (SELECT n FROM commerce_product WHERE id = ?)");
+    batch.bind(product.id.0);
     if product.status == ProductStatus::Deleted {
         return;
     }
     let categories: BTreeSet<_> = product.category_ids.iter().collect();
-    script.statement(
+    batch.statement(
         "INSERT INTO commerce_listing \
          (product, category, status, created_at, min_price, max_price, title_key, rating, in_stock) \
          SELECT p.n, m.column1, p.status, p.created_at, m.column2, m.column3, m.column4, \
          iif(p.rating_count = 0, 0.0, CAST(p.rating_sum AS REAL) / p.rating_count), 0 FROM commerce_product p, (VALUES ",
     );
-    script.rows(1 + categories.len(), 4).push(") m WHERE p.id = ?");
+    batch.rows(1 + categories.len(), 4).push(") m WHERE p.id = ?");
     for category in std::iter::once(Vec::new()).chain(categories.into_iter().map(|id| id.0.as_bytes().to_vec())) {
-        script.bind(category).bind(product.min_price()).bind(product.max_price()).bind(product.title_key());
+        batch.bind(category).bind(product.min_price()).bind(product.max_price()).bind(product.title_key());
     }
-    script.bind(product.id.0);
-    script.statement(
+    batch.bind(product.id.0);
+    batch.statement(
         "UPDATE commerce_listing SET in_stock = 1 WHERE product = (SELECT n FROM commerce_product WHERE id = ?)",
     );
-    script.push(" AND ").push(ANY_AVAILABLE).bind(product.id.0);
+    batch.push(" AND ").push(ANY_AVAILABLE).bind(product.id.0);
 }
 
 /// The token that stands for a category in the search index.
@@ -123,10 +123,10 @@ pub(super) fn category_token(id: Uuid) -> String {
     format!("c{}", id.simple())
 }
 
-fn save_search(script: &mut Script, save: &Save<Product>) {
+fn save_search(batch: &mut Batch, save: &AggregateWrite<Product>) {
     let product = save.after();
     if product.status == ProductStatus::Deleted {
-        forget_search(script, product.id);
+        forget_search(batch, product.id);
         return;
     }
     let document = product.search_document();
@@ -146,35 +146,35 @@ fn save_search(script: &mut Script, save: &Save<Product>) {
         .into_iter()
         .flat_map(|text| text.split_whitespace())
         .collect();
-    script
+    batch
         .statement("INSERT INTO commerce_search_word SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING");
-    script.bind(json(&words));
-    script.statement(
+    batch.bind(json(&words));
+    batch.statement(
         "INSERT OR REPLACE INTO commerce_search (rowid, facets, title, keywords, body) \
          SELECT n, ?, ?, ?, ? FROM commerce_product WHERE id = ?",
     );
-    script.bind(facets).bind(document.title).bind(document.keywords).bind(document.body).bind(product.id.0);
+    batch.bind(facets).bind(document.title).bind(document.keywords).bind(document.body).bind(product.id.0);
 }
 
-pub(crate) fn forget_search(script: &mut Script, id: ProductId) {
-    script.statement("DELETE FROM commerce_search WHERE rowid = (SELECT n FROM commerce_product WHERE id = ?)");
-    script.bind(id.0);
+pub(crate) fn forget_search(batch: &mut Batch, id: ProductId) {
+    batch.statement("DELETE FROM commerce_search WHERE rowid = (SELECT n FROM commerce_product WHERE id = ?)");
+    batch.bind(id.0);
 }
 
-pub(crate) fn save_categories(script: &mut Script, save: &Save<CategoryTree>) {
+pub(crate) fn save_categories(batch: &mut Batch, save: &AggregateWrite<CategoryTree>) {
     // The tree's one row is there from the start, at version 0.
-    let from = match save.was() {
-        Was::Absent => 0,
-        Was::At(version) => version,
+    let from = match save.expected_version() {
+        ExpectedVersion::Absent => 0,
+        ExpectedVersion::At(version) => version,
     };
-    script.guards.heads.push((save.after().root(), save.was()));
-    script.guarded(1, "UPDATE commerce_category_tree SET version = ? WHERE one = 1 AND version = ?");
-    script.bind(save.after().version).bind(from);
+    batch.guards.heads.push((save.after().root(), save.expected_version()));
+    batch.guarded(1, "UPDATE commerce_category_tree SET version = ? WHERE one = 1 AND version = ?");
+    batch.bind(save.after().version).bind(from);
     let nodes = save.children(|tree| &tree.nodes);
     let columns = ["id", "slug", "name", "parent_id", "position"];
-    children(script, "commerce_category", &columns, &nodes.put, |script, node| {
-        script.bind(node.id.0).bind(node.slug.clone()).bind(node.name.clone());
-        script.bind(node.parent_id.map(|id| id.0)).bind(node.position);
+    children(batch, "commerce_category", &columns, &nodes.put, |batch, node| {
+        batch.bind(node.id.0).bind(node.slug.clone()).bind(node.name.clone());
+        batch.bind(node.parent_id.map(|id| id.0)).bind(node.position);
     });
-    remove(script, "commerce_category", nodes.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_category", nodes.gone.into_iter().map(|id| id.0));
 }

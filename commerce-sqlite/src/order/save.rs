@@ -3,24 +3,24 @@
 use commerce_core::{
     clock::Timestamp,
     order::Order,
-    store::{Save, Was},
+    store::{AggregateWrite, ExpectedVersion},
 };
 
 use crate::{
-    children::{children, remove},
+    batch::Batch,
+    child_rows::{children, remove},
     codec::json,
-    compile::head,
     payment::{save_payments, save_refunds},
-    script::Script,
+    write_plan::head,
 };
 
-pub(crate) fn save_order(script: &mut Script, save: &Save<Order>) {
-    save_head(script, save);
-    save_lines(script, save);
-    save_payments(script, save);
-    save_refunds(script, save);
-    save_fulfilments(script, save);
-    save_returns(script, save);
+pub(crate) fn save_order(batch: &mut Batch, save: &AggregateWrite<Order>) {
+    save_head(batch, save);
+    save_lines(batch, save);
+    save_payments(batch, save);
+    save_refunds(batch, save);
+    save_fulfilments(batch, save);
+    save_returns(batch, save);
 }
 
 /// What moves in an order's life.
@@ -52,46 +52,46 @@ const TERMS: [&str; 14] = [
     "note",
 ];
 
-fn save_head(script: &mut Script, save: &Save<Order>) {
-    if save.was() == Was::Absent {
+fn save_head(batch: &mut Batch, save: &AggregateWrite<Order>) {
+    if save.expected_version() == ExpectedVersion::Absent {
         let columns = [&STATE[..], &TERMS].concat();
-        head(script, save, &columns, |script, order| {
-            bind_state(script, order);
-            bind_terms(script, order);
+        head(batch, save, &columns, |batch, order| {
+            bind_state(batch, order);
+            bind_terms(batch, order);
         });
         return;
     }
-    head(script, save, &STATE, bind_state);
+    head(batch, save, &STATE, bind_state);
     let after = save.after();
     if save.before().is_some_and(|before| !same_terms(before, after)) {
-        script.statement("UPDATE commerce_order SET ");
+        batch.statement("UPDATE commerce_order SET ");
         for (n, column) in TERMS.iter().enumerate() {
-            script.push(if n == 0 { "" } else { ", " }).push(column).push(" = ?");
+            batch.push(if n == 0 { "" } else { ", " }).push(column).push(" = ?");
         }
-        bind_terms(script, after);
-        script.push(" WHERE id = ?").bind(after.id.0);
+        bind_terms(batch, after);
+        batch.push(" WHERE id = ?").bind(after.id.0);
     }
 }
 
-fn bind_state(script: &mut Script, order: &Order) {
-    script.bind(order.status.as_str()).bind(order.payment_status.as_str()).bind(order.fulfilment_status.as_str());
-    script.bind(order.cart_id.map(|id| id.0)).bind(order.idempotency_key.map(|key| key.to_vec()));
-    script.bind(order.cancel_reason.clone()).bind(order.declined).bind(order.updated_at.as_micros());
+fn bind_state(batch: &mut Batch, order: &Order) {
+    batch.bind(order.status.as_str()).bind(order.payment_status.as_str()).bind(order.fulfilment_status.as_str());
+    batch.bind(order.cart_id.map(|id| id.0)).bind(order.idempotency_key.map(|key| key.to_vec()));
+    batch.bind(order.cancel_reason.clone()).bind(order.declined).bind(order.updated_at.as_micros());
 }
 
-fn bind_terms(script: &mut Script, order: &Order) {
+fn bind_terms(batch: &mut Batch, order: &Order) {
     let totals = &order.totals;
-    script
+    batch
         .bind(order.customer_id.map(|id| id.0))
         .bind(order.number.clone())
         .bind(order.email.clone())
         .bind(order.placed_at.as_micros());
-    script.bind(order.currency().code());
+    batch.bind(order.currency().code());
     for amount in [totals.subtotal, totals.discount, totals.shipping, totals.tax, totals.grand_total] {
-        script.bind(amount.minor);
+        batch.bind(amount.minor);
     }
-    script.bind(json(&order.shipping_address)).bind(json(&order.billing_address)).bind(json(&order.shipping_method));
-    script.bind(order.note.clone());
+    batch.bind(json(&order.shipping_address)).bind(json(&order.billing_address)).bind(json(&order.shipping_method));
+    batch.bind(order.note.clone());
 }
 
 fn same_terms(a: &Order, b: &Order) -> bool {
@@ -101,7 +101,7 @@ fn same_terms(a: &Order, b: &Order) -> bool {
         && (&a.shipping_method, &a.note) == (&b.shipping_method, &b.note)
 }
 
-fn save_lines(script: &mut Script, save: &Save<Order>) {
+fn save_lines(batch: &mut Batch, save: &AggregateWrite<Order>) {
     const COLUMNS: [&str; 18] = [
         "order_id",
         "variant_id",
@@ -124,29 +124,29 @@ fn save_lines(script: &mut Script, save: &Save<Order>) {
     ];
     let id = save.after().id.0;
     let lines = save.children(|order| &order.lines);
-    children(script, "commerce_order_line", &COLUMNS, &lines.put, |script, line| {
-        script.bind(id).bind(line.variant_id.0).bind(line.product_id.0).bind(line.position);
-        script.bind(line.sku.clone()).bind(line.title.clone()).bind(i64::from(line.quantity));
+    children(batch, "commerce_order_line", &COLUMNS, &lines.put, |batch, line| {
+        batch.bind(id).bind(line.variant_id.0).bind(line.product_id.0).bind(line.position);
+        batch.bind(line.sku.clone()).bind(line.title.clone()).bind(i64::from(line.quantity));
         for amount in [line.unit_price, line.total, line.charged, line.tax] {
-            script.bind(amount.minor);
+            batch.bind(amount.minor);
         }
         for units in [line.fulfilled, line.cancelled, line.refunded, line.returned] {
-            script.bind(i64::from(units));
+            batch.bind(i64::from(units));
         }
         for units in [line.uncharged, line.restocked, line.written_off] {
-            script.bind(i64::from(units));
+            batch.bind(i64::from(units));
         }
     });
     if !lines.gone.is_empty() {
-        script.statement("DELETE FROM commerce_order_line WHERE order_id = ? AND variant_id IN (").bind(id);
-        script.marks(lines.gone.len()).push(")");
+        batch.statement("DELETE FROM commerce_order_line WHERE order_id = ? AND variant_id IN (").bind(id);
+        batch.marks(lines.gone.len()).push(")");
         for variant in lines.gone {
-            script.bind(variant.0);
+            batch.bind(variant.0);
         }
     }
 }
 
-fn save_fulfilments(script: &mut Script, save: &Save<Order>) {
+fn save_fulfilments(batch: &mut Batch, save: &AggregateWrite<Order>) {
     const COLUMNS: [&str; 10] = [
         "id",
         "order_id",
@@ -161,22 +161,22 @@ fn save_fulfilments(script: &mut Script, save: &Save<Order>) {
     ];
     let id = save.after().id.0;
     let parcels = save.children(|order| &order.fulfilments);
-    children(script, "commerce_fulfilment", &COLUMNS, &parcels.put, |script, parcel| {
-        script.bind(parcel.id.0).bind(id).bind(parcel.status.as_str()).bind(parcel.carrier.clone());
-        script.bind(parcel.tracking_number.clone()).bind(parcel.tracking_url.clone()).bind(json(&parcel.items));
-        script.bind(parcel.created_at.as_micros()).bind(parcel.shipped_at.map(Timestamp::as_micros));
-        script.bind(parcel.delivered_at.map(Timestamp::as_micros));
+    children(batch, "commerce_fulfilment", &COLUMNS, &parcels.put, |batch, parcel| {
+        batch.bind(parcel.id.0).bind(id).bind(parcel.status.as_str()).bind(parcel.carrier.clone());
+        batch.bind(parcel.tracking_number.clone()).bind(parcel.tracking_url.clone()).bind(json(&parcel.items));
+        batch.bind(parcel.created_at.as_micros()).bind(parcel.shipped_at.map(Timestamp::as_micros));
+        batch.bind(parcel.delivered_at.map(Timestamp::as_micros));
     });
-    remove(script, "commerce_fulfilment", parcels.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_fulfilment", parcels.gone.into_iter().map(|id| id.0));
 }
 
-fn save_returns(script: &mut Script, save: &Save<Order>) {
+fn save_returns(batch: &mut Batch, save: &AggregateWrite<Order>) {
     let id = save.after().id.0;
     let returns = save.children(|order| &order.returns);
     let columns = ["id", "order_id", "status", "items", "reason", "created_at", "updated_at", "waived"];
-    children(script, "commerce_return", &columns, &returns.put, |script, item| {
-        script.bind(item.id.0).bind(id).bind(item.status.as_str()).bind(json(&item.items)).bind(item.reason.clone());
-        script.bind(item.created_at.as_micros()).bind(item.updated_at.as_micros()).bind(item.waived);
+    children(batch, "commerce_return", &columns, &returns.put, |batch, item| {
+        batch.bind(item.id.0).bind(id).bind(item.status.as_str()).bind(json(&item.items)).bind(item.reason.clone());
+        batch.bind(item.created_at.as_micros()).bind(item.updated_at.as_micros()).bind(item.waived);
     });
-    remove(script, "commerce_return", returns.gone.into_iter().map(|id| id.0));
+    remove(batch, "commerce_return", returns.gone.into_iter().map(|id| id.0));
 }

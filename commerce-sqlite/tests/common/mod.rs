@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use commerce_core::{
     Currency, Money,
     account::{PostalAddress, User},
-    call::{ActorRef, Role},
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Image, Product, ProductStatus, Variant},
     clock::Timestamp,
+    context::{ActorRef, Role},
     id::{CartId, IdGenerator, OrderId, PaymentId, ProductId, SeededIds, UserId, VariantId},
     inventory::NewStock,
     order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},

@@ -7,16 +7,16 @@ mod orders;
 use std::time::Duration;
 
 use commerce_core::{
-    account::{AccountStore as _, Address, MailToken, MailTokenKind, PostalAddress, Session, UserQuery},
-    call::Idempotency,
-    cart::CartStore as _,
-    catalog::{CatalogStore as _, Category, CategoryTree, ProductKey, ProductStatus},
+    account::{AccountQueries as _, Address, MailToken, MailTokenKind, PostalAddress, Session, UserQuery},
+    cart::CartQueries as _,
+    catalog::{CatalogQueries as _, Category, CategoryTree, ProductKey, ProductStatus},
     clock::Timestamp,
-    event::{DomainEvent, EventStore as _, Task},
+    context::Idempotency,
+    event::{DomainEvent, EventQueries as _, Task},
     id::CategoryId,
-    inventory::{Alert, AlertKind, AlertQuery, InventoryStore as _, StockQuery},
-    page::Slice,
-    review::{Review, ReviewQuery, ReviewStatus, ReviewStore as _},
+    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries as _, StockQuery},
+    page::PageSpec,
+    review::{Review, ReviewQueries as _, ReviewQuery, ReviewStatus},
     store::{Aggregate as _, Applied, Claim, MovementKind, RatingDelta, StockDelta, Store as _},
 };
 use common::{NOW, Shop};
@@ -75,7 +75,7 @@ async fn accounts() {
 
     let found = |q: &str| UserQuery { q: Some(q.into()), role: None };
     for (q, count) in [("LOVE", 1), ("ada@", 1), ("bob", 0), ("Ada Lovelace", 1)] {
-        assert_eq!(store.list_users(&found(q), &Slice::first(10)).await.unwrap().items.len(), count, "{q}");
+        assert_eq!(store.list_users(&found(q), &PageSpec::first(10)).await.unwrap().items.len(), count, "{q}");
     }
 
     let before = session.clone();
@@ -104,13 +104,13 @@ async fn users_in_pages() {
     }
     all.sort_by_key(|user| std::cmp::Reverse((user.created_at, user.id)));
     let mut got = Vec::new();
-    let mut slice = Slice { count: true, ..Slice::first(3) };
+    let mut spec = PageSpec { count: true, ..PageSpec::first(3) };
     loop {
-        let page = shop.store.list_users(&UserQuery::default(), &slice).await.unwrap();
+        let page = shop.store.list_users(&UserQuery::default(), &spec).await.unwrap();
         assert_eq!(page.total, Some(7));
         got.extend(page.items);
-        slice.after = page.next;
-        if slice.after.is_none() {
+        spec.after = page.next;
+        if spec.after.is_none() {
             break;
         }
     }
@@ -152,14 +152,14 @@ async fn catalogue() {
     let view = store.view_product(&ProductKey::Slug(product.slug.clone())).await.unwrap().unwrap();
     assert_eq!(view.product.variants, product.variants[1..]);
     assert_eq!((view.available.as_slice(), view.rating_sum, view.rating_count), (&[5, 0][..], 4, 1));
-    let offers = store.load_offers(&product.variants.iter().map(|v| v.id).collect::<Vec<_>>()).await.unwrap();
+    let offers = store.load_purchasable(&product.variants.iter().map(|v| v.id).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(offers.len(), gone + 1);
     for offer in offers {
         assert!(product.variants.contains(&offer.variant));
         assert_eq!(offer.image.as_ref(), product.images.first());
         assert_eq!(offer.product_title, "Cup");
     }
-    assert!(store.load_offers(&[]).await.unwrap().is_empty());
+    assert!(store.load_purchasable(&[]).await.unwrap().is_empty());
 
     let before = product.clone();
     product.status = ProductStatus::Deleted;
@@ -182,7 +182,7 @@ async fn stock_and_ledger() {
     let variant = product.variants[0].id;
     let low = StockQuery { low_stock: true, q: None };
     assert!(store.load_unalerted(9).await.unwrap().is_empty(), "an empty new variant alerts nobody");
-    assert_eq!(store.list_stock(&low, &Slice::first(9)).await.unwrap().items.len(), 1);
+    assert_eq!(store.list_stock(&low, &PageSpec::first(9)).await.unwrap().items.len(), 1);
 
     let moved = |on_hand| StockDelta { on_hand, ..StockDelta::default() };
     for (on_hand, low, crossings) in [(5, false, 0), (-3, true, 1), (-1, true, 1), (4, false, 1), (-4, true, 2)] {
@@ -192,7 +192,7 @@ async fn stock_and_ledger() {
         let stock = store.load_stock(variant).await.unwrap().unwrap();
         assert_eq!((stock.is_low(), stock.crossings), (low, crossings), "{on_hand}");
     }
-    let ledger = store.list_movements(variant, &Slice::first(2)).await.unwrap();
+    let ledger = store.list_movements(variant, &PageSpec::first(2)).await.unwrap();
     assert_eq!(ledger.items[0].on_hand_after, 1);
     assert!(ledger.next.is_some());
     assert_eq!(store.load_unalerted(9).await.unwrap().len(), 1);
@@ -213,7 +213,7 @@ async fn stock_and_ledger() {
     assert!(store.load_unalerted(9).await.unwrap().is_empty());
     assert_eq!(store.load_alert(alert.id).await.unwrap().as_ref(), Some(&alert));
     let open = AlertQuery { acknowledged: Some(false) };
-    assert_eq!(store.list_alerts(&open, &Slice::first(9)).await.unwrap().items, [alert]);
+    assert_eq!(store.list_alerts(&open, &PageSpec::first(9)).await.unwrap().items, [alert]);
 
     let mut set = shop.set();
     set.threshold(variant, 0);
@@ -227,7 +227,7 @@ async fn stock_and_ledger() {
 
     for (q, count) in [("sku-", 1), ("MU", 1), ("ug", 1), ("ku", 0)] {
         let query = StockQuery { low_stock: false, q: Some(q.into()) };
-        assert_eq!(store.list_stock(&query, &Slice::first(9)).await.unwrap().items.len(), count, "{q}");
+        assert_eq!(store.list_stock(&query, &PageSpec::first(9)).await.unwrap().items.len(), count, "{q}");
     }
 }
 
@@ -285,7 +285,7 @@ async fn reviews() {
     store.commit(&set).await.unwrap();
     assert_eq!(store.verify().await.unwrap(), []);
     let query = ReviewQuery { product: Some(product.id), status: Some(ReviewStatus::Published), customer: None };
-    assert_eq!(store.list_reviews(&query, &Slice::first(3)).await.unwrap().items, [review]);
+    assert_eq!(store.list_reviews(&query, &PageSpec::first(3)).await.unwrap().items, [review]);
 }
 
 #[tokio::test]
@@ -323,7 +323,7 @@ async fn keys_events_and_tasks() {
     set.done(first).failed(later, None, "no use");
     store.commit(&set).await.unwrap();
     assert_eq!(store.task_backlog().await.unwrap(), (0, None));
-    let dead = store.list_dead_tasks(&Slice::first(3)).await.unwrap().items;
+    let dead = store.list_dead_tasks(&PageSpec::first(3)).await.unwrap().items;
     assert_eq!((dead[0].id, dead[0].last_error.as_deref()), (later, Some("no use")));
     assert!(store.lease("w", until + Duration::from_secs(99), until, 10).await.unwrap().is_empty());
     store.ping().await.unwrap();

@@ -1,10 +1,12 @@
 //! Orders, and what hangs on them.
 
 use commerce_core::{
-    event::EventStore as _,
+    event::EventQueries as _,
     id::{FulfilmentId, RefundId, ReturnId, UserId},
-    order::{Fulfilment, FulfilmentStatus, OrderChild, OrderQuery, OrderStatus, OrderStore as _, Return, ReturnStatus},
-    page::Slice,
+    order::{
+        Fulfilment, FulfilmentStatus, OrderChild, OrderQueries as _, OrderQuery, OrderStatus, Return, ReturnStatus,
+    },
+    page::PageSpec,
     payment::{LineQuantity, NextAction, PaymentStatus, Refund, RefundStatus},
     store::Store as _,
 };
@@ -99,12 +101,12 @@ async fn orders_with_all_their_children() {
         (OrderQuery { number: Some("A-1".into()), placed_after: Some(NOW), ..OrderQuery::default() }, 1),
         (OrderQuery { placed_before: Some(NOW), ..OrderQuery::default() }, 0),
     ] {
-        let page = store.list_orders(&query, &Slice { count: true, ..Slice::first(5) }).await.unwrap();
+        let page = store.list_orders(&query, &PageSpec { count: true, ..PageSpec::first(5) }).await.unwrap();
         assert_eq!((page.items.len(), page.total), (count, Some(count as u64)), "{query:?}");
         assert!(page.items.iter().all(|listed| *listed == order));
     }
-    let payments = store.list_payments(Some(PaymentStatus::Paid), &Slice::first(5)).await.unwrap();
+    let payments = store.list_payments(Some(PaymentStatus::Paid), &PageSpec::first(5)).await.unwrap();
     assert_eq!(payments.items[0].payment, order.payments[0]);
-    let returns = store.list_returns(Some(ReturnStatus::Received), &Slice::first(5)).await.unwrap();
+    let returns = store.list_returns(Some(ReturnStatus::Received), &PageSpec::first(5)).await.unwrap();
     assert_eq!((returns.items[0].order_id, &returns.items[0].r#return), (order.id, &order.returns[0]));
 }

@@ -104,11 +104,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         variants: vec![mug],
         ..ProductDraft::default()
     };
-    let mug = shop.catalog().create_product(&Call::system(), draft).await?.value.view.product.variants[0].id;
+    let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
     for quantity in [2, 1] {
-        let cart = shop.carts().add_item(&Call::guest(), mug, quantity, None).await?.value;
+        let cart = shop.carts().add_item(&RequestContext::guest(), mug, quantity, None).await?.value;
         let token = cart.cart_token.map(commerce_core::account::token::CartToken);
-        let guest = Call::by(Actor::Guest { cart: token, order: None });
+        let guest = RequestContext::by(Actor::Guest { cart: token, order: None });
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         let mut input = CheckoutInput::new(address, "store_credit");
         input.email = Some("ada@example.com".into());

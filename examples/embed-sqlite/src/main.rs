@@ -8,7 +8,7 @@ use commerce_sqlite::SqliteStore;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("sqlite://shop.db").await?;
     let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build()?;
-    let (staff, guest) = (Call::system(), Call::guest());
+    let (staff, guest) = (RequestContext::system(), RequestContext::guest());
 
     // Staff put a mug on the shelf. The number lets the example run again on the same file.
     let shelf = shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?;
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (email, password) = (format!("ada{n}@example.com"), "difference engine no 2");
     shop.accounts().register(&guest, Registration::new(&email, password, "Ada", "Lovelace")).await?;
     let login = shop.accounts().login(&guest, Credentials::new(&email, password)).await?;
-    let ada = Call::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+    let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
     let query = ProductQuery { q: Some("enamle mug".into()), ..ProductQuery::default() };
     let found = shop.catalog().products(&ada.actor, query, &PageRequest::first(1)).await?.items.remove(0).view.product;
     println!("found {} at {} EUR", found.title, found.variants[0].price);

@@ -42,8 +42,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Registers a customer and gives them a card: both or neither.
 async fn join(shop: &Commerce, store: &SqliteStore, email: &str, card: &'static str) -> Result<(), String> {
     let registration = Registration::new(email, "difference engine no 2", "Ada", "Lovelace");
-    let planned =
-        shop.accounts().plan_register(&Call::guest(), registration).await.map_err(|error| error.to_string())?;
+    let planned = shop
+        .accounts()
+        .plan_register(&RequestContext::guest(), registration)
+        .await
+        .map_err(|error| error.to_string())?;
     let (changes, user) = (planned.changes, planned.output.id);
     let written = store.write(move |tx| {
         Box::pin(async move {

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::Path, time::Duration};
 
-use commerce_core::{Commerce, call::Call, checkout::CheckoutInput, id::VariantId};
+use commerce_core::{Commerce, checkout::CheckoutInput, context::RequestContext, id::VariantId};
 use commerce_sqlite::SqliteStore;
 use commerce_tests::{
     ledger::FolderGateway,
@@ -38,7 +38,7 @@ async fn buy(shop: &Commerce, variant: VariantId, first: usize) {
         let order = shop.checkout().place(&call, input).await.unwrap().value.order;
         say("sold", &order.number);
         if n % 3 == 0 {
-            shop.orders().cancel(&Call::system(), order.id).await.unwrap();
+            shop.orders().cancel(&RequestContext::system(), order.id).await.unwrap();
             say("cancelled", &order.number);
         }
     }

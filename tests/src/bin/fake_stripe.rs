@@ -10,7 +10,7 @@ use commerce_core::{
     id::{PaymentId, RefundId},
     payment::stripe::{HttpRequest, HttpTransport as _, Method, TransportError},
 };
-use commerce_tests::fake_stripe::{FakeStripe, Fault};
+use commerce_tests::fake_stripe::{FakeStripe, StripeFault};
 use poem::{
     Endpoint, EndpointExt as _, Request, Response, Route, Server, endpoint, handler,
     http::{Method as Verb, StatusCode},
@@ -26,7 +26,7 @@ fn ledger(stripe: Data<&FakeStripe>) -> Json<Value> {
 }
 
 #[handler]
-fn faults(stripe: Data<&FakeStripe>, faults: Json<Vec<Fault>>) {
+fn faults(stripe: Data<&FakeStripe>, faults: Json<Vec<StripeFault>>) {
     stripe.script(faults.0);
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// What was asked.
     pub asked: String,
     /// The status code.
@@ -19,7 +19,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     /// The body as JSON; null if there is none.
     #[track_caller]
     #[must_use]
@@ -137,7 +137,7 @@ impl Client {
         method: &str,
         path: &str,
         body: Option<(&str, Vec<u8>)>,
-    ) -> Result<Answer, reqwest::Error> {
+    ) -> Result<Response, reqwest::Error> {
         let asked = format!("{method} {path}");
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
@@ -146,22 +146,22 @@ impl Client {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { asked, status, headers, body: response.bytes().await?.to_vec() })
+        Ok(Response { asked, status, headers, body: response.bytes().await?.to_vec() })
     }
 
     /// A request with any method, body and media type.
-    pub async fn send(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>) -> Answer {
+    pub async fn send(&self, method: &str, path: &str, body: Option<(&str, Vec<u8>)>) -> Response {
         self.try_send(method, path, body).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
     }
 
-    async fn send_json(&self, method: &str, path: &str, body: &Value) -> Answer {
+    async fn send_json(&self, method: &str, path: &str, body: &Value) -> Response {
         let mut answer = self.send(method, path, Some(("application/json", body.to_string().into_bytes()))).await;
         answer.asked = format!("{} {body}", answer.asked);
         answer
     }
 
     /// GET.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send("GET", path, None).await
     }
 
@@ -186,27 +186,27 @@ impl Client {
     }
 
     /// POST with a JSON body.
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Response {
         self.send_json("POST", path, &body).await
     }
 
     /// POST without a body.
-    pub async fn post_empty(&self, path: &str) -> Answer {
+    pub async fn post_empty(&self, path: &str) -> Response {
         self.send("POST", path, None).await
     }
 
     /// PATCH with a JSON body.
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub async fn patch(&self, path: &str, body: Value) -> Response {
         self.send_json("PATCH", path, &body).await
     }
 
     /// PUT with a JSON body.
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub async fn put(&self, path: &str, body: Value) -> Response {
         self.send_json("PUT", path, &body).await
     }
 
     /// DELETE.
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Response {
         self.send("DELETE", path, None).await
     }
 }

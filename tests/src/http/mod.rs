@@ -6,7 +6,7 @@ mod shop;
 mod stripe;
 
 pub use self::{
-    client::{Answer, Client},
+    client::{Client, Response},
     server::{Backend, Home, Server},
     shop::{ADDRESS_CITY, PASSWORD, address, at, card, id},
     stripe::{StripeProcess, WEBHOOK_SECRET, stripe_card, stripe_settings},

@@ -12,8 +12,8 @@ use commerce_core::{
 };
 use serde_json::{Value, json};
 
-use super::{Answer, Client, Server, address};
-use crate::fake_stripe::{Account, Fault};
+use super::{Client, Response, Server, address};
+use crate::fake_stripe::{Account, StripeFault};
 
 /// What the server and Stripe sign webhooks with.
 pub const WEBHOOK_SECRET: &str = "whsec_journeys";
@@ -50,7 +50,7 @@ impl StripeProcess {
     }
 
     /// Makes the next requests go wrong, in this order.
-    pub async fn script(&self, faults: &[Fault]) {
+    pub async fn script(&self, faults: &[StripeFault]) {
         self.client.post("/faults", json!(faults)).await.done(200);
     }
 
@@ -90,7 +90,7 @@ pub fn stripe_card(token: &str) -> Value {
 
 impl Server {
     /// Delivers an event as Stripe does.
-    pub async fn deliver(&self, event: &Value) -> Answer {
+    pub async fn deliver(&self, event: &Value) -> Response {
         let body = event.to_string().into_bytes();
         let signature = signature(WEBHOOK_SECRET, SystemClock.now(), &body);
         let stripe = self.anyone().with("stripe-signature", &signature);

@@ -11,9 +11,9 @@ use commerce_core::{
     payment::{PaymentStatus, RefundStatus},
 };
 
-use super::{Shared, lock};
+use super::{SharedState, lock};
 
-use super::{hand::SORRY, op::COUNTS, world::World};
+use super::{actor::SORRY, op::COUNTS, world::World};
 
 impl World {
     /// What must hold at any time.
@@ -225,7 +225,7 @@ fn ordered_again(declined: &Order, orders: &[Order]) -> bool {
 }
 
 /// Whether an order was ever given up: its cart was open again then.
-fn was_cancelled(id: OrderId, shared: &Shared) -> bool {
+fn was_cancelled(id: OrderId, shared: &SharedState) -> bool {
     let cancelled = |event: &DomainEvent| matches!(event, DomainEvent::OrderCancelled { order, .. } if *order == id);
     shared.events.iter().any(|record| cancelled(&record.event))
 }

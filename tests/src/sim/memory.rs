@@ -7,43 +7,47 @@ use std::{
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::{AccountStore, Address, MailToken, Session, User, UserQuery},
-    cart::{Cart, CartOwner, CartStore},
-    catalog::{CatalogStore, CategoryTree, Offer, Product, ProductFilter, ProductKey, ProductStatus, ProductView},
+    account::{AccountQueries, Address, MailToken, Session, User, UserQuery},
+    cart::{Cart, CartOwner, CartQueries},
+    catalog::{
+        CatalogQueries, CategoryTree, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
+        PurchasableVariant,
+    },
     clock::Timestamp,
-    event::{Drift, EventRecord, EventStore, LeasedTask},
+    event::{Drift, EventQueries, EventRecord, LeasedTask},
     id::{
         AddressId, AlertId, CartId, CategoryId, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId, VariantId,
     },
-    inventory::{Alert, AlertQuery, InventoryStore, MovementRecord, StockItem, StockQuery},
-    order::{Order, OrderChild, OrderPayment, OrderQuery, OrderReturn, OrderStatus, OrderStore, ReturnStatus},
-    page::{Listed, Slice},
+    inventory::{Alert, AlertQuery, InventoryQueries, MovementRecord, StockItem, StockQuery},
+    order::{Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, OrderStatus, ReturnStatus},
+    page::{PageSpec, Rows},
     payment::PaymentStatus,
-    review::{Review, ReviewQuery, ReviewStore},
+    review::{Review, ReviewQueries, ReviewQuery},
     store::{
-        Applied, Change, ChangeSet, Claim, CommitError, Conflict, IdempotencyRecord, Reads, Root, Store, StoreError,
+        AggregateId, Applied, Change, ChangeSet, Claim, CommitError, Conflict, IdempotencyRecord, Reads, Store,
+        StoreError,
     },
 };
 use uuid::Uuid;
 
 use super::{lock, network::Process};
 
-use super::state::{Guard, Queued, Shared};
+use super::state::{Guard, Queued, SharedState};
 
 /// What one process sees of the store.
 pub struct MemoryStore {
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<SharedState>>,
     process: Arc<Process>,
 }
 
 impl MemoryStore {
     /// The store as a process sees it.
     #[must_use]
-    pub const fn new(shared: Arc<Mutex<Shared>>, process: Arc<Process>) -> Self {
+    pub const fn new(shared: Arc<Mutex<SharedState>>, process: Arc<Process>) -> Self {
         Self { shared, process }
     }
 
-    async fn read(&self, name: &'static str) -> MutexGuard<'_, Shared> {
+    async fn read(&self, name: &'static str) -> MutexGuard<'_, SharedState> {
         self.process.step().await;
         let mut shared = lock(&self.shared);
         shared.calls.push(name);
@@ -57,7 +61,7 @@ impl MemoryStore {
             coverage.hit("guard: set id");
             return Ok(Applied::Before);
         }
-        let conflicts = shared.judge(set);
+        let conflicts = shared.failed_guards(set);
         if let Some(strongest) = conflicts.first() {
             coverage.hit(match strongest {
                 Conflict::KeyTaken => "guard: key",
@@ -143,9 +147,9 @@ macro_rules! load {
     };
 }
 
-fn listed<T>(all: Vec<T>, slice: &Slice) -> Listed<T> {
-    let total = slice.count.then_some(all.len() as u64);
-    Listed { items: all.into_iter().take(slice.limit as usize).collect(), next: None, total }
+fn listed<T>(all: Vec<T>, spec: &PageSpec) -> Rows<T> {
+    let total = spec.count.then_some(all.len() as u64);
+    Rows { items: all.into_iter().take(spec.limit as usize).collect(), next: None, total }
 }
 
 fn not_simulated<T>(what: &str) -> Result<T, StoreError> {
@@ -153,9 +157,9 @@ fn not_simulated<T>(what: &str) -> Result<T, StoreError> {
 }
 
 #[async_trait]
-impl AccountStore for MemoryStore {
+impl AccountQueries for MemoryStore {
     async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        load!(self, "load_user", Root::User(id), User)
+        load!(self, "load_user", AggregateId::User(id), User)
     }
     async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError> {
         let id = self.read("load_user_by_email").await.claims.get(&Claim::email(email)).copied();
@@ -164,13 +168,13 @@ impl AccountStore for MemoryStore {
             None => Ok(None),
         }
     }
-    async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError> {
+    async fn list_users(&self, query: &UserQuery, spec: &PageSpec) -> Result<Rows<User>, StoreError> {
         let shared = self.read("list_users").await;
         let users = shared.heads.values().filter_map(|head| match head {
             Change::User(save) if query.role.is_none_or(|role| save.after().role == role) => Some(save.after().clone()),
             _ => None,
         });
-        Ok(listed(users.collect(), slice))
+        Ok(listed(users.collect(), spec))
     }
     async fn load_session(&self, _id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
         not_simulated("sessions")
@@ -190,9 +194,9 @@ impl AccountStore for MemoryStore {
 }
 
 #[async_trait]
-impl CatalogStore for MemoryStore {
+impl CatalogQueries for MemoryStore {
     async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
-        load!(self, "load_product", Root::Product(id), Product)
+        load!(self, "load_product", AggregateId::Product(id), Product)
     }
     async fn load_product_of(&self, variant: VariantId) -> Result<Option<Product>, StoreError> {
         let shared = self.read("load_product_of").await;
@@ -207,19 +211,19 @@ impl CatalogStore for MemoryStore {
         };
         Ok(shared.products().find(meant).map(|product| shared.view(product)))
     }
-    async fn list_products(&self, _filter: &ProductFilter, slice: &Slice) -> Result<Listed<ProductView>, StoreError> {
+    async fn list_products(&self, _filter: &ProductFilter, spec: &PageSpec) -> Result<Rows<ProductView>, StoreError> {
         let shared = self.read("list_products").await;
         let active = shared.products().filter(|product| product.status == ProductStatus::Active);
-        Ok(listed(active.map(|product| shared.view(product)).collect(), slice))
+        Ok(listed(active.map(|product| shared.view(product)).collect(), spec))
     }
     async fn load_similar_words(&self, _words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
         not_simulated("similar words")
     }
-    async fn load_offers(&self, variants: &[VariantId]) -> Result<Vec<Offer>, StoreError> {
+    async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError> {
         let shared = self.read("load_offers").await;
         let all = shared.products().flat_map(|product| product.variants.iter().map(move |variant| (product, variant)));
         let asked = all.filter(|(_, variant)| variants.contains(&variant.id));
-        let offers = asked.map(|(product, variant)| Offer {
+        let offers = asked.map(|(product, variant)| PurchasableVariant {
             variant: variant.clone(),
             product_id: product.id,
             slug: product.slug.clone(),
@@ -231,7 +235,7 @@ impl CatalogStore for MemoryStore {
         Ok(offers.collect())
     }
     async fn load_categories(&self) -> Result<CategoryTree, StoreError> {
-        let tree: Result<_, StoreError> = load!(self, "load_categories", Root::Categories, Categories);
+        let tree: Result<_, StoreError> = load!(self, "load_categories", AggregateId::Categories, Categories);
         Ok(tree?.unwrap_or_default())
     }
     async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError> {
@@ -240,17 +244,17 @@ impl CatalogStore for MemoryStore {
 }
 
 #[async_trait]
-impl InventoryStore for MemoryStore {
+impl InventoryQueries for MemoryStore {
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError> {
         Ok(self.read("load_stock").await.item(variant))
     }
-    async fn list_stock(&self, _query: &StockQuery, _slice: &Slice) -> Result<Listed<StockItem>, StoreError> {
+    async fn list_stock(&self, _query: &StockQuery, _slice: &PageSpec) -> Result<Rows<StockItem>, StoreError> {
         not_simulated("list of stock")
     }
-    async fn list_movements(&self, variant: VariantId, slice: &Slice) -> Result<Listed<MovementRecord>, StoreError> {
+    async fn list_movements(&self, variant: VariantId, spec: &PageSpec) -> Result<Rows<MovementRecord>, StoreError> {
         let shared = self.read("list_movements").await;
         let lines = shared.movements.iter().rev().filter(|line| line.variant_id == variant);
-        Ok(listed(lines.cloned().collect(), slice))
+        Ok(listed(lines.cloned().collect(), spec))
     }
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError> {
         let shared = self.read("load_unalerted").await;
@@ -258,22 +262,22 @@ impl InventoryStore for MemoryStore {
         Ok(ahead.filter_map(|(variant, _)| shared.item(*variant)).take(limit as usize).collect())
     }
     async fn load_alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
-        load!(self, "load_alert", Root::Alert(id), Alert)
+        load!(self, "load_alert", AggregateId::Alert(id), Alert)
     }
-    async fn list_alerts(&self, _query: &AlertQuery, _slice: &Slice) -> Result<Listed<Alert>, StoreError> {
+    async fn list_alerts(&self, _query: &AlertQuery, _slice: &PageSpec) -> Result<Rows<Alert>, StoreError> {
         not_simulated("list of alerts")
     }
 }
 
 #[async_trait]
-impl CartStore for MemoryStore {
+impl CartQueries for MemoryStore {
     async fn load_cart(&self, id: CartId) -> Result<Option<Cart>, StoreError> {
-        load!(self, "load_cart", Root::Cart(id), Cart)
+        load!(self, "load_cart", AggregateId::Cart(id), Cart)
     }
     async fn load_open_cart(&self, owner: &CartOwner) -> Result<Option<Cart>, StoreError> {
         let shared = self.read("load_open_cart").await;
         let Some(id) = shared.claims.get(&Claim::open_cart(owner)) else { return Ok(None) };
-        Ok(match shared.heads.get(&Root::Cart(CartId(*id))) {
+        Ok(match shared.heads.get(&AggregateId::Cart(CartId(*id))) {
             Some(Change::Cart(save)) => Some(save.after().clone()),
             _ => None,
         })
@@ -281,9 +285,9 @@ impl CartStore for MemoryStore {
 }
 
 #[async_trait]
-impl OrderStore for MemoryStore {
+impl OrderQueries for MemoryStore {
     async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        load!(self, "load_order", Root::Order(id), Order)
+        load!(self, "load_order", AggregateId::Order(id), Order)
     }
     async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError> {
         let orders = self.read("load_order_of").await.orders();
@@ -295,20 +299,20 @@ impl OrderStore for MemoryStore {
         };
         Ok(orders.iter().find(has).map(|order| order.id))
     }
-    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError> {
+    async fn list_orders(&self, query: &OrderQuery, spec: &PageSpec) -> Result<Rows<Order>, StoreError> {
         let mut orders = self.read("list_orders").await.orders();
         orders.retain(|order| {
             query.customer.is_none_or(|customer| order.customer_id == Some(customer))
                 && !(query.hide_declined && order.declined)
         });
         orders.reverse();
-        Ok(listed(orders, slice))
+        Ok(listed(orders, spec))
     }
     async fn list_payments(
         &self,
         status: Option<PaymentStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderPayment>, StoreError> {
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderPayment>, StoreError> {
         let orders = self.read("list_payments").await.orders();
         let payments = orders.into_iter().rev().flat_map(|order| {
             let (order_id, order_number) = (order.id, order.number);
@@ -319,13 +323,13 @@ impl OrderStore for MemoryStore {
             })
         });
         let payments = payments.filter(|row| status.is_none_or(|status| row.payment.status == status));
-        Ok(listed(payments.collect(), slice))
+        Ok(listed(payments.collect(), spec))
     }
     async fn list_returns(
         &self,
         _status: Option<ReturnStatus>,
-        _slice: &Slice,
-    ) -> Result<Listed<OrderReturn>, StoreError> {
+        _slice: &PageSpec,
+    ) -> Result<Rows<OrderReturn>, StoreError> {
         not_simulated("list of returns")
     }
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError> {
@@ -341,28 +345,28 @@ impl OrderStore for MemoryStore {
 }
 
 #[async_trait]
-impl ReviewStore for MemoryStore {
+impl ReviewQueries for MemoryStore {
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError> {
-        load!(self, "load_review", Root::Review(id), Review)
+        load!(self, "load_review", AggregateId::Review(id), Review)
     }
-    async fn list_reviews(&self, _query: &ReviewQuery, _slice: &Slice) -> Result<Listed<Review>, StoreError> {
+    async fn list_reviews(&self, _query: &ReviewQuery, _slice: &PageSpec) -> Result<Rows<Review>, StoreError> {
         not_simulated("list of reviews")
     }
 }
 
 #[async_trait]
-impl EventStore for MemoryStore {
+impl EventQueries for MemoryStore {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         Ok(self.read("load_claim").await.claims.get(claim).copied())
     }
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
         Ok(self.read("load_key").await.keys.get(key).cloned())
     }
-    async fn list_events(&self, root: Root) -> Result<Vec<EventRecord>, StoreError> {
+    async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {
         let shared = self.read("list_events").await;
         Ok(shared.events.iter().filter(|event| event.root == root).cloned().collect())
     }
-    async fn list_dead_tasks(&self, _slice: &Slice) -> Result<Listed<LeasedTask>, StoreError> {
+    async fn list_dead_tasks(&self, _slice: &PageSpec) -> Result<Rows<LeasedTask>, StoreError> {
         not_simulated("list of dead tasks")
     }
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError> {

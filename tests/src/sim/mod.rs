@@ -1,7 +1,7 @@
 //! A simulated world: the shop on a store in memory, a gateway that loses calls, processes that die, a clock that is turned.
 //! Everything follows from one seed, so that what was found once is found again.
 
-mod hand;
+mod actor;
 mod invariants;
 mod memory;
 mod network;
@@ -22,7 +22,7 @@ pub use self::{
     memory::MemoryStore,
     network::{Process, SimGateway, Wire},
     run::{Run, run},
-    state::{Guard, Shared},
+    state::{Guard, SharedState},
     world::{Report, simulate},
 };
 

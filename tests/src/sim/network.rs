@@ -212,27 +212,27 @@ impl PaymentGateway for SimGateway {
 
     async fn authorize(&self, request: &AuthorizeRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
-            let word = self.wire.gateway.authorize(request).await?;
-            self.wire.say(request.payment_id, &word);
-            Ok(word)
+            let report = self.wire.gateway.authorize(request).await?;
+            self.wire.say(request.payment_id, &report);
+            Ok(report)
         };
         self.call(Some(request), effect).await
     }
 
     async fn capture(&self, request: &CaptureRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
-            let word = self.wire.gateway.capture(request).await?;
-            self.wire.say(request.payment_id, &word);
-            Ok(word)
+            let report = self.wire.gateway.capture(request).await?;
+            self.wire.say(request.payment_id, &report);
+            Ok(report)
         };
         self.call(None, effect).await
     }
 
     async fn void(&self, request: &VoidRequest) -> Result<GatewayPayment, GatewayError> {
         let effect = async {
-            let word = self.wire.gateway.void(request).await?;
-            self.wire.say(request.payment_id, &word);
-            Ok(word)
+            let report = self.wire.gateway.void(request).await?;
+            self.wire.say(request.payment_id, &report);
+            Ok(report)
         };
         self.call(None, effect).await
     }
@@ -244,14 +244,14 @@ impl PaymentGateway for SimGateway {
             if refused {
                 return Err(GatewayError::Rejected("the card is closed".to_owned()));
             }
-            let word = self.wire.gateway.refund(request).await?;
+            let report = self.wire.gateway.refund(request).await?;
             lock(&self.wire.said).push(GatewayEvent::Refund {
                 event_id: String::new(),
                 payment_reference: request.reference.clone(),
                 refund_id: Some(request.refund_id),
-                refund: word.clone(),
+                refund: report.clone(),
             });
-            Ok(word)
+            Ok(report)
         };
         self.call(None, effect).await
     }

@@ -50,7 +50,7 @@ const MUST_HAPPEN: &[&str] = &[
 
 /// Every move of a table, as it is counted.
 fn moves<S: State>(kind: &str, name: fn(S) -> &'static str) -> Vec<String> {
-    S::MOVES.iter().map(|(from, to)| format!("{kind}: {} → {}", name(*from), name(*to))).collect()
+    S::TRANSITIONS.iter().map(|(from, to)| format!("{kind}: {} → {}", name(*from), name(*to))).collect()
 }
 
 /// What came of a run.

@@ -1,6 +1,6 @@
 //! Everything that was ever committed to the simulated store, and the guards of its write door.
 
-mod door;
+mod commit;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use commerce_core::{
     id::{CommitId, TaskId, VariantId},
     inventory::{Alert, MovementRecord, NewStock, StockItem},
     order::{Order, OrderStatus},
-    store::{Change, Claim, IdempotencyRecord, MovementKind, Root, Version},
+    store::{AggregateId, Change, Claim, IdempotencyRecord, MovementKind, Version},
 };
 use uuid::Uuid;
 
@@ -72,9 +72,9 @@ pub struct Queued {
 
 /// Everything that was ever committed.
 #[derive(Default)]
-pub struct Shared {
-    pub(super) heads: BTreeMap<Root, Change>,
-    pub(super) versions: BTreeMap<Root, Version>,
+pub struct SharedState {
+    pub(super) heads: BTreeMap<AggregateId, Change>,
+    pub(super) versions: BTreeMap<AggregateId, Version>,
     pub(super) claims: BTreeMap<Claim, Uuid>,
     pub(super) keys: BTreeMap<[u8; 32], IdempotencyRecord>,
     /// Stock by variant.
@@ -89,7 +89,7 @@ pub struct Shared {
     pub(super) without: Option<Guard>,
 }
 
-impl Shared {
+impl SharedState {
     /// Nothing yet; without a guard, to see whether that is noticed.
     #[must_use]
     pub fn new(without: Option<Guard>) -> Arc<Mutex<Self>> {

@@ -8,9 +8,9 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    call::{Actor, Call},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     clock::{Clock, ManualClock, Timestamp},
+    context::{Actor, RequestContext},
     id::{OrderId, VariantId},
     notification::MemoryMailer,
     payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},
@@ -18,9 +18,9 @@ use commerce_core::{
 };
 use futures_util::future::join_all;
 
-use super::{Chance, Coverage, Guard, MemoryStore, Process, Shared, SharedIds, SimGateway, Wire, lock};
+use super::{Chance, Coverage, Guard, MemoryStore, Process, SharedIds, SharedState, SimGateway, Wire, lock};
 use super::{
-    hand::{FirstAnswer, Found, Hand},
+    actor::{FirstAnswer, Found, Hand},
     op::{How, Op},
 };
 use crate::shop::eur;
@@ -43,7 +43,7 @@ pub struct Report {
 pub(super) struct World {
     pub(super) chance: Chance,
     pub(super) coverage: Coverage,
-    pub(super) shared: Arc<Mutex<Shared>>,
+    pub(super) shared: Arc<Mutex<SharedState>>,
     pub(super) wire: Wire,
     pub(super) clock: Arc<ManualClock>,
     pub(super) ids: SharedIds,
@@ -77,7 +77,7 @@ pub fn simulate(seed: u64, without: Option<Guard>, coverage: &Coverage) -> Repor
 impl World {
     async fn new(seed: u64, without: Option<Guard>, coverage: Coverage) -> Self {
         let chance = Chance::new(seed);
-        let (shared, wire, ids) = (Shared::new(without), Wire::default(), SharedIds::default());
+        let (shared, wire, ids) = (SharedState::new(without), Wire::default(), SharedIds::default());
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_000_000_000_000)));
         let mailer = MemoryMailer::default();
         let capture_at_checkout = chance.happens(600);
@@ -113,7 +113,7 @@ impl World {
                 variants: vec![variant],
                 ..ProductDraft::default()
             };
-            let created = setup.catalog().create_product(&Call::system(), draft).await.unwrap();
+            let created = setup.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
             let id = created.value.view.product.variants[0].id;
             world.variants.push(id);
         }

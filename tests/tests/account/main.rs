@@ -11,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 use commerce_core::{
     Commerce,
     account::{AccountError, Credentials, Login, Registration, User},
-    call::{Actor, Call, Identity, Role},
     clock::{ManualClock, Timestamp},
+    context::{Actor, Identity, RequestContext, Role},
     error::CommonError,
     notification::{MemoryMailer, Message},
     store::Store,
@@ -65,11 +65,11 @@ impl Shop {
     }
 
     async fn register(&self, email: &str) -> User {
-        self.accounts().register(&Call::guest(), registration(email)).await.unwrap().value
+        self.accounts().register(&RequestContext::guest(), registration(email)).await.unwrap().value
     }
 
     async fn create(&self, email: &str, role: Role) -> User {
-        self.accounts().create_user(&Call::system(), registration(email), role).await.unwrap().value
+        self.accounts().create_user(&RequestContext::system(), registration(email), role).await.unwrap().value
     }
 
     async fn login(&self, email: &str) -> Login {
@@ -77,7 +77,7 @@ impl Shop {
     }
 
     async fn try_login(&self, email: &str, password: &str) -> Result<Login, AccountError> {
-        self.accounts().login(&Call::guest(), credentials(email, password)).await
+        self.accounts().login(&RequestContext::guest(), credentials(email, password)).await
     }
 
     async fn identity(&self, login: &Login) -> Identity {
@@ -85,12 +85,12 @@ impl Shop {
     }
 
     /// A call by the user of a login.
-    async fn call(&self, login: &Login) -> Call {
-        Call::by(Actor::User(self.identity(login).await))
+    async fn call(&self, login: &Login) -> RequestContext {
+        RequestContext::by(Actor::User(self.identity(login).await))
     }
 
     /// Registers and signs in.
-    async fn customer(&self, email: &str) -> (Login, Call) {
+    async fn customer(&self, email: &str) -> (Login, RequestContext) {
         self.register(email).await;
         let login = self.login(email).await;
         let call = self.call(&login).await;
@@ -106,7 +106,7 @@ impl Shop {
     }
 
     async fn refresh(&self, token: &str) -> Result<Login, AccountError> {
-        self.accounts().refresh(&Call::guest(), token).await
+        self.accounts().refresh(&RequestContext::guest(), token).await
     }
 
     /// Delivers what is due, and answers the messages to an address whose subject has these words.

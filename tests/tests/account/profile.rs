@@ -2,7 +2,7 @@
 
 use commerce_core::{
     account::{AccountError, AddressPatch, PostalAddress, ProfilePatch, UserQuery},
-    call::{AccessError, Call, Idempotency},
+    context::{AccessError, Idempotency, RequestContext},
     error::CommonError,
     page::PageRequest,
 };
@@ -42,7 +42,7 @@ async fn a_profile_is_changed_field_by_field() {
     let bad = ProfilePatch { last_name: Some(String::new()), ..ProfilePatch::default() };
     assert_eq!(invalid(accounts.update_profile(&call, bad, None).await), [("/last_name".to_owned(), "required")]);
     refused!(
-        accounts.me(&Call::guest().actor).await,
+        accounts.me(&RequestContext::guest().actor).await,
         AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
     );
 }
@@ -106,7 +106,7 @@ async fn an_erased_account_is_gone_and_its_address_free() {
     let shop = Shop::open().await;
     let (login, call) = shop.customer("ada@example.com").await;
     shop.accounts().add_address(&call, address()).await.unwrap();
-    shop.accounts().forgot_password(&Call::guest(), "ada@example.com").await.unwrap();
+    shop.accounts().forgot_password(&RequestContext::guest(), "ada@example.com").await.unwrap();
     let reset = crate::token_in(&shop.letter("ada@example.com", "new password", 0).await);
 
     shop.accounts().erase(&call).await.unwrap();
@@ -114,10 +114,10 @@ async fn an_erased_account_is_gone_and_its_address_free() {
     refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
     refused!(shop.try_login("ada@example.com", crate::PASSWORD).await, AccountError::InvalidCredentials);
     refused!(
-        shop.accounts().reset_password(&Call::guest(), &reset, crate::OTHER_PASSWORD).await,
+        shop.accounts().reset_password(&RequestContext::guest(), &reset, crate::OTHER_PASSWORD).await,
         AccountError::InvalidMailToken
     );
-    let staff = Call::system().actor;
+    let staff = RequestContext::system().actor;
     let user = shop.accounts().user(&staff, login.user.id).await;
     refused!(user, AccountError::Common(CommonError::NotFound("user")));
     let listed = shop.accounts().users(&staff, UserQuery::default(), &PageRequest::default()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     account::{AccountError, Registration},
-    call::{AccessError, Call, Idempotency, IdempotencyError, Role},
+    context::{AccessError, Idempotency, IdempotencyError, RequestContext, Role},
     error::CommonError,
 };
 
@@ -16,9 +16,9 @@ async fn a_customer_registers_and_confirms_once() {
     assert!(user.password_hash.starts_with("$argon2id$"));
 
     let token = token_in(&shop.letter("ada@example.com", "confirm", 0).await);
-    let confirmed = shop.accounts().confirm_email(&Call::guest(), &token).await.unwrap();
+    let confirmed = shop.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     assert!(confirmed.email_confirmed);
-    refused!(shop.accounts().confirm_email(&Call::guest(), &token).await, AccountError::InvalidMailToken);
+    refused!(shop.accounts().confirm_email(&RequestContext::guest(), &token).await, AccountError::InvalidMailToken);
     assert_eq!(shop.letters("ada@example.com", "").await.len(), 1);
 }
 
@@ -38,15 +38,15 @@ async fn each_broken_rule_is_named_and_nothing_is_kept() {
         ("/last_name", "card_number"),
         ("/phone", "invalid_phone"),
     ];
-    let named = invalid(shop.accounts().register(&Call::guest(), bad).await);
+    let named = invalid(shop.accounts().register(&RequestContext::guest(), bad).await);
     assert_eq!(named, expected.map(|(at, code)| (at.to_owned(), code)));
     let nameless =
         Registration { first_name: "\u{200b}".into(), last_name: " ".into(), ..registration("ada@example.com") };
-    let named = invalid(shop.accounts().register(&Call::guest(), nameless).await);
+    let named = invalid(shop.accounts().register(&RequestContext::guest(), nameless).await);
     assert_eq!(named, [("/first_name".to_owned(), "required")]);
     let own_name = Registration { password: "lovelace1815".into(), ..registration("ada@example.com") };
     assert_eq!(
-        invalid(shop.accounts().register(&Call::guest(), own_name).await),
+        invalid(shop.accounts().register(&RequestContext::guest(), own_name).await),
         [("/password".to_owned(), "weak_password")]
     );
     assert_eq!(shop.letters("ada@example.com", "").await, []);
@@ -56,7 +56,7 @@ async fn each_broken_rule_is_named_and_nothing_is_kept() {
 async fn an_address_has_one_account_even_in_a_race() {
     let shop = Shop::open().await;
     let accounts = shop.accounts();
-    let call = Call::guest();
+    let call = RequestContext::guest();
     let attempts = (0..8).map(|n| {
         let email = if n % 2 == 0 { "ada@example.com" } else { "ADA@example.com" };
         accounts.register(&call, registration(email))
@@ -76,16 +76,19 @@ async fn an_address_has_one_account_even_in_a_race() {
 #[tokio::test]
 async fn a_registration_sent_again_with_its_key_is_the_same() {
     let shop = Shop::open().await;
-    let call = Call::guest().once(Idempotency::new("register", "key", b"body"));
+    let call = RequestContext::guest().once(Idempotency::new("register", "key", b"body"));
     let first = shop.accounts().register(&call, registration("ada@example.com")).await.unwrap();
     let again = shop.accounts().register(&call, registration("ada@example.com")).await.unwrap();
     assert_eq!((first.replayed, again.replayed), (false, true));
     assert_eq!(first.value, again.value);
 
-    let other = Call::guest().once(Idempotency::new("register", "key", b"other body"));
+    let other = RequestContext::guest().once(Idempotency::new("register", "key", b"other body"));
     let reused = shop.accounts().register(&other, registration("eve@example.com")).await;
     refused!(reused, AccountError::Common(CommonError::Idempotency(IdempotencyError::Reused)));
-    refused!(shop.accounts().register(&Call::guest(), registration("ada@example.com")).await, AccountError::EmailTaken);
+    refused!(
+        shop.accounts().register(&RequestContext::guest(), registration("ada@example.com")).await,
+        AccountError::EmailTaken
+    );
     assert_eq!(shop.letters("ada@example.com", "confirm").await.len(), 1);
 }
 
@@ -96,11 +99,14 @@ async fn only_admins_and_the_shop_itself_make_users() {
     assert!(manager.email_confirmed);
     let login = shop.login("manager@example.com").await;
     let by_manager = shop.call(&login).await;
-    let create = |call: Call| {
+    let create = |call: RequestContext| {
         let accounts = shop.accounts();
         async move { accounts.create_user(&call, registration("new@example.com"), Role::Admin).await }
     };
     refused!(create(by_manager).await, AccountError::Common(CommonError::Access(AccessError::Forbidden(_))));
-    refused!(create(Call::guest()).await, AccountError::Common(CommonError::Access(AccessError::Unauthenticated)));
-    assert_eq!(create(Call::system()).await.unwrap().value.role, Role::Admin);
+    refused!(
+        create(RequestContext::guest()).await,
+        AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
+    );
+    assert_eq!(create(RequestContext::system()).await.unwrap().value.role, Role::Admin);
 }

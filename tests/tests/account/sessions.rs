@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use commerce_core::{
     account::{AccountError, Credentials},
-    call::{AccessError, Actor, Call, Origin, Role},
     clock::Clock,
+    context::{AccessError, Actor, Origin, RequestContext, Role},
     error::CommonError,
     id::SessionId,
     store::{ChangeSet, Claim},
@@ -43,10 +43,10 @@ async fn accounts_from_before_are_found_by_all_spellings_of_their_address() {
 
     for spelling in [letters, ascii, "User@MÜNCHEN.example"] {
         assert_eq!(shop.login(spelling).await.user.id, user.id, "{spelling}");
-        let again = shop.accounts().register(&Call::guest(), crate::registration(spelling)).await;
+        let again = shop.accounts().register(&RequestContext::guest(), crate::registration(spelling)).await;
         refused!(again, AccountError::EmailTaken);
     }
-    shop.accounts().forgot_password(&Call::guest(), ascii).await.unwrap();
+    shop.accounts().forgot_password(&RequestContext::guest(), ascii).await.unwrap();
     assert_eq!(shop.letter(ascii, "password", 0).await.to, ascii);
 }
 
@@ -130,7 +130,7 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
             if clock_runs {
                 shop.advance(Duration::from_micros(1));
             }
-            async move { accounts.refresh(&Call::guest(), &token).await }
+            async move { accounts.refresh(&RequestContext::guest(), &token).await }
         });
         let mut winner = None;
         for answer in join_all(rivals).await {
@@ -208,7 +208,7 @@ async fn signing_out_kills_both_tokens_at_once_here_and_soon_elsewhere() {
     assert!(!other.is_signed_in(&login).await);
     shop.accounts().logout(&call, false).await.unwrap();
     refused!(
-        shop.accounts().logout(&Call::guest(), false).await,
+        shop.accounts().logout(&RequestContext::guest(), false).await,
         AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
     );
 }
@@ -235,7 +235,7 @@ async fn devices_are_listed_and_signed_out_one_by_one() {
     let (laptop, call) = shop.customer("ada@example.com").await;
     let origin = Origin { ip: Some("192.0.2.7".into()), user_agent: Some("Phone".into()), ..Origin::default() };
     shop.advance(SECOND);
-    let from_phone = Call { origin, ..Call::guest() };
+    let from_phone = RequestContext { origin, ..RequestContext::guest() };
     let credentials: Credentials = credentials("ada@example.com", PASSWORD);
     let phone = shop.accounts().login(&from_phone, credentials).await.unwrap();
 

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     account::{AccountError, UserPatch, UserQuery},
-    call::{AccessError, Call, Role},
+    context::{AccessError, RequestContext, Role},
     error::CommonError,
     id::UserId,
     page::PageRequest,
@@ -21,9 +21,9 @@ async fn a_new_role_counts_at_once() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
     assert_eq!(shop.identity(&login).await.role, Role::Customer);
-    shop.accounts().update_user(&Call::system(), login.user.id, promote(Role::Support), None).await.unwrap();
+    shop.accounts().update_user(&RequestContext::system(), login.user.id, promote(Role::Support), None).await.unwrap();
     assert_eq!(shop.identity(&login).await.role, Role::Support, "the token says customer, the store knows better");
-    shop.accounts().update_user(&Call::system(), login.user.id, promote(Role::Customer), None).await.unwrap();
+    shop.accounts().update_user(&RequestContext::system(), login.user.id, promote(Role::Customer), None).await.unwrap();
     assert_eq!(shop.identity(&login).await.role, Role::Customer);
 }
 
@@ -32,14 +32,14 @@ async fn a_locked_out_user_is_out_everywhere_and_old_sessions_stay_dead() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
     let id = login.user.id;
-    shop.accounts().update_user(&Call::system(), id, LOCK, None).await.unwrap();
+    shop.accounts().update_user(&RequestContext::system(), id, LOCK, None).await.unwrap();
     assert!(!shop.is_signed_in(&login).await);
     refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
     refused!(shop.try_login("ada@example.com", crate::PASSWORD).await, AccountError::InvalidCredentials);
-    shop.accounts().forgot_password(&Call::guest(), "ada@example.com").await.unwrap();
+    shop.accounts().forgot_password(&RequestContext::guest(), "ada@example.com").await.unwrap();
 
     let unlock = UserPatch { role: None, disabled: Some(false) };
-    shop.accounts().update_user(&Call::system(), id, unlock, None).await.unwrap();
+    shop.accounts().update_user(&RequestContext::system(), id, unlock, None).await.unwrap();
     assert!(!shop.is_signed_in(&login).await);
     refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
     shop.login("ada@example.com").await;
@@ -63,7 +63,7 @@ async fn roles_decide_who_sees_and_who_edits_users() {
         AccountError::Common(CommonError::Access(AccessError::Forbidden(_)))
     );
     refused!(
-        accounts.user(&Call::guest().actor, ada.user.id).await,
+        accounts.user(&RequestContext::guest().actor, ada.user.id).await,
         AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
     );
     for call in [&by_ada, &by_support] {
@@ -85,7 +85,7 @@ async fn lists_are_filtered_and_paged() {
         shop.advance(std::time::Duration::from_secs(1));
     }
     shop.create("admin@example.com", Role::Admin).await;
-    let (accounts, actor) = (shop.accounts(), Call::system().actor);
+    let (accounts, actor) = (shop.accounts(), RequestContext::system().actor);
     let query = UserQuery { q: None, role: Some(Role::Support) };
     let mut page = PageRequest { limit: 2, cursor: None, count: true };
     let mut seen = Vec::new();
@@ -109,7 +109,7 @@ async fn lists_are_filtered_and_paged() {
 async fn an_outdated_version_changes_nothing() {
     let shop = Shop::open().await;
     let user = shop.register("ada@example.com").await;
-    let (accounts, call) = (shop.accounts(), Call::system());
+    let (accounts, call) = (shop.accounts(), RequestContext::system());
     let edit = |version| accounts.update_user(&call, user.id, promote(Role::Manager), Some(version));
     refused!(edit(user.version + 1).await, AccountError::Common(CommonError::VersionMismatch(1)));
     let edited = edit(user.version).await.unwrap();
@@ -143,7 +143,9 @@ async fn two_admins_who_demote_each_other_leave_one() {
         let two = shop.create("two@example.com", Role::Admin).await;
         let demote = |id| {
             let accounts = shop.accounts();
-            tokio::spawn(async move { accounts.update_user(&Call::system(), id, promote(Role::Customer), None).await })
+            tokio::spawn(async move {
+                accounts.update_user(&RequestContext::system(), id, promote(Role::Customer), None).await
+            })
         };
         let (first, second) = tokio::join!(demote(one.id), demote(two.id));
         let results = [first.unwrap(), second.unwrap()];

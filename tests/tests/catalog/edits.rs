@@ -1,8 +1,8 @@
 //! Changes of products and variants.
 
 use commerce_core::{
-    call::{Actor, Call},
     catalog::{AddedVariant, CatalogError, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
+    context::{Actor, RequestContext},
     error::CommonError,
     id::{IdGenerator, ProductId, UuidV7, VariantId},
 };
@@ -15,7 +15,7 @@ use crate::{
 #[tokio::test]
 async fn edits_change_what_they_name_and_heed_the_version() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let draft = ProductDraft {
         attributes: [("colour".to_owned(), "blue".to_owned()), ("weight".to_owned(), "300 g".to_owned())].into(),
         description: "Old".into(),
@@ -50,7 +50,7 @@ async fn edits_change_what_they_name_and_heed_the_version() {
 #[tokio::test]
 async fn variants_come_and_go_but_one_stays() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let product = shop.product("Shirt", "S", 1000, 1).await.view.product;
     let small = product.variants[0].id;
     let large = VariantDraft { stock: Some(5), ..VariantDraft::new("L", euros(2000)) };
@@ -100,7 +100,7 @@ async fn edits_of_one_product_at_once_are_all_kept() {
             tokio::spawn(async move {
                 let attributes = Some(Some([(format!("a{n}"), Some("x".to_owned()))].into()));
                 let patch = ProductPatch { attributes, ..ProductPatch::default() };
-                catalog.update_product(&Call::system(), id, patch, None).await
+                catalog.update_product(&RequestContext::system(), id, patch, None).await
             })
         })
         .collect();

@@ -5,17 +5,17 @@ mod edits;
 mod shop;
 
 use commerce_core::{
-    call::{AccessError, Actor, Call, IdempotencyError, Role},
     catalog::{
         AdminProductQuery, CatalogError, CategoryDraft, CategoryPatch, Image, ProductDraft, ProductPatch, ProductQuery,
         ProductStatus, VariantDraft, VariantPatch,
     },
+    context::{AccessError, Actor, IdempotencyError, RequestContext, Role},
     error::CommonError,
     event::DomainEvent,
     id::{CategoryId, IdGenerator, UuidV7},
     money::{Currency, Money},
     page::PageRequest,
-    store::{MovementKind, Root},
+    store::{AggregateId, MovementKind},
 };
 use shop::{broken, draft, euros, everything, once, open, someone};
 
@@ -79,7 +79,7 @@ async fn a_product_is_created_whole_and_reads_back_as_answered() {
     assert_eq!(ledger[0].actor, staff.actor.reference());
     let stock = shop.acting_as(&staff.actor).inventory().stock_item(product.variants[1].id).await.unwrap();
     assert_eq!((stock.on_hand, stock.low_stock_threshold, stock.sku.as_str()), (0, 3, "SHIRT-S"));
-    let events = shop.store().reads().list_events(Root::Product(product.id)).await.unwrap();
+    let events = shop.store().reads().list_events(AggregateId::Product(product.id)).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].event, DomainEvent::ProductCreated { product: product.id });
     assert_eq!(shop.store().reads().verify().await.unwrap(), []);
@@ -114,7 +114,7 @@ async fn drafts_and_archived_products_are_for_staff_only() {
 #[tokio::test]
 async fn made_slugs_step_aside_and_given_ones_insist() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let mut slugs = Vec::new();
     for n in 0..11 {
         slugs.push(shop.product("Mug", &format!("MUG-{n}"), 100, 1).await.view.product.slug);
@@ -148,9 +148,9 @@ async fn many_products_of_one_title_at_once_all_get_a_slug() {
     let shop = open().await;
     let creations = (0..20).map(|n| {
         let catalog = shop.catalog();
-        tokio::spawn(
-            async move { catalog.create_product(&Call::system(), draft("Mug", &format!("M-{n}"), 1, 1)).await },
-        )
+        tokio::spawn(async move {
+            catalog.create_product(&RequestContext::system(), draft("Mug", &format!("M-{n}"), 1, 1)).await
+        })
     });
     let mut slugs = std::collections::BTreeSet::new();
     for creation in creations.collect::<Vec<_>>() {
@@ -162,7 +162,7 @@ async fn many_products_of_one_title_at_once_all_get_a_slug() {
 #[tokio::test]
 async fn a_sku_belongs_to_one_variant_until_it_is_gone() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let product = shop.product("Mug", "MUG", 100, 1).await.view.product;
     let taken = |result: Result<(), CatalogError>| {
         assert!(matches!(&result, Err(CatalogError::SkuTaken(sku)) if sku == "MUG"), "{result:?}");
@@ -181,7 +181,7 @@ async fn a_sku_belongs_to_one_variant_until_it_is_gone() {
 #[tokio::test]
 async fn broken_rules_are_named_and_nothing_is_written() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let draft = |change: fn(&mut ProductDraft)| {
         let mut draft = draft("Mug", "MUG", 100, 1);
         change(&mut draft);
@@ -219,7 +219,7 @@ async fn broken_rules_are_named_and_nothing_is_written() {
 #[tokio::test]
 async fn deleting_frees_names_unless_orders_refer_to_the_product() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let unsold = shop.product("Mug", "MUG", 100, 1).await.view.product;
     shop.catalog().delete_product(&system, unsold.id, Some(1)).await.unwrap();
     is_not_found(shop.catalog().product(&Actor::guest(), "mug").await);
@@ -267,7 +267,7 @@ async fn the_same_key_creates_once() {
 #[tokio::test]
 async fn a_plan_changes_nothing_until_it_is_committed() {
     let shop = open().await;
-    let system = Call::system();
+    let system = RequestContext::system();
     let plan = shop.catalog().plan_create_product(&system, &draft("Mug", "MUG", 100, 1)).await.unwrap();
     is_not_found(shop.catalog().product(&Actor::guest(), "mug").await);
     shop.store().commit(&plan.changes).await.unwrap();
@@ -279,7 +279,7 @@ async fn only_those_who_may_edit_the_catalogue_do() {
     let shop = open().await;
     let product = shop.product("Mug", "MUG", 100, 1).await.view.product;
     let (id, variant) = (product.id, product.variants[0].id);
-    for call in [Call::guest(), someone(Role::Customer), someone(Role::Support)] {
+    for call in [RequestContext::guest(), someone(Role::Customer), someone(Role::Support)] {
         let catalog = shop.catalog();
         let category = CategoryId(UuidV7.uuid());
         // All of it would be refused for other reasons, too: rights come first.

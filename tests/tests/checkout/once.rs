@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    call::{Call, Idempotency, IdempotencyError},
     checkout::CheckoutError,
     conformance::BrokenStore,
+    context::{Idempotency, IdempotencyError, RequestContext},
     error::CommonError,
     order::OrderStatus,
     page::PageRequest,
@@ -85,8 +85,8 @@ async fn a_checkout_resumes_after_its_process_died() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stock_that_is_edited_while_everybody_buys_is_never_oversold() {
     let shop = TestShop::open().await;
-    let (mug, staff) = (shop.sell("MUG", 1990, 50).await, Call::system());
-    let buyers: Vec<Call> = (0..100).map(|_| customer()).collect();
+    let (mug, staff) = (shop.sell("MUG", 1990, 50).await, RequestContext::system());
+    let buyers: Vec<RequestContext> = (0..100).map(|_| customer()).collect();
     join_all(buyers.iter().map(|buyer| shop.fill(buyer, mug, 1))).await;
     let buying = join_all(buyers.iter().map(|buyer| shop.place(buyer, VISA)));
     let editing = async {
@@ -154,7 +154,7 @@ async fn one_cart_becomes_one_order() {
 async fn rush(store: Arc<dyn Store>) -> (usize, usize, TestShop) {
     let shop = TestShop::on(store, |builder| builder);
     let mug = shop.sell("MUG", 1990, 50).await;
-    let buyers: Vec<Call> = (0..200).map(|_| customer()).collect();
+    let buyers: Vec<RequestContext> = (0..200).map(|_| customer()).collect();
     join_all(buyers.iter().map(|buyer| shop.fill(buyer, mug, 1))).await;
     let results = join_all(buyers.iter().map(|buyer| shop.place(buyer, VISA))).await;
     let placed = results.iter().filter(|result| result.is_ok()).count();

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use commerce_core::{
-    call::{Actor, Call},
     checkout::CheckoutError,
+    context::{Actor, RequestContext},
     inventory::AlertKind,
     order::{OrderAction, OrderStatus},
     page::PageRequest,
-    payment::{Fault, PaymentStatus, PlacementOutcome},
+    payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
 use commerce_tests::shop::{DECLINED, SECURE, TestShop, VISA, customer, keyed};
 
@@ -95,14 +95,14 @@ async fn a_gateway_out_of_reach_leaves_everything_as_it_was() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 1).await;
-    shop.gateway.script([Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused]);
     let once = keyed(&ada, "buy");
-    shop.gateway.script([Fault::Refused, Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused, GatewayFault::Refused]);
     let refused = shop.place(&once, VISA).await.unwrap_err();
     assert!(matches!(refused, CheckoutError::GatewayUnavailable), "{refused:?}");
     assert_eq!(shop.units(mug).await, (10, 0));
     assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
-    shop.gateway.script([Fault::Refused]);
+    shop.gateway.script([GatewayFault::Refused]);
     let placed = shop.place(&once, VISA).await.unwrap();
     assert_eq!(
         placed.outcome,
@@ -114,7 +114,7 @@ async fn a_gateway_out_of_reach_leaves_everything_as_it_was() {
 
 #[tokio::test]
 async fn a_lost_answer_is_found_by_the_worker() {
-    for fault in [Fault::LostBefore, Fault::LostAfter] {
+    for fault in [GatewayFault::LostBefore, GatewayFault::LostAfter] {
         let shop = TestShop::open().await;
         let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
         shop.fill(&ada, mug, 1).await;
@@ -123,7 +123,7 @@ async fn a_lost_answer_is_found_by_the_worker() {
         let placed = shop.place(&once, VISA).await.unwrap();
         assert_eq!(placed.outcome, PlacementOutcome::Pending);
         assert_eq!(placed.order.payment_status, PaymentStatus::Unknown);
-        shop.gateway.script([Fault::Refused]);
+        shop.gateway.script([GatewayFault::Refused]);
         shop.wait(LEASE).await;
         assert_eq!(shop.order(&placed.order).await.status, OrderStatus::Pending, "the worker's first call was refused");
         shop.wait(LEASE).await;
@@ -142,9 +142,9 @@ async fn late_success(left: i64) -> (TestShop, commerce_core::order::Order) {
     let shop = TestShop::open().await;
     let (mug, ada, bob) = (shop.sell("MUG", 1990, 2).await, customer(), customer());
     shop.fill(&ada, mug, 1).await;
-    shop.gateway.script([Fault::LostBefore]);
+    shop.gateway.script([GatewayFault::LostBefore]);
     let order = shop.place(&ada, VISA).await.unwrap().order;
-    shop.gateway.script(std::iter::repeat_n(Fault::Refused, 40));
+    shop.gateway.script(std::iter::repeat_n(GatewayFault::Refused, 40));
     for _ in 0..20 {
         shop.wait(Duration::from_secs(50)).await;
     }
@@ -218,7 +218,11 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
     shop.fill(&guest, cup, 1).await;
     shop.commerce.carts().merge(&ada, &token).await.unwrap();
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
-    shop.commerce.payments().confirm(&Call::system(), placed.order.id, placed.order.payments[0].id).await.unwrap();
+    shop.commerce
+        .payments()
+        .confirm(&RequestContext::system(), placed.order.id, placed.order.payments[0].id)
+        .await
+        .unwrap();
     shop.commerce.worker().tick().await.unwrap();
     let held = |cart: commerce_core::cart::CartView| -> Vec<_> {
         cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect()
@@ -231,7 +235,7 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
 #[tokio::test]
 async fn what_was_given_up_is_not_called_placed() {
     let shop = TestShop::open().await;
-    let (mug, staff) = (shop.sell("MUG", 1990, 3).await, Call::system());
+    let (mug, staff) = (shop.sell("MUG", 1990, 3).await, RequestContext::system());
     for (given_up, code) in [(false, "expired"), (true, "cancelled")] {
         let ada = customer();
         shop.fill(&ada, mug, 1).await;

@@ -2,9 +2,9 @@
 
 use commerce_core::{
     Currency, Money,
-    call::{Actor, Call},
     catalog::VariantPatch,
     checkout::{CheckoutError, CheckoutInput},
+    context::{Actor, RequestContext},
     error::CommonError,
     order::OrderStatus,
     page::PageRequest,
@@ -55,13 +55,15 @@ async fn a_guest_buys_and_only_their_token_opens_the_order() {
     for stranger in [&holder, &Actor::guest(), &customer().actor, &guest.actor] {
         assert!(orders.get(stranger, theirs.id).await.is_err());
     }
-    let (found, fresh) =
-        orders.lookup(&Call::guest(), &placed.order.number.to_lowercase(), " Ada@Example.com ").await.unwrap();
+    let (found, fresh) = orders
+        .lookup(&RequestContext::guest(), &placed.order.number.to_lowercase(), " Ada@Example.com ")
+        .await
+        .unwrap();
     assert_eq!(found.id, placed.order.id);
     let holder = Actor::Guest { cart: None, order: Some(fresh) };
     assert!(orders.get(&holder, found.id).await.is_ok());
-    assert!(orders.lookup(&Call::guest(), &found.number, "eve@example.com").await.is_err());
-    assert!(orders.lookup(&Call::guest(), "00000-00000", "ada@example.com").await.is_err());
+    assert!(orders.lookup(&RequestContext::guest(), &found.number, "eve@example.com").await.is_err());
+    assert!(orders.lookup(&RequestContext::guest(), "00000-00000", "ada@example.com").await.is_err());
 }
 
 /// The first broken rule of a refusal.
@@ -114,7 +116,7 @@ async fn the_quote_is_what_checkout_charges() {
 
     let expecting = CheckoutInput { expected_total: Some(quote.totals.grand_total), ..input(VISA) };
     let patch = VariantPatch { price: Some(eur(2000)), ..VariantPatch::default() };
-    shop.commerce.catalog().update_variant(&Call::system(), mug, patch, None).await.unwrap();
+    shop.commerce.catalog().update_variant(&RequestContext::system(), mug, patch, None).await.unwrap();
     let refused = checkout.place(&ada, expecting.clone()).await.unwrap_err();
     let CheckoutError::PriceChanged { totals } = refused else { panic!("{refused:?}") };
     assert_eq!(totals.grand_total, eur(4490));
@@ -129,7 +131,7 @@ async fn an_empty_cart_or_an_empty_shelf_is_refused() {
     let shop = TestShop::open().await;
     let (mug, ada, bob) = (shop.sell("MUG", 1990, 2).await, customer(), customer());
     assert!(matches!(shop.place(&ada, VISA).await, Err(CheckoutError::CartEmpty)));
-    assert!(matches!(shop.place(&Call::system(), VISA).await, Err(CheckoutError::CartEmpty)));
+    assert!(matches!(shop.place(&RequestContext::system(), VISA).await, Err(CheckoutError::CartEmpty)));
     shop.fill(&ada, mug, 2).await;
     shop.buy(&bob, mug, 1).await;
     let refused = shop.place(&ada, VISA).await.unwrap_err();

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_tests::http::{Answer, Client, Server, at, card, id};
+use commerce_tests::http::{Client, Response, Server, at, card, id};
 use serde_json::{Value, json};
 
 /// More than anybody buys here.
@@ -46,7 +46,7 @@ async fn attempts(server: &Server, count: usize) -> (Vec<Attempt>, String) {
 
 impl Attempt {
     /// Sends it under its key; the answer.
-    async fn ask(&mut self) -> Answer {
+    async fn ask(&mut self) -> Response {
         let mut body = card("pm_card_visa");
         body["email"] = json!("guest@example.com");
         let answer = self.guest.once(&self.key).post("/v1/checkout", body).await;

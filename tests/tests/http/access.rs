@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commerce_tests::http::{Answer, Client, Server, address, at, id};
+use commerce_tests::http::{Client, Response, Server, address, at, id};
 use serde_json::{Value, json};
 
 use crate::BACKEND;
@@ -269,7 +269,7 @@ impl World {
         path.split('/').map(fill).collect::<Vec<_>>().join("/")
     }
 
-    async fn call(&self, who: Who, method: &str, path: &str, has_body: bool) -> Answer {
+    async fn call(&self, who: Who, method: &str, path: &str, has_body: bool) -> Response {
         let body = has_body.then(|| ("text/plain", b"x".to_vec()));
         let mut answer = self.callers[&who].with("if-match", "\"999-0\"").send(method, &self.fill(path), body).await;
         answer.asked = format!("{who:?}: {method} {path}");
@@ -336,7 +336,7 @@ async fn every_route_is_for_whom_it_is_for() {
 
 /// 2xx; 415 where a body was sent; or a refusal for what the call is about, not for who calls.
 #[track_caller]
-fn assert_admitted(answer: &Answer, has_body: bool) {
+fn assert_admitted(answer: &Response, has_body: bool) {
     let fine = match answer.status {
         200..300 | 400 | 409 | 412 | 422 => true,
         415 => has_body,

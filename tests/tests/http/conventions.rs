@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::BACKEND;
 
-async fn body_of(client: &Client, media: &str, bytes: &[u8]) -> commerce_tests::http::Answer {
+async fn body_of(client: &Client, media: &str, bytes: &[u8]) -> commerce_tests::http::Response {
     client.send("POST", "/v1/auth/login", Some((media, bytes.to_vec()))).await
 }
 

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::fail_point::Step;
+use commerce_core::fail_point::FailPoint;
 use commerce_tests::{
     fake_stripe::Account,
-    http::{Answer, Client, Home, Server, StripeProcess, at, id, stripe_card},
+    http::{Client, Home, Response, Server, StripeProcess, at, id, stripe_card},
 };
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -25,7 +25,7 @@ const SECURE: &str = "pm_card_threeDSecure2Required";
 /// Within which everything must be settled after a restart.
 const RECOVERY: Duration = Duration::from_mins(1);
 /// How many servers run at once.
-const AT_ONCE: usize = 10;
+const MAX_SERVERS: usize = 10;
 
 /// What is going on when the server is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +41,21 @@ enum Story {
 }
 
 /// Every step, in every story that comes by it.
-const DEATHS: &[(Story, &[Step])] = &[
-    (Story::Checkout, &[Step::Reserve, Step::Reserved, Step::Paid, Step::Settle, Step::Settled]),
-    (Story::Confirm, &[Step::Settle, Step::Settled]),
-    (Story::Refund, &[Step::Edit, Step::Edited, Step::Refunded, Step::SettleRefund, Step::RefundSettled]),
-    (Story::Cancel, &[Step::Edited, Step::Refunded]),
-    (Story::Void, &[Step::Edit, Step::Edited, Step::Voided, Step::Settle]),
-    (Story::Capture, &[Step::Edited, Step::Captured, Step::Settle]),
-    (Story::Fulfil, &[Step::Edit, Step::Edited]),
-    (Story::Return, &[Step::Edit, Step::Edited]),
+const DEATHS: &[(Story, &[FailPoint])] = &[
+    (
+        Story::Checkout,
+        &[FailPoint::Reserve, FailPoint::Reserved, FailPoint::Paid, FailPoint::Settle, FailPoint::Settled],
+    ),
+    (Story::Confirm, &[FailPoint::Settle, FailPoint::Settled]),
+    (
+        Story::Refund,
+        &[FailPoint::Edit, FailPoint::Edited, FailPoint::Refunded, FailPoint::SettleRefund, FailPoint::RefundSettled],
+    ),
+    (Story::Cancel, &[FailPoint::Edited, FailPoint::Refunded]),
+    (Story::Void, &[FailPoint::Edit, FailPoint::Edited, FailPoint::Voided, FailPoint::Settle]),
+    (Story::Capture, &[FailPoint::Edited, FailPoint::Captured, FailPoint::Settle]),
+    (Story::Fulfil, &[FailPoint::Edit, FailPoint::Edited]),
+    (Story::Return, &[FailPoint::Edit, FailPoint::Edited]),
 ];
 
 /// A shop that is about to die.
@@ -79,7 +85,7 @@ impl World {
     }
 
     /// Kills the server and starts another, which stands still at a step.
-    async fn restart(&mut self, step: Option<Step>) {
+    async fn restart(&mut self, step: Option<FailPoint>) {
         self.server.kill();
         self.server = start(&self.home, &self.settings, step).await;
         self.admin = self.admin.at(&self.server.base);
@@ -114,7 +120,7 @@ impl World {
     }
 
     /// The call of the story: a client sends it, and sends it again if it hears nothing.
-    async fn call(&self, story: Story, order: &Value) -> Result<Answer, reqwest::Error> {
+    async fn call(&self, story: Story, order: &Value) -> Result<Response, reqwest::Error> {
         let (mia, admin) = (self.mia.once("the call"), self.admin.once("the call"));
         let path = |path: &str| path.replace("{}", order["id"].as_str().unwrap_or_default());
         let send = |client: Client, path: String, body: Option<Value>| async move {
@@ -162,7 +168,7 @@ impl World {
     }
 }
 
-async fn start(home: &Arc<Home>, settings: &[(&'static str, String)], step: Option<Step>) -> Server {
+async fn start(home: &Arc<Home>, settings: &[(&'static str, String)], step: Option<FailPoint>) -> Server {
     let (home, settings) = (home.clone(), settings.to_vec());
     let start = move || {
         let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -204,7 +210,7 @@ async fn compare(orders: &[Value], stripe: &StripeProcess) {
     }
 }
 
-async fn die_at(stripe: Arc<StripeProcess>, story: Story, step: Step) {
+async fn die_at(stripe: Arc<StripeProcess>, story: Story, step: FailPoint) {
     let mut world = World::new(stripe, !matches!(story, Story::Void | Story::Capture)).await;
     let order = world.prepare(story).await;
     if story == Story::Confirm {
@@ -260,9 +266,9 @@ async fn die_at(stripe: Arc<StripeProcess>, story: Story, step: Step) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_step_nothing_is_lost_or_done_twice() {
-    let steps: Vec<Step> = DEATHS.iter().flat_map(|(_, steps)| steps.iter().copied()).collect();
-    assert!(Step::ALL.iter().all(|step| steps.contains(step)), "every step is died at");
-    let (stripe, turns) = (Arc::new(StripeProcess::start()), Arc::new(Semaphore::new(AT_ONCE)));
+    let steps: Vec<FailPoint> = DEATHS.iter().flat_map(|(_, steps)| steps.iter().copied()).collect();
+    assert!(FailPoint::ALL.iter().all(|step| steps.contains(step)), "every step is died at");
+    let (stripe, turns) = (Arc::new(StripeProcess::start()), Arc::new(Semaphore::new(MAX_SERVERS)));
     let mut stories = JoinSet::new();
     for (story, step) in DEATHS.iter().flat_map(|(story, steps)| steps.iter().map(move |step| (*story, *step))) {
         let (stripe, turns) = (stripe.clone(), turns.clone());

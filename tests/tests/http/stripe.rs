@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use commerce_tests::{
-    fake_stripe::{Account, Fault},
+    fake_stripe::{Account, StripeFault},
     http::{Client, Server, StripeProcess, WEBHOOK_SECRET, at, id, stripe_card, stripe_settings},
     localstripe::Localstripe,
 };
@@ -170,7 +170,7 @@ async fn promised_money_is_captured_later_or_given_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_between_the_shop_and_stripe_charge_once() {
-    use Fault::{Busy, Failed, FailedAfter};
+    use StripeFault::{Busy, Failed, FailedAfter};
     let stripe = StripeProcess::start();
     let world = World::new(&stripe.settings()).await;
     for (n, faults) in [vec![Busy, Failed], vec![FailedAfter]].into_iter().enumerate() {
@@ -327,7 +327,7 @@ async fn staff_end_a_payment_that_never_matches() {
     let stripe = StripeProcess::start();
     let world = World::new(&stripe.settings()).await;
     world.fill(1).await;
-    stripe.script(&[Fault::FailedAfter]).await;
+    stripe.script(&[StripeFault::FailedAfter]).await;
     let order = world.mia.post("/v1/checkout", stripe_card(VISA)).await.expect(202);
     let payment = payment(&order);
     stripe.act(&format!("reprice/{payment}/2000")).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use commerce_tests::http::{Answer, Client, PASSWORD, Server, address, at, id};
+use commerce_tests::http::{Client, PASSWORD, Response, Server, address, at, id};
 use serde_json::{Value, json};
 
 use super::access::{Who, World, routes, shape};
@@ -71,7 +71,7 @@ fn with_lines(spec: &Value) -> BTreeSet<String> {
     properties.filter(|(_, property)| property["x-lines"] == true).map(|(name, _)| name.clone()).collect()
 }
 
-async fn send(client: &Client, operation: &Operation<'_>, path: &str, body: Option<&Value>) -> Answer {
+async fn send(client: &Client, operation: &Operation<'_>, path: &str, body: Option<&Value>) -> Response {
     let body = body.map(|body| ("application/json", body.to_string().into_bytes()));
     let mut answer = client.send(&operation.method, path, body.clone()).await;
     if let Some((_, body)) = body {

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     account::{PostalAddress, Registration},
-    call::{Actor, Call, Identity, Role},
     catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
     checkout::CheckoutInput,
     clock::{ManualClock, Timestamp},
+    context::{Actor, Identity, RequestContext, Role},
     error::{CommonError, Invalid},
     id::{IdGenerator, SessionId, UserId, UuidV7, VariantId},
     notification::MemoryMailer,
@@ -56,7 +56,7 @@ impl Shop {
     }
 
     /// Somebody with an account.
-    pub async fn user(&self, email: &str, first_name: &str, last_name: &str, role: Role) -> Call {
+    pub async fn user(&self, email: &str, first_name: &str, last_name: &str, role: Role) -> RequestContext {
         let registration = Registration {
             email: email.to_owned(),
             password: "a rather long pass phrase".to_owned(),
@@ -64,29 +64,29 @@ impl Shop {
             last_name: last_name.to_owned(),
             phone: None,
         };
-        let user = self.accounts().create_user(&Call::system(), registration, role).await.unwrap().value;
+        let user = self.accounts().create_user(&RequestContext::system(), registration, role).await.unwrap().value;
         by(user.id, role)
     }
 
     /// A product that is on sale, with one variant.
     pub async fn product(&self, title: &str, sku: &str, cents: i64, stock: i64) -> ProductDetail {
-        self.catalog().create_product(&Call::system(), draft(title, sku, cents, stock)).await.unwrap().value
+        self.catalog().create_product(&RequestContext::system(), draft(title, sku, cents, stock)).await.unwrap().value
     }
 
     /// Buys one of a variant.
-    pub async fn buy(&self, call: &Call, variant: VariantId) -> Order {
+    pub async fn buy(&self, call: &RequestContext, variant: VariantId) -> Order {
         self.carts().add_item(call, variant, 1, None).await.unwrap();
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
     }
 }
 
-pub fn by(user: UserId, role: Role) -> Call {
-    Call::by(Actor::User(Identity { user, role, session: SessionId(UuidV7.uuid()) }))
+pub fn by(user: UserId, role: Role) -> RequestContext {
+    RequestContext::by(Actor::User(Identity { user, role, session: SessionId(UuidV7.uuid()) }))
 }
 
 /// Somebody with a role, whom the shop doesn't know by name.
-pub fn someone(role: Role) -> Call {
+pub fn someone(role: Role) -> RequestContext {
     by(UserId(UuidV7.uuid()), role)
 }
 

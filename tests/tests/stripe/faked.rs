@@ -8,7 +8,7 @@ use commerce_core::{
         stripe::{RetryPolicy, StripeConfig, StripeGateway},
     },
 };
-use commerce_tests::fake_stripe::{Account, FakeStripe, Fault};
+use commerce_tests::fake_stripe::{Account, FakeStripe, StripeFault};
 
 use crate::{Fixture, eur, request};
 
@@ -48,7 +48,7 @@ fn refund(payment_id: PaymentId, reference: &str, minor: i64) -> RefundRequest {
 
 #[tokio::test]
 async fn faults_in_any_mixture_charge_once() {
-    use Fault::{Busy, Failed, LostAfter, LostBefore, Refused};
+    use StripeFault::{Busy, Failed, LostAfter, LostBefore, Refused};
     for faults in [
         vec![Refused],
         vec![LostBefore],
@@ -72,13 +72,13 @@ async fn faults_in_any_mixture_charge_once() {
 async fn attempts_are_bounded_and_a_lost_payment_is_found() {
     let stripe = stripe();
     let request = request("pm_card_visa");
-    stripe.service.script([Fault::Refused; 4]);
+    stripe.service.script([StripeFault::Refused; 4]);
     let unavailable = stripe.gateway.authorize(&request).await;
     assert!(matches!(unavailable, Err(GatewayError::Unavailable(_))), "{unavailable:?}");
     assert_eq!(stripe.service.calls(), 4);
     assert_eq!(stripe.gateway.retrieve(request.payment_id, None).await, Ok(None));
 
-    stripe.service.script([Fault::LostAfter; 4]);
+    stripe.service.script([StripeFault::LostAfter; 4]);
     let unknown = stripe.gateway.authorize(&request).await;
     assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
     let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
@@ -90,7 +90,7 @@ async fn attempts_are_bounded_and_a_lost_payment_is_found() {
 async fn an_error_that_stripe_repeats_hides_no_payment() {
     let stripe = stripe();
     let request = request("pm_card_visa");
-    stripe.service.script([Fault::FailedAfter]);
+    stripe.service.script([StripeFault::FailedAfter]);
     let unknown = stripe.gateway.authorize(&request).await;
     assert!(matches!(unknown, Err(GatewayError::Unknown(_))), "{unknown:?}");
     let found = stripe.gateway.retrieve(request.payment_id, None).await.unwrap().unwrap();
@@ -125,7 +125,7 @@ async fn a_refund_is_made_once_even_after_the_key_was_forgotten() {
     let stripe = stripe();
     let (payment, reference) = paid(&stripe).await;
     let refund = refund(payment, &reference, 300);
-    stripe.service.script([Fault::LostBefore, Fault::Busy]);
+    stripe.service.script([StripeFault::LostBefore, StripeFault::Busy]);
     let made = stripe.gateway.refund(&refund).await.unwrap();
     assert_eq!(made.state, GatewayRefundState::Settled);
     stripe.service.forget_keys();

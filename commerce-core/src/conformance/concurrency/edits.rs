@@ -17,9 +17,9 @@ use crate::{
     },
     id::{CategoryId, OrderId, VariantId},
     order::Order,
-    page::Slice,
+    page::PageSpec,
     payment::PaymentStatus,
-    store::{Aggregate, Claim, Conflict, MovementKind, RatingDelta, Root, StockDelta},
+    store::{Aggregate, AggregateId, Claim, Conflict, MovementKind, RatingDelta, StockDelta},
 };
 
 /// Reads, changes and writes until nobody else was faster; `None` from `change` gives up. Whether it wrote.
@@ -107,7 +107,7 @@ pub async fn category_moves_make_no_cycle(fixture: &dyn StoreFixture) {
     };
     let mut outcomes = shop.race(vec![put_under(a.id, b.id), put_under(b.id, a.id)]).await;
     outcomes.sort_by_key(|outcome| *outcome != Outcome::Now);
-    assert_eq!(outcomes, [Outcome::Now, refused([Conflict::Stale(Root::Categories)])]);
+    assert_eq!(outcomes, [Outcome::Now, refused([Conflict::Stale(AggregateId::Categories)])]);
     let tree: CategoryTree = shop.reads().load_categories().await.expect("categories can be read");
     assert_eq!(tree.nodes.iter().filter(|node| node.parent_id.is_none()).count(), 1, "one is still a root: {tree:?}");
 }
@@ -125,7 +125,8 @@ pub async fn an_email_address_is_claimed_once(fixture: &dyn StoreFixture) {
     let taken = refused([Conflict::Taken(Claim::email("ada@example.com"))]);
     assert_eq!(count(&outcomes, |outcome| *outcome == Outcome::Now), 1, "{outcomes:?}");
     assert_eq!(count(&outcomes, |outcome| *outcome == taken), 19, "{outcomes:?}");
-    let users = shop.reads().list_users(&UserQuery::default(), &Slice::first(100)).await.expect("users can be listed");
+    let users =
+        shop.reads().list_users(&UserQuery::default(), &PageSpec::first(100)).await.expect("users can be listed");
     assert_eq!(users.items.len(), 1);
     assert_eq!(shop.holder(&Claim::email("ada@example.com")).await, Some(users.items[0].id.0));
 }
@@ -193,7 +194,8 @@ pub async fn crossing_writes_add_up(fixture: &dyn StoreFixture) {
         assert_eq!(shop.stock(variant).await.on_hand, 940);
         let view = shop.reads().view_product(&ProductKey::Id(product)).await.expect("a product can be viewed");
         assert_eq!(view.map(|view| (view.rating_sum, view.rating_count)), Some((180, 60)));
-        let ledger = shop.reads().list_movements(variant, &Slice::first(100)).await.expect("movements can be listed");
+        let ledger =
+            shop.reads().list_movements(variant, &PageSpec::first(100)).await.expect("movements can be listed");
         let mut after: Vec<_> = ledger.items.iter().map(|line| line.on_hand_after).collect();
         after.sort_unstable();
         assert_eq!(after, (940..=1000).collect::<Vec<_>>(), "each movement knows what it left");
@@ -223,7 +225,8 @@ pub async fn assertions_hold_against_writers(fixture: &dyn StoreFixture) {
     assert_eq!(outcomes[11], Outcome::Now, "nobody else writes the gate");
     assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Now || *outcome == stale), "{outcomes:?}");
     let entered = count(&outcomes, |outcome| *outcome == Outcome::Now) - 1;
-    let users = shop.reads().list_users(&UserQuery::default(), &Slice::first(100)).await.expect("users can be listed");
+    let users =
+        shop.reads().list_users(&UserQuery::default(), &PageSpec::first(100)).await.expect("users can be listed");
     assert_eq!(users.items.len(), entered);
     let mut late = shop.set();
     late.assert(gate.root(), 1);

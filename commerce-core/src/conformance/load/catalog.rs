@@ -7,13 +7,13 @@ use std::{
 
 use super::LoadError;
 use crate::{
-    call::ActorRef,
     catalog::{Product, ProductFilter, ProductKey, ProductSort, ProductStatus, SearchTerms, Variant},
     clock::Timestamp,
+    context::ActorRef,
     id::{IdGenerator as _, ProductId, UuidV7, VariantId},
     inventory::NewStock,
     money::{Currency, Money},
-    page::{Position, Slice},
+    page::{Cursor, PageSpec},
     store::{ChangeSet, Claim, Reads, Store},
 };
 
@@ -48,8 +48,10 @@ pub async fn read_figures(store: &dyn Store, products: &[Product]) -> Result<Vec
     ];
     let mut figures = Vec::new();
     for (name, filter) in lists {
-        figures
-            .push((name, median_time(async || store.list_products(&filter, &Slice::first(20)).await.map(drop)).await?));
+        figures.push((
+            name,
+            median_time(async || store.list_products(&filter, &PageSpec::first(20)).await.map(drop)).await?,
+        ));
     }
     let deep = deep(store, &active(), products.len()).await?;
     figures
@@ -60,13 +62,13 @@ pub async fn read_figures(store: &dyn Store, products: &[Product]) -> Result<Vec
 }
 
 /// A slice that begins in the middle of the list.
-async fn deep(store: &dyn Reads, filter: &ProductFilter, products: usize) -> Result<Slice, LoadError> {
-    let mut slice = Slice::first(100);
+async fn deep(store: &dyn Reads, filter: &ProductFilter, products: usize) -> Result<PageSpec, LoadError> {
+    let mut spec = PageSpec::first(100);
     for _ in 0..products / 200 {
-        slice.after = store.list_products(filter, &slice).await?.next;
+        spec.after = store.list_products(filter, &spec).await?.next;
     }
-    let after: Option<Position> = slice.after;
-    Ok(Slice { after, ..Slice::first(20) })
+    let after: Option<Cursor> = spec.after;
+    Ok(PageSpec { after, ..PageSpec::first(20) })
 }
 
 async fn median_time<E>(read: impl AsyncFn() -> Result<(), E>) -> Result<Duration, E> {

@@ -9,9 +9,9 @@ use std::{
 use super::LoadError;
 use crate::{
     account::PostalAddress,
-    call::ActorRef,
     cart::{Cart, CartLine, CartOwner, CartStatus},
     clock::{Clock as _, SystemClock},
+    context::ActorRef,
     event::{DomainEvent, Task},
     id::{CartId, IdGenerator as _, OrderId, PaymentId, ProductId, UserId, UuidV7, VariantId},
     inventory::NewStock,
@@ -19,7 +19,7 @@ use crate::{
     order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},
     payment::{Payment, PaymentStatus},
     pricing::Totals,
-    store::{ChangeSet, Claim, Root, Store},
+    store::{AggregateId, ChangeSet, Claim, Store},
 };
 
 /// One checkout: its cart as it is, and what reserving it writes.
@@ -128,7 +128,7 @@ fn checkout(cart: Cart, variants: &[NewStock]) -> Checkout {
     }
     set.insert(&mut order).hold(Claim::order_number(&order.number), order.id);
     let (id, number, total) = (order.id, order.number.clone(), order.totals.grand_total);
-    set.event(&ids, Root::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
+    set.event(&ids, AggregateId::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
     let payment = order.payments[0].id;
     set.task(&ids, now + Duration::from_secs(31), Task::SettlePayment { order: id, payment });
     set.task(&ids, now + Duration::from_mins(15), Task::ExpireReservation { order: id, payment });

@@ -12,7 +12,7 @@ use crate::{
         edit::Effects,
         fulfil::update_rule,
         returns::return_rule,
-        sample::{PAYMENT, word},
+        sample::{PAYMENT, report},
     },
     payment::{
         NewRefund,
@@ -35,7 +35,7 @@ fn refund_of(n: u128) -> NewRefund {
 /// A confirmed order whose money is promised, or awaited.
 fn unpaid(lines: &[(u32, i64)], shipping: i64, state: GatewayState) -> Order {
     let mut order = pending(lines, shipping);
-    order.settle_payment(PAYMENT, &word(&order, state, 0), NOW).unwrap();
+    order.settle_payment(PAYMENT, &report(&order, state, 0), NOW).unwrap();
     assert_eq!(order.status, OrderStatus::Confirmed);
     order
 }
@@ -71,15 +71,15 @@ impl Journey {
             after.settle_refund(id, &settled, NOW).unwrap();
         }
         for id in effects.voids {
-            after.settle_payment(id, &word(&after, GatewayState::Voided, 0), NOW).unwrap();
+            after.settle_payment(id, &report(&after, GatewayState::Voided, 0), NOW).unwrap();
         }
         self.order = after;
         Ok(value)
     }
 
-    fn pack(&mut self, items: impl Into<ItemSelection>) -> Result<(), OrderError> {
+    fn create_fulfilment(&mut self, items: impl Into<ItemSelection>) -> Result<(), OrderError> {
         self.act(|order, effects, n| {
-            let again = order.pack(parcel(n, items), NOW)?;
+            let again = order.create_fulfilment(parcel(n, items), NOW)?;
             effects.stock.extend(
                 again.into_iter().map(|i| (i.variant_id, -i64::from(i.quantity), crate::store::MovementKind::Sale)),
             );
@@ -99,7 +99,7 @@ impl Journey {
     }
 
     fn deliver(&mut self) {
-        self.pack(ItemSelection::All).unwrap();
+        self.create_fulfilment(ItemSelection::All).unwrap();
         let nth = self.order.fulfilments.len() - 1;
         self.ship(nth);
         self.parcel(nth, FulfilmentStatus::Delivered).unwrap();
@@ -149,7 +149,7 @@ impl Journey {
             } else {
                 order.intend_capture(amount.map(eur), NOW, NOW)?.1
             };
-            let taken = word(order, GatewayState::Captured, amount.minor);
+            let taken = report(order, GatewayState::Captured, amount.minor);
             order.settle_payment(PAYMENT, &taken, NOW)?;
             Ok(())
         })
@@ -289,17 +289,17 @@ fn units_whose_money_went_back_are_not_shipped() {
         let mut journey = Journey::of(paid(TWO, 490));
         journey.refund(None, [items(0, 1)], restock).unwrap();
         assert_eq!((journey.order.lines[0].unfulfilled(), journey.stock[0]), (1, i64::from(restock)));
-        journey.pack(ItemSelection::All).unwrap();
+        journey.create_fulfilment(ItemSelection::All).unwrap();
         assert_eq!(journey.order.fulfilments[0].items, [items(0, 1)]);
         journey.refund(None, ItemSelection::All, restock).unwrap();
         let order = &journey.order;
         assert_eq!((order.status, order.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
         assert_eq!(order.fulfilments[0].status, FulfilmentStatus::Cancelled, "an emptied parcel isn't sent");
-        assert!(matches!(journey.pack(ItemSelection::All), Err(OrderError::NotAllowed(_))));
+        assert!(matches!(journey.create_fulfilment(ItemSelection::All), Err(OrderError::NotAllowed(_))));
         journey.check(true);
     }
     let mut journey = Journey::of(paid(TWO, 490));
-    journey.pack(ItemSelection::All).unwrap();
+    journey.create_fulfilment(ItemSelection::All).unwrap();
     journey.refund(None, [items(0, 1)], false).unwrap();
     assert_eq!(journey.order.fulfilments[0].items, [items(0, 1)], "it leaves the parcel that is being packed");
     journey.ship(0);
@@ -312,7 +312,7 @@ fn units_whose_money_went_back_are_not_shipped() {
 fn of_a_part_that_has_left_the_rest_is_refunded_first() {
     let of_three = || {
         let mut journey = Journey::of(paid(&[(3, 3000)], 0));
-        journey.pack([items(0, 1)]).unwrap();
+        journey.create_fulfilment([items(0, 1)]).unwrap();
         journey.ship(0);
         journey
     };
@@ -350,7 +350,7 @@ fn a_parcel_that_nobody_took_is_shipped_again_or_cancelled() {
     for restock in [true, false] {
         let mut journey = Journey::of(unpaid(TWO, 490, GatewayState::Offline));
         assert!(journey.bounce(0, restock).is_ok(), "there is no parcel");
-        journey.pack(ItemSelection::All).unwrap();
+        journey.create_fulfilment(ItemSelection::All).unwrap();
         assert!(matches!(journey.bounce(0, restock), Err(OrderError::NotAllowed(_))), "it hasn't left");
         journey.ship(0);
         assert!(matches!(journey.cancel(ItemSelection::All, true), Err(OrderError::AlreadyShipped)));
@@ -359,7 +359,7 @@ fn a_parcel_that_nobody_took_is_shipped_again_or_cancelled() {
         assert_eq!(journey.stock[0], if restock { 2 } else { 0 });
         assert_eq!(journey.order.actions(), [OrderAction::Cancel]);
 
-        journey.pack([items(0, 1)]).unwrap();
+        journey.create_fulfilment([items(0, 1)]).unwrap();
         assert_eq!(journey.stock[0], i64::from(restock), "what lies on the shelf is taken from there once more");
         journey.ship(1);
         journey.bounce(1, !restock).unwrap();
@@ -377,7 +377,7 @@ fn a_parcel_that_nobody_took_is_shipped_again_or_cancelled() {
 #[test]
 fn what_was_refunded_on_its_way_is_not_sent_again() {
     let mut journey = Journey::of(paid(&[(2, 2000)], 0));
-    journey.pack(ItemSelection::All).unwrap();
+    journey.create_fulfilment(ItemSelection::All).unwrap();
     journey.ship(0);
     journey.refund(None, [items(0, 1)], false).unwrap();
     journey.bounce(0, true).unwrap();
@@ -385,7 +385,7 @@ fn what_was_refunded_on_its_way_is_not_sent_again() {
     journey.check(true);
 
     let mut journey = Journey::of(paid(&[(2, 2000)], 0));
-    journey.pack(ItemSelection::All).unwrap();
+    journey.create_fulfilment(ItemSelection::All).unwrap();
     journey.ship(0);
     journey.refund(None, [items(0, 1)], true).unwrap();
     journey.bounce(0, true).unwrap();
@@ -401,7 +401,7 @@ fn an_empty_list_is_not_everything() {
         _ => false,
     };
     let mut journey = Journey::of(paid(TWO, 490));
-    assert!(required(journey.pack(empty())));
+    assert!(required(journey.create_fulfilment(empty())));
     assert!(required(journey.cancel(empty(), true)));
     assert!(required(journey.refund(None, empty(), false)));
     journey.deliver();
@@ -411,7 +411,7 @@ fn an_empty_list_is_not_everything() {
 #[test]
 fn tracking_is_corrected_with_or_without_a_move() {
     let mut journey = Journey::of(paid(TWO, 490));
-    journey.pack(ItemSelection::All).unwrap();
+    journey.create_fulfilment(ItemSelection::All).unwrap();
     let update = FulfilmentUpdate {
         status: Some(FulfilmentStatus::Shipped),
         tracking_number: Some("2".to_owned()),
@@ -489,7 +489,7 @@ proptest! {
         for step in steps {
             // What is refused changes nothing.
             let _ = match &step {
-                Step::Pack(of) => journey.pack(select(of)),
+                Step::Pack(of) => journey.create_fulfilment(select(of)),
                 Step::Parcel(nth, FulfilmentStatus::ReturnedToSender, restock) => journey.bounce(*nth, *restock),
                 Step::Parcel(nth, to, _) => journey.parcel(*nth, *to),
                 Step::Cancel(of, restock) => journey.cancel(select(of), *restock),

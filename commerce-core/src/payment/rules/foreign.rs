@@ -40,21 +40,21 @@ impl Order {
         &mut self,
         payment: PaymentId,
         id: RefundId,
-        word: &GatewayRefund,
+        report: &GatewayRefund,
         now: Timestamp,
     ) -> Result<ForeignRefund, CommonError> {
-        if let Some(known) = self.refund_called(payment, &word.reference) {
+        if let Some(known) = self.refund_called(payment, &report.reference) {
             return Ok(ForeignRefund::Known(known));
         }
         let of = self.payment(payment)?;
-        let (theirs, ours) = (word.amount, of.amount);
-        if theirs.currency != ours.currency || theirs.minor <= 0 || word.reference.is_empty() {
+        let (theirs, ours) = (report.amount, of.amount);
+        if theirs.currency != ours.currency || theirs.minor <= 0 || report.reference.is_empty() {
             return Ok(ForeignRefund::Mismatch(format!(
                 "the gateway reports a refund of {theirs} {}, which can't be of a payment in {}",
                 theirs.currency, ours.currency
             )));
         }
-        let failure = match &word.state {
+        let failure = match &report.state {
             GatewayRefundState::Failed(reason) => Some(reason.clone()),
             GatewayRefundState::Pending | GatewayRefundState::Settled => None,
         };
@@ -72,7 +72,7 @@ impl Order {
             items: Vec::new(),
             restock: false,
             return_id: None,
-            reference: Some(word.reference.clone()),
+            reference: Some(report.reference.clone()),
             failure,
             lease_until: None,
             created_at: now,
@@ -83,8 +83,8 @@ impl Order {
             of.refund_pending += theirs.minor;
             of.updated_at = now;
         }
-        if word.state == GatewayRefundState::Settled {
-            self.settle_refund(id, word, now)?;
+        if report.state == GatewayRefundState::Settled {
+            self.settle_refund(id, report, now)?;
         }
         Ok(ForeignRefund::Booked)
     }

@@ -62,7 +62,7 @@ impl Order {
             }
             (None, ItemSelection::All) => (left, self.charged_items()),
             (None, items) => {
-                let items = self.pick(items, OrderLine::charged_units)?;
+                let items = self.select_units(items, OrderLine::charged_units)?;
                 let share = self.share_of_items(&items)?.min(left.minor);
                 (Money::new(share, left.currency), items)
             }
@@ -200,21 +200,21 @@ impl Order {
     pub(crate) fn settle_refund(
         &mut self,
         id: RefundId,
-        word: &GatewayRefund,
+        report: &GatewayRefund,
         now: Timestamp,
     ) -> Result<RefundSettlement, CommonError> {
         let before = self.refund_mut(id)?.clone();
-        if word.amount != before.amount {
-            let (ours, theirs) = (before.amount, word.amount);
+        if report.amount != before.amount {
+            let (ours, theirs) = (before.amount, report.amount);
             return Ok(RefundSettlement::Mismatch(format!(
                 "the gateway speaks of a refund of {theirs:?}, not {ours:?}"
             )));
         }
-        let named = !word.reference.is_empty();
-        if named && before.reference.as_ref().is_some_and(|reference| *reference != word.reference) {
-            return Ok(RefundSettlement::Mismatch(format!("the gateway calls the refund {} now", word.reference)));
+        let named = !report.reference.is_empty();
+        if named && before.reference.as_ref().is_some_and(|reference| *reference != report.reference) {
+            return Ok(RefundSettlement::Mismatch(format!("the gateway calls the refund {} now", report.reference)));
         }
-        let (status, failure) = match &word.state {
+        let (status, failure) = match &report.state {
             GatewayRefundState::Pending => (RefundStatus::Pending, None),
             GatewayRefundState::Settled => (RefundStatus::Settled, None),
             GatewayRefundState::Failed(reason) => (RefundStatus::Failed, Some(reason.clone())),
@@ -228,7 +228,7 @@ impl Order {
         refund.lease_until = None;
         refund.updated_at = now;
         if named {
-            refund.reference = Some(word.reference.clone());
+            refund.reference = Some(report.reference.clone());
         }
         if status == RefundStatus::Failed {
             for item in &before.items {
@@ -249,7 +249,7 @@ impl Order {
             all if all == payment.captured => PaymentStatus::Refunded,
             _ => PaymentStatus::PartiallyRefunded,
         };
-        payment.status.become_(next).map_err(bug)?;
+        payment.status.transition_to(next).map_err(bug)?;
         if self.payments.last().is_some_and(|latest| latest.id == before.payment_id) {
             self.payment_status = next;
         }

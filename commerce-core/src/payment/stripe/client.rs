@@ -1,4 +1,4 @@
-//! [`Client`]: repeats calls under their key and sorts their outcomes. What it decides on is pure: [`judge`].
+//! [`Client`]: repeats calls under their key and sorts their outcomes. What it decides on is pure: [`classify_response`].
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl From<Failure> for GatewayError {
 }
 
 /// What an attempt came to.
-enum Verdict {
+enum ResponseClass {
     Done(Reply),
     Failed(Failure),
     /// To be repeated, if there are attempts left.
@@ -96,14 +96,14 @@ impl Client {
         let mut delay = self.retry.first_delay;
         let mut attempt = 1;
         loop {
-            let (why, in_doubt) = match judge(self.transport.send(request.clone()).await) {
-                Verdict::Done(reply) => return Ok(reply),
+            let (why, in_doubt) = match classify_response(self.transport.send(request.clone()).await) {
+                ResponseClass::Done(reply) => return Ok(reply),
                 // Once in doubt, only Stripe's word on the call itself clears it up.
-                Verdict::Failed(Failure::Unavailable(why) | Failure::Forbidden(why)) if was_in_doubt => {
+                ResponseClass::Failed(Failure::Unavailable(why) | Failure::Forbidden(why)) if was_in_doubt => {
                     return Err(Failure::Unknown(why));
                 }
-                Verdict::Failed(failure) => return Err(failure),
-                Verdict::Again { why, in_doubt } => (why, in_doubt),
+                ResponseClass::Failed(failure) => return Err(failure),
+                ResponseClass::Again { why, in_doubt } => (why, in_doubt),
             };
             was_in_doubt |= in_doubt && request.method == Method::Post;
             if attempt >= self.retry.attempts {
@@ -128,35 +128,35 @@ fn spread(request: &HttpRequest, delay: Duration) -> Duration {
     delay / 4 * (sum % 64) / 64
 }
 
-fn judge(outcome: Result<HttpResponse, TransportError>) -> Verdict {
+fn classify_response(outcome: Result<HttpResponse, TransportError>) -> ResponseClass {
     let response = match outcome {
         Ok(response) => response,
         Err(error) => {
             let in_doubt = !matches!(error, TransportError::Connect(_));
-            return Verdict::Again { why: error.to_string(), in_doubt };
+            return ResponseClass::Again { why: error.to_string(), in_doubt };
         }
     };
     let replayed = response.header("idempotent-replayed") == Some("true");
     if (200..300).contains(&response.status) {
-        return Verdict::Done(Reply { body: response.body, replayed });
+        return ResponseClass::Done(Reply { body: response.body, replayed });
     }
     let problem = problem(&response.body);
     let why = format!("{} {}", response.status, problem.text());
     let is_final = response.header("stripe-should-retry") == Some("false");
     match response.status {
-        402 => Verdict::Failed(Failure::Declined { problem: Box::new(problem), replayed }),
+        402 => ResponseClass::Failed(Failure::Declined { problem: Box::new(problem), replayed }),
         // A key that Stripe doesn't take is the shop's misfortune, not a decline: it may be mended.
-        401 | 403 => Verdict::Failed(Failure::Forbidden(why)),
-        400 if problem.kind.as_deref() == Some("idempotency_error") => Verdict::Failed(Failure::KeyReused(why)),
-        400 if problem.is_about_the_amount() => Verdict::Failed(Failure::Amount(why)),
-        404 => Verdict::Failed(Failure::Missing(why)),
-        429 if is_final => Verdict::Failed(Failure::Unavailable(why)),
-        429 => Verdict::Again { why, in_doubt: false },
+        401 | 403 => ResponseClass::Failed(Failure::Forbidden(why)),
+        400 if problem.kind.as_deref() == Some("idempotency_error") => ResponseClass::Failed(Failure::KeyReused(why)),
+        400 if problem.is_about_the_amount() => ResponseClass::Failed(Failure::Amount(why)),
+        404 => ResponseClass::Failed(Failure::Missing(why)),
+        429 if is_final => ResponseClass::Failed(Failure::Unavailable(why)),
+        429 => ResponseClass::Again { why, in_doubt: false },
         // Another call under the same key is being worked on.
-        409 => Verdict::Again { why, in_doubt: true },
-        400..500 => Verdict::Failed(Failure::Rejected(why)),
-        _ if is_final => Verdict::Failed(Failure::Unknown(why)),
-        _ => Verdict::Again { why, in_doubt: true },
+        409 => ResponseClass::Again { why, in_doubt: true },
+        400..500 => ResponseClass::Failed(Failure::Rejected(why)),
+        _ if is_final => ResponseClass::Failed(Failure::Unknown(why)),
+        _ => ResponseClass::Again { why, in_doubt: true },
     }
 }
 
@@ -166,21 +166,21 @@ mod tests {
 
     fn verdict(status: u16, headers: &[(&str, &str)], body: &str) -> String {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        name(judge(Ok(HttpResponse { status, headers, body: body.into() })))
+        name(classify_response(Ok(HttpResponse { status, headers, body: body.into() })))
     }
 
-    fn name(verdict: Verdict) -> String {
+    fn name(verdict: ResponseClass) -> String {
         match verdict {
-            Verdict::Done(reply) => format!("done{}", if reply.replayed { " before" } else { "" }),
-            Verdict::Again { in_doubt, .. } => format!("again{}", if in_doubt { " in doubt" } else { "" }),
-            Verdict::Failed(Failure::Declined { problem, .. }) => format!("declined {}", problem.decline()),
-            Verdict::Failed(Failure::Missing(_)) => "missing".to_owned(),
-            Verdict::Failed(Failure::KeyReused(_)) => "key reused".to_owned(),
-            Verdict::Failed(Failure::Rejected(why)) => format!("rejected {why}"),
-            Verdict::Failed(Failure::Amount(why)) => format!("amount {why}"),
-            Verdict::Failed(Failure::Forbidden(_)) => "forbidden".to_owned(),
-            Verdict::Failed(Failure::Unavailable(_)) => "unavailable".to_owned(),
-            Verdict::Failed(Failure::Unknown(_)) => "unknown".to_owned(),
+            ResponseClass::Done(reply) => format!("done{}", if reply.replayed { " before" } else { "" }),
+            ResponseClass::Again { in_doubt, .. } => format!("again{}", if in_doubt { " in doubt" } else { "" }),
+            ResponseClass::Failed(Failure::Declined { problem, .. }) => format!("declined {}", problem.decline()),
+            ResponseClass::Failed(Failure::Missing(_)) => "missing".to_owned(),
+            ResponseClass::Failed(Failure::KeyReused(_)) => "key reused".to_owned(),
+            ResponseClass::Failed(Failure::Rejected(why)) => format!("rejected {why}"),
+            ResponseClass::Failed(Failure::Amount(why)) => format!("amount {why}"),
+            ResponseClass::Failed(Failure::Forbidden(_)) => "forbidden".to_owned(),
+            ResponseClass::Failed(Failure::Unavailable(_)) => "unavailable".to_owned(),
+            ResponseClass::Failed(Failure::Unknown(_)) => "unknown".to_owned(),
         }
     }
 
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn only_a_refused_connection_is_certainly_without_effect() {
-        assert_eq!(name(judge(Err(TransportError::Connect("refused".to_owned())))), "again");
-        assert_eq!(name(judge(Err(TransportError::Timeout))), "again in doubt");
-        assert_eq!(name(judge(Err(TransportError::Broken("reset".to_owned())))), "again in doubt");
+        assert_eq!(name(classify_response(Err(TransportError::Connect("refused".to_owned())))), "again");
+        assert_eq!(name(classify_response(Err(TransportError::Timeout))), "again in doubt");
+        assert_eq!(name(classify_response(Err(TransportError::Broken("reset".to_owned())))), "again in doubt");
     }
 }

@@ -16,18 +16,18 @@ use crate::{
 const PAYMENT: &str = "0199b2a1-7c3e-7000-8000-000000000001";
 const REFUND: &str = "0199b2a1-7c3e-7000-8000-000000000002";
 
-type Answer = Result<HttpResponse, TransportError>;
+type SendResult = Result<HttpResponse, TransportError>;
 
 /// Gives prepared answers in turn, and remembers what it was asked.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<VecDeque<Answer>>>,
+    answers: Arc<Mutex<VecDeque<SendResult>>>,
     asked: Arc<Mutex<Vec<HttpRequest>>>,
 }
 
 #[async_trait]
 impl HttpTransport for Script {
-    async fn send(&self, request: HttpRequest) -> Answer {
+    async fn send(&self, request: HttpRequest) -> SendResult {
         self.asked.lock().unwrap().push(request);
         self.answers.lock().unwrap().pop_front().expect("no more calls are made than there are answers")
     }
@@ -45,7 +45,7 @@ impl Script {
     }
 }
 
-fn gateway(answers: impl IntoIterator<Item = Answer>) -> (StripeGateway, Script) {
+fn gateway(answers: impl IntoIterator<Item = SendResult>) -> (StripeGateway, Script) {
     let script = Script { answers: Arc::new(Mutex::new(answers.into_iter().collect())), ..Script::default() };
     let retry = RetryPolicy { attempts: 3, first_delay: Duration::ZERO };
     let config = StripeConfig::new("sk_test_1").unwrap().retry(retry);
@@ -53,16 +53,16 @@ fn gateway(answers: impl IntoIterator<Item = Answer>) -> (StripeGateway, Script)
 }
 
 #[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "scripts read best so")]
-fn answer(status: u16, body: Value) -> Answer {
+fn answer(status: u16, body: Value) -> SendResult {
     Ok(HttpResponse { status, headers: Vec::new(), body: body.to_string().into_bytes() })
 }
 
-fn replayed(answer: Answer) -> Answer {
+fn replayed(answer: SendResult) -> SendResult {
     let replay = ("idempotent-replayed".to_owned(), "true".to_owned());
     answer.map(|answer| HttpResponse { headers: vec![replay], ..answer })
 }
 
-fn error(status: u16, kind: &str, code: &str) -> Answer {
+fn error(status: u16, kind: &str, code: &str) -> SendResult {
     answer(status, json!({"error": {"type": kind, "code": code}}))
 }
 
@@ -76,7 +76,7 @@ fn refund_object(status: &str) -> Value {
         "metadata": {"refund_id": REFUND}})
 }
 
-fn connect() -> Answer {
+fn connect() -> SendResult {
     Err(TransportError::Connect("refused".to_owned()))
 }
 
@@ -105,14 +105,14 @@ fn refund_request() -> RefundRequest {
     RefundRequest { refund_id: REFUND.parse().unwrap(), payment_id: payment_id(), reference, amount: eur(500) }
 }
 
-fn word(state: GatewayState, captured: i64) -> GatewayPayment {
+fn report(state: GatewayState, captured: i64) -> GatewayPayment {
     GatewayPayment { reference: "pi_1".to_owned(), state, amount: eur(1990), captured: eur(captured) }
 }
 
 #[tokio::test]
 async fn one_post_creates_and_confirms_under_our_key() {
     let (stripe, script) = gateway([answer(200, intent("succeeded", 1990))]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Captured, 1990)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(GatewayState::Captured, 1990)));
     let asked = &script.asked()[0];
     assert_eq!((asked.method, asked.path.as_str()), (Method::Post, "/v1/payment_intents"));
     assert_eq!(asked.header("Idempotency-Key"), Some(PAYMENT));
@@ -129,7 +129,7 @@ async fn lost_answers_are_asked_for_again_under_the_same_key() {
         error(409, "idempotency_error", "idempotency_key_in_use"),
         answer(200, intent("succeeded", 1990)),
     ]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Captured, 1990)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(GatewayState::Captured, 1990)));
     let asked = script.asked();
     assert!(asked.iter().all(|again| *again == asked[0]), "each attempt is the same request");
 }
@@ -137,7 +137,7 @@ async fn lost_answers_are_asked_for_again_under_the_same_key() {
 #[tokio::test]
 async fn doubt_stays_until_stripe_clears_it_up() {
     let broken = || Err(TransportError::Broken("reset".to_owned()));
-    let cases: [(Vec<Answer>, &str); 9] = [
+    let cases: [(Vec<SendResult>, &str); 9] = [
         (vec![connect(), connect(), connect()], "unavailable"),
         (vec![error(429, "", ""), error(429, "", ""), error(429, "", "rate_limit")], "unavailable"),
         (vec![broken(), connect(), connect()], "unknown"),
@@ -167,10 +167,10 @@ async fn a_decline_is_an_answer_with_its_code() {
         "decline_code": "insufficient_funds", "payment_intent": intent("requires_payment_method", 0)}});
     let state = GatewayState::Declined("insufficient_funds".to_owned());
     let (stripe, _) = gateway([answer(402, declined.clone())]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(state.clone(), 0)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(state.clone(), 0)));
     declined["error"].as_object_mut().unwrap().remove("payment_intent");
     let (stripe, _) = gateway([answer(402, declined)]);
-    let nameless = GatewayPayment { reference: String::new(), ..word(state, 0) };
+    let nameless = GatewayPayment { reference: String::new(), ..report(state, 0) };
     assert_eq!(stripe.authorize(&request()).await, Ok(nameless));
 }
 
@@ -178,11 +178,11 @@ async fn a_decline_is_an_answer_with_its_code() {
 async fn what_was_answered_before_is_looked_up_anew() {
     let (stripe, script) =
         gateway([replayed(answer(200, intent("requires_capture", 0))), answer(200, intent("succeeded", 1990))]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Captured, 1990)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(GatewayState::Captured, 1990)));
     assert_eq!(script.paths(), ["POST /v1/payment_intents", "GET /v1/payment_intents/pi_1"]);
     let declined = json!({"error": {"type": "card_error", "payment_intent": intent("requires_payment_method", 0)}});
     let (stripe, _) = gateway([replayed(answer(402, declined)), answer(200, intent("succeeded", 1990))]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Captured, 1990)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(GatewayState::Captured, 1990)));
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn what_was_done_stays_in_doubt_when_the_look_at_it_fails() {
 async fn a_key_that_was_used_otherwise_leads_to_its_payment() {
     let reused = || error(400, "idempotency_error", "");
     let (stripe, _) = gateway([reused(), answer(200, json!({"data": [intent("requires_capture", 0)]}))]);
-    assert_eq!(stripe.authorize(&request()).await, Ok(word(GatewayState::Authorized, 0)));
+    assert_eq!(stripe.authorize(&request()).await, Ok(report(GatewayState::Authorized, 0)));
     let (stripe, _) = gateway([reused(), answer(200, json!({"data": []}))]);
     assert!(matches!(stripe.authorize(&request()).await, Err(GatewayError::Unknown(_))));
 }
@@ -234,7 +234,7 @@ async fn what_cannot_be_is_rejected_without_a_call() {
 async fn a_capture_takes_a_part_and_may_have_been_made() {
     let capture = CaptureRequest { payment_id: payment_id(), reference: "pi_1".to_owned(), amount: eur(400) };
     let (stripe, script) = gateway([answer(200, intent("succeeded", 400))]);
-    assert_eq!(stripe.capture(&capture).await, Ok(word(GatewayState::Captured, 400)));
+    assert_eq!(stripe.capture(&capture).await, Ok(report(GatewayState::Captured, 400)));
     let asked = &script.asked()[0];
     assert_eq!(asked.path, "/v1/payment_intents/pi_1/capture");
     assert_eq!(asked.body.as_deref(), Some("amount_to_capture=400"));
@@ -242,7 +242,7 @@ async fn a_capture_takes_a_part_and_may_have_been_made() {
 
     let refused = || error(400, "invalid_request_error", "payment_intent_unexpected_state");
     let (stripe, _) = gateway([refused(), answer(200, intent("succeeded", 400))]);
-    assert_eq!(stripe.capture(&capture).await, Ok(word(GatewayState::Captured, 400)));
+    assert_eq!(stripe.capture(&capture).await, Ok(report(GatewayState::Captured, 400)));
     for status in ["requires_capture", "canceled"] {
         let (stripe, _) = gateway([refused(), answer(200, intent(status, 0))]);
         assert!(matches!(stripe.capture(&capture).await, Err(GatewayError::Rejected(_))), "{status}");
@@ -255,14 +255,14 @@ async fn a_void_finds_its_payment_and_leaves_what_was_taken() {
         |reference: Option<&str>| VoidRequest { payment_id: payment_id(), reference: reference.map(str::to_owned) };
     let (stripe, script) =
         gateway([answer(200, json!({"data": [intent("requires_capture", 0)]})), answer(200, intent("canceled", 0))]);
-    assert_eq!(stripe.void(&void(None)).await, Ok(word(GatewayState::Voided, 0)));
+    assert_eq!(stripe.void(&void(None)).await, Ok(report(GatewayState::Voided, 0)));
     let asked = &script.asked()[1];
     assert_eq!(asked.path, "/v1/payment_intents/pi_1/cancel");
     assert_eq!(asked.header("Idempotency-Key"), Some(format!("{PAYMENT}-void").as_str()));
 
     let refused = || error(400, "invalid_request_error", "payment_intent_unexpected_state");
     let (stripe, _) = gateway([refused(), answer(200, intent("succeeded", 1990))]);
-    assert_eq!(stripe.void(&void(Some("pi_1"))).await, Ok(word(GatewayState::Captured, 1990)));
+    assert_eq!(stripe.void(&void(Some("pi_1"))).await, Ok(report(GatewayState::Captured, 1990)));
     let (stripe, _) = gateway([refused(), answer(200, intent("processing", 0))]);
     assert!(matches!(stripe.void(&void(Some("pi_1"))).await, Err(GatewayError::Rejected(_))));
     let (stripe, _) = gateway([answer(200, json!({"data": []}))]);
@@ -298,7 +298,7 @@ async fn a_refund_is_made_unless_it_was() {
 async fn payments_are_found_by_name_or_page_by_page() {
     let (stripe, _) = gateway([answer(200, intent("succeeded", 1990))]);
     let found = stripe.retrieve(payment_id(), Some("pi_1")).await;
-    assert_eq!(found, Ok(Some(word(GatewayState::Captured, 1990))));
+    assert_eq!(found, Ok(Some(report(GatewayState::Captured, 1990))));
     let (stripe, _) = gateway([error(404, "invalid_request_error", "resource_missing")]);
     assert_eq!(stripe.retrieve(payment_id(), Some("pi_1")).await, Ok(None));
 

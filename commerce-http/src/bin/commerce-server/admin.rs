@@ -3,7 +3,7 @@
 use commerce_core::{
     Commerce,
     account::{AccountError, Registration, UserQuery},
-    call::{Actor, Call, Role},
+    context::{Actor, RequestContext, Role},
     page::PageRequest,
 };
 
@@ -29,7 +29,7 @@ pub async fn create(
     let made_up = if password.is_none() { Some(made_up_password()?) } else { None };
     let Some(chosen) = password.or_else(|| made_up.clone()) else { return Ok(()) };
     let registration = Registration { email, password: chosen, first_name, last_name, phone: None };
-    let done = commerce.accounts().create_user(&Call::system(), registration, Role::Admin).await;
+    let done = commerce.accounts().create_user(&RequestContext::system(), registration, Role::Admin).await;
     let user = done.map_err(|error| format!("the admin can't be created: {error}"))?.value;
     match made_up {
         Some(password) => println!("Admin {} with the password {password} (shown only now)", user.email),

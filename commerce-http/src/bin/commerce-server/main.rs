@@ -17,7 +17,7 @@ use std::{
 };
 
 use clap::Parser;
-use commerce_core::{Commerce, call::Actor};
+use commerce_core::{Commerce, context::Actor};
 use commerce_http::CommerceApi;
 
 use crate::{

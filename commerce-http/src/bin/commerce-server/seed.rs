@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use commerce_core::{
     Commerce, Money,
     account::Registration,
-    call::{Actor, Call, Identity, Role},
     catalog::{AdminProductQuery, CategoryDraft, Image, ProductDraft, ProductStatus, VariantDraft},
+    context::{Actor, Identity, RequestContext, Role},
     id::{CategoryId, ProductId, SessionId},
     page::PageRequest,
     review::NewReview,
@@ -61,7 +61,8 @@ async fn register_customers(commerce: &Commerce, bar: &ProgressBar) -> Result<Ve
             last_name: (*last_name).to_owned(),
             phone: None,
         };
-        let user = commerce.accounts().create_user(&Call::system(), registration, Role::Customer).await?.value;
+        let user =
+            commerce.accounts().create_user(&RequestContext::system(), registration, Role::Customer).await?.value;
         customers.push(Identity { user: user.id, role: user.role, session: SessionId(commerce.ids().uuid()) });
         bar.inc(1);
     }
@@ -75,7 +76,7 @@ async fn category(
     position: i64,
 ) -> Result<CategoryId, Failure> {
     let draft = CategoryDraft { name: name.to_owned(), slug: None, parent_id, position: Some(position) };
-    Ok(commerce.catalog().create_category(&Call::system(), draft).await?.value.category.id)
+    Ok(commerce.catalog().create_category(&RequestContext::system(), draft).await?.value.category.id)
 }
 
 /// The `n`th product of the demo.
@@ -96,7 +97,7 @@ async fn put_on_shelf(commerce: &Commerce, item: &Item, shelf: CategoryId, n: us
             .collect(),
         variants: variants(commerce, item, n),
     };
-    Ok(commerce.catalog().create_product(&Call::system(), draft).await?.value.view.product.id)
+    Ok(commerce.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.id)
 }
 
 fn variants(commerce: &Commerce, item: &Item, n: usize) -> Vec<VariantDraft> {

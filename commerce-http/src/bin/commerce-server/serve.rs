@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use commerce_core::{Commerce, call::Actor, page::PageRequest, payment::PaymentStatus};
+use commerce_core::{Commerce, context::Actor, page::PageRequest, payment::PaymentStatus};
 use commerce_http::CommerceApi;
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};

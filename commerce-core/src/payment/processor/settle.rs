@@ -1,11 +1,11 @@
 //! A gateway's word on a payment, taken: one commit of all that follows from it.
 
-use super::{ATTEMPTS, PlacementOutcome, PlacementRecord, Process, send};
-use crate::call::Actor;
+use super::{ATTEMPTS, PaymentProcessor, PlacementOutcome, PlacementRecord, send};
 use crate::cart::{Cart, CartStatus};
+use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
-use crate::fail_point::Step;
+use crate::fail_point::FailPoint;
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
 use crate::money::Money;
@@ -13,13 +13,13 @@ use crate::order::{ItemSelection, Order, OrderStatus};
 use crate::payment::gateway::{GatewayPayment, GatewayState};
 use crate::payment::rules::{CANCELLED, NewRefund, Settlement};
 use crate::payment::{Payment, PaymentStatus};
-use crate::store::{ChangeSet, Claim, ClaimKind, MovementKind, Root, StockDelta, StoreError};
+use crate::store::{AggregateId, ChangeSet, Claim, ClaimKind, MovementKind, StockDelta, StoreError};
 
-impl Process {
+impl PaymentProcessor {
     /// Takes a gateway's word on a payment: one commit of all that follows from it. `order` is the order as last read; it
     /// is read again if it has changed since.
-    pub async fn settle(&self, order: Order, id: PaymentId, word: &GatewayPayment) -> Result<Order, CommonError> {
-        self.settle_as(order, id, word, None).await
+    pub async fn settle(&self, order: Order, id: PaymentId, report: &GatewayPayment) -> Result<Order, CommonError> {
+        self.settle_as(order, id, report, None).await
     }
 
     /// Like [`Self::settle`]; a payment that was given back counts as given up for `failure`.
@@ -27,17 +27,17 @@ impl Process {
         &self,
         order: Order,
         id: PaymentId,
-        word: &GatewayPayment,
+        report: &GatewayPayment,
         failure: Option<&str>,
     ) -> Result<Order, CommonError> {
-        self.settle_if(order, id, word, failure, |_| true).await
+        self.settle_if(order, id, report, failure, |_| true).await
     }
 
     pub(super) async fn settle_if(
         &self,
         order: Order,
         id: PaymentId,
-        word: &GatewayPayment,
+        report: &GatewayPayment,
         failure: Option<&str>,
         applies: fn(&Payment) -> bool,
     ) -> Result<Order, CommonError> {
@@ -50,10 +50,10 @@ impl Process {
             }
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
-            if let (Some(failure), GatewayState::Voided) = (failure, &word.state) {
+            if let (Some(failure), GatewayState::Voided) = (failure, &report.state) {
                 after.payment_mut(id)?.failure.get_or_insert_with(|| failure.to_owned());
             }
-            let settlement = after.settle_payment(id, word, set.at())?;
+            let settlement = after.settle_payment(id, report, set.at())?;
             let answers = match settlement {
                 Settlement::Same => return Ok(before),
                 Settlement::Mismatch(detail) => {
@@ -68,15 +68,15 @@ impl Process {
                 let record = PlacementRecord { order: after.clone(), outcome: PlacementOutcome::of(&after) };
                 set.answer(key, serde_json::to_value(record).map_err(StoreError::bug)?);
             }
-            Step::Settle.reach().await;
+            FailPoint::Settle.reach().await;
             match self.engine.commit(&mut set).await? {
                 Ok(_) => {
-                    Step::Settled.reach().await;
+                    FailPoint::Settled.reach().await;
                     return Ok(after);
                 }
                 Err(conflicts) => {
-                    if conflicts.taken(ClaimKind::GatewayRef) && !self.is_ours(&before, id, word).await? {
-                        let detail = format!("the gateway's reference {} belongs to another payment", word.reference);
+                    if conflicts.taken(ClaimKind::GatewayRef) && !self.is_ours(&before, id, report).await? {
+                        let detail = format!("the gateway's reference {} belongs to another payment", report.reference);
                         self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                         return Ok(before);
                     }
@@ -99,8 +99,8 @@ impl Process {
     }
 
     /// Whether a gateway's reference that is taken was taken for this very order: by a webhook that was faster than the answer.
-    async fn is_ours(&self, order: &Order, id: PaymentId, word: &GatewayPayment) -> Result<bool, CommonError> {
-        let claim = Claim::gateway_ref(&order.payment(id)?.gateway, &word.reference);
+    async fn is_ours(&self, order: &Order, id: PaymentId, report: &GatewayPayment) -> Result<bool, CommonError> {
+        let claim = Claim::gateway_ref(&order.payment(id)?.gateway, &report.reference);
         Ok(self.engine.reads().load_claim(&claim).await? == Some(order.id.0))
     }
 
@@ -128,7 +128,7 @@ impl Process {
             _ => None,
         };
         set.update(before, after);
-        let (root, version) = (Root::Order(after.id), after.version);
+        let (root, version) = (AggregateId::Order(after.id), after.version);
         if let Some((refund, amount)) = given_back {
             set.event(ids, root, version, DomainEvent::RefundRequested { order: after.id, refund, amount });
         }

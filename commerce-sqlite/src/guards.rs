@@ -1,12 +1,12 @@
 //! Which guard of a set failed: asked only after one has, in the transaction that found it.
 
-use commerce_core::store::{Claim, Conflict, Root, StockDelta, Was};
+use commerce_core::store::{AggregateId, Claim, Conflict, ExpectedVersion, StockDelta};
 use sqlx::{SqliteConnection, query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::{compile::table, script::Guards, sql::Sql};
+use crate::{batch::Guards, sql::Sql, write_plan::table};
 
-pub(crate) enum Verdict {
+pub(crate) enum GuardOutcome {
     /// The set was applied by an earlier call.
     Before,
     /// All failures of the strongest class.
@@ -15,13 +15,13 @@ pub(crate) enum Verdict {
     Clean,
 }
 
-pub(crate) async fn judge(conn: &mut SqliteConnection, guards: &Guards) -> Result<Verdict, sqlx::Error> {
+pub(crate) async fn failed_guards(conn: &mut SqliteConnection, guards: &Guards) -> Result<GuardOutcome, sqlx::Error> {
     let before: Option<i64> = query_scalar("SELECT at FROM commerce_commit WHERE id = ?")
         .bind(guards.id.0)
         .fetch_optional(&mut *conn)
         .await?;
     if before.is_some() {
-        return Ok(Verdict::Before);
+        return Ok(GuardOutcome::Before);
     }
     let mut failed = keys(conn, &guards.keys).await?;
     if failed.is_empty() {
@@ -33,7 +33,7 @@ pub(crate) async fn judge(conn: &mut SqliteConnection, guards: &Guards) -> Resul
     if failed.is_empty() {
         failed = floors(conn, guards).await?;
     }
-    Ok(if failed.is_empty() { Verdict::Clean } else { Verdict::Conflict(failed) })
+    Ok(if failed.is_empty() { GuardOutcome::Clean } else { GuardOutcome::Conflict(failed) })
 }
 
 async fn keys(conn: &mut SqliteConnection, keys: &[[u8; 32]]) -> Result<Vec<Conflict>, sqlx::Error> {
@@ -62,13 +62,16 @@ async fn claims(conn: &mut SqliteConnection, holds: &[Claim]) -> Result<Vec<Conf
     Ok(taken)
 }
 
-async fn heads(conn: &mut SqliteConnection, heads: &[(Root, Was)]) -> Result<Vec<Conflict>, sqlx::Error> {
+async fn heads(
+    conn: &mut SqliteConnection,
+    heads: &[(AggregateId, ExpectedVersion)],
+) -> Result<Vec<Conflict>, sqlx::Error> {
     let mut stale = Vec::new();
     for &(root, was) in heads {
         let table = table(root);
         let mut sql = Sql::new("SELECT ");
         sql.push(table.version).push(" FROM ").push(table.name).push(" WHERE ").push(table.id).push(" = ?");
-        if root == Root::Categories {
+        if root == AggregateId::Categories {
             sql.bind(1)
         } else {
             sql.bind(root.id())
@@ -76,9 +79,9 @@ async fn heads(conn: &mut SqliteConnection, heads: &[(Root, Was)]) -> Result<Vec
         let (sql, args) = sql.into_parts();
         let is: Option<i64> = sqlx::query_scalar_with(sql, args).fetch_optional(&mut *conn).await?;
         let fits = match was {
-            Was::At(version) => is == Some(version),
-            Was::Absent if root == Root::Categories => is == Some(0),
-            Was::Absent => is.is_none(),
+            ExpectedVersion::At(version) => is == Some(version),
+            ExpectedVersion::Absent if root == AggregateId::Categories => is == Some(0),
+            ExpectedVersion::Absent => is.is_none(),
         };
         if !fits {
             stale.push(Conflict::Stale(root));

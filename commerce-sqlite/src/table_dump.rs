@@ -1,4 +1,4 @@
-//! The door through which whole shops come and go: tables read and written as JSON, column by column.
+//! Whole tables as JSON, for copying a shop: they are read and written as JSON, column by column.
 
 use async_trait::async_trait;
 use commerce_core::store::{

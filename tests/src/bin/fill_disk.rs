@@ -1,5 +1,5 @@
 //! Commits numbered sets until there is no more room for its file, and prints the number of each that was acknowledged. Ends
-//! well only if the last one was in doubt. Usage: `little_room <database-url>`.
+//! well only if the last one was in doubt. Usage: `fill_disk <database-url>`.
 
 use commerce_core::store::{Applied, CommitError, Store as _};
 use commerce_sqlite::SqliteStore;

@@ -7,10 +7,10 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    call::{Actor, Call, Idempotency, IdempotencyError, Identity, Role},
     cart::CartError,
     checkout::{CheckoutError, CheckoutInput},
     clock::{Clock, ManualClock},
+    context::{Actor, Idempotency, IdempotencyError, Identity, RequestContext, Role},
     error::CommonError,
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
@@ -22,7 +22,7 @@ use commerce_core::{
     store::StoreError,
 };
 
-use super::{Shared, Wire, lock};
+use super::{SharedState, Wire, lock};
 use crate::shop::{cancel_of, eur, input, offline, parcel};
 
 use super::op::{How, Op};
@@ -31,9 +31,9 @@ use super::op::{How, Op};
 pub(super) const SORRY: &str = "sorry";
 const PENDING: &str = "Pending";
 
-fn customer(who: u128) -> Call {
+fn customer(who: u128) -> RequestContext {
     let id = uuid::Uuid::from_u128(0xC000 + who);
-    Call::by(Actor::User(Identity { user: UserId(id), role: Role::Customer, session: SessionId(id) }))
+    RequestContext::by(Actor::User(Identity { user: UserId(id), role: Role::Customer, session: SessionId(id) }))
 }
 
 /// What a keyed call was answered first.
@@ -57,7 +57,7 @@ pub(super) struct Hand {
     pub(super) step: usize,
     pub(super) shop: Commerce,
     pub(super) wire: Wire,
-    pub(super) shared: Arc<Mutex<Shared>>,
+    pub(super) shared: Arc<Mutex<SharedState>>,
     pub(super) found: Arc<Mutex<Found>>,
     pub(super) answers: Arc<Mutex<BTreeMap<String, FirstAnswer>>>,
     pub(super) acknowledged: Arc<Mutex<BTreeSet<OrderId>>>,
@@ -92,7 +92,7 @@ impl Hand {
 
     /// Does it, and says how it ended; an error is something that may never happen.
     pub(super) async fn perform(&self, op: &Op) -> Result<String, String> {
-        let staff = Call::system();
+        let staff = RequestContext::system();
         let (orders, payments) = (self.shop.orders(), self.shop.payments());
         match op {
             Op::Add { who, variant, units } => {
@@ -104,8 +104,8 @@ impl Hand {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let payment = order.payments[0].id;
                 let acted = self.wire.gateway.authenticate(payment, *success);
-                if acted && let Ok(Some(word)) = self.wire.gateway.retrieve(payment, None).await {
-                    self.wire.say(payment, &word);
+                if acted && let Ok(Some(report)) = self.wire.gateway.retrieve(payment, None).await {
+                    self.wire.say(payment, &report);
                 }
                 if !confirm {
                     return Ok(format!("acted {acted}"));
@@ -202,8 +202,10 @@ impl Hand {
             Op::PayAfterAll { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let payment = order.payments[0].id;
-                let Some(word) = self.wire.gateway.pay_after_all(payment) else { return Ok("not declined".to_owned()) };
-                let event = self.wire.say(payment, &word);
+                let Some(report) = self.wire.gateway.pay_after_all(payment) else {
+                    return Ok("not declined".to_owned());
+                };
+                let event = self.wire.say(payment, &report);
                 lock(&self.wire.after_all).push(event);
                 Ok("ok".to_owned())
             }
@@ -220,8 +222,8 @@ impl Hand {
             Op::Arrive => {
                 let late = lock(&self.wire.delayed).pop();
                 let Some(late) = late else { return Ok("nothing".to_owned()) };
-                let word = self.wire.gateway.authorize(&late).await.map_err(|error| error.to_string())?;
-                self.wire.say(late.payment_id, &word);
+                let report = self.wire.gateway.authorize(&late).await.map_err(|error| error.to_string())?;
+                self.wire.say(late.payment_id, &report);
                 Ok("ok".to_owned())
             }
             Op::Tick => match self.shop.worker().tick().await {
@@ -242,8 +244,8 @@ impl Hand {
         let input = RefundInput { amount: amount.map(eur), items: items.clone(), reason: SORRY.to_owned(), restock };
         let key = key.map(|key| format!("refund {order} {key}"));
         let call = match &key {
-            Some(key) => Call::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
-            None => Call::system(),
+            Some(key) => RequestContext::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
+            None => RequestContext::system(),
         };
         let done = self.shop.payments().refund(&call, order, input).await;
         if let (Ok(done), Some(key)) = (&done, key) {
@@ -255,8 +257,8 @@ impl Hand {
     async fn adjust(&self, variant: VariantId, key: Option<u32>, delta: i64) -> Result<String, String> {
         let key = key.map(|key| format!("adjust {variant} {key}"));
         let call = match &key {
-            Some(key) => Call::system().once(Idempotency::new("staff", key, b"")),
-            None => Call::system(),
+            Some(key) => RequestContext::system().once(Idempotency::new("staff", key, b"")),
+            None => RequestContext::system(),
         };
         let done = self.shop.acting_as(&call).inventory().adjust(variant, delta, "found").outcome().await;
         if let Ok(done) = &done {

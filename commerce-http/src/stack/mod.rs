@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{Commerce, call::Actor, clock::Timestamp, payment::TestGateway};
+use commerce_core::{Commerce, clock::Timestamp, context::Actor, payment::TestGateway};
 use poem::{
     Body, Endpoint, Request, Response, Route,
     http::{HeaderValue, Method, StatusCode, header},
@@ -34,22 +34,22 @@ pub use self::{
 use crate::{caller, conditional, problem::ApiError};
 
 /// What all operations share.
-pub struct Shared {
+pub struct AppState {
     pub commerce: Commerce,
     pub limits: Limits,
     pub test_gateway: Option<TestGateway>,
 }
 
 /// One request's circumstances.
-pub struct Visit {
-    pub shared: Arc<Shared>,
+pub struct RequestInfo {
+    pub shared: Arc<AppState>,
     pub request_id: String,
     pub arrived: Timestamp,
     pub ip: Option<IpAddr>,
 }
 
-impl Visit {
-    fn of(request: &Request, shared: &Arc<Shared>) -> Self {
+impl RequestInfo {
+    fn of(request: &Request, shared: &Arc<AppState>) -> Self {
         let given = request.header("x-request-id").filter(|id| {
             (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b))
         });
@@ -64,8 +64,8 @@ impl Visit {
 }
 
 /// The whole API as one endpoint.
-pub struct Front {
-    pub(crate) shared: Arc<Shared>,
+pub struct HttpStack {
+    pub(crate) shared: Arc<AppState>,
     routes: Route,
     cors: Cors,
     cache: PageCache,
@@ -73,17 +73,17 @@ pub struct Front {
     timeout: Duration,
 }
 
-impl Front {
-    pub(crate) fn new(shared: Arc<Shared>, routes: Route, cors: Cors, timeout: Duration) -> Self {
+impl HttpStack {
+    pub(crate) fn new(shared: Arc<AppState>, routes: Route, cors: Cors, timeout: Duration) -> Self {
         Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeout }
     }
 
-    async fn answer(&self, mut request: Request, visit: &Arc<Visit>) -> Response {
+    async fn answer(&self, mut request: Request, info: &Arc<RequestInfo>) -> Response {
         let prefix = mount_prefix(&request);
         let span = tracing::info_span!(
-            "request", id = visit.request_id, method = %request.method(), path = request.uri().path()
+            "request", id = info.request_id, method = %request.method(), path = request.uri().path()
         );
-        request.set_data(visit.clone());
+        request.set_data(info.clone());
         let routed = tokio::time::timeout(self.timeout, self.routes.call(request).instrument(span)).await;
         let mut response = match routed {
             Ok(Ok(response)) => response,
@@ -112,7 +112,7 @@ impl Front {
     }
 
     /// Answers a request for a public page, and keeps the answer.
-    async fn public_page(&self, request: Request, visit: &Arc<Visit>, encoding: Encoding) -> Response {
+    async fn public_page(&self, request: Request, info: &Arc<RequestInfo>, encoding: Encoding) -> Response {
         match self.cached(&request, encoding).await {
             Err(error) => return failed(error),
             Ok(Some(response)) => return response,
@@ -120,7 +120,7 @@ impl Front {
         }
         let revision = self.shared.commerce.catalog_revision();
         let (key, headers) = (cache::key(&request), request.headers().clone());
-        let response = self.answer(request, visit).await;
+        let response = self.answer(request, info).await;
         if response.status() != StatusCode::OK {
             return response;
         }
@@ -130,10 +130,10 @@ impl Front {
         }
     }
 
-    async fn private_page(&self, request: Request, visit: &Arc<Visit>, encoding: Encoding) -> Response {
+    async fn private_page(&self, request: Request, info: &Arc<RequestInfo>, encoding: Encoding) -> Response {
         let is_get = request.method() == Method::GET;
         let headers = if is_get { request.headers().get(header::IF_NONE_MATCH).cloned() } else { None };
-        let mut response = self.answer(request, visit).await;
+        let mut response = self.answer(request, info).await;
         if is_get && response.status() == StatusCode::OK {
             let known = headers.zip(response.headers().get(header::ETAG).cloned()).is_some_and(|(wanted, etag)| {
                 let headers = [(header::IF_NONE_MATCH, wanted)].into_iter().collect();
@@ -151,12 +151,12 @@ impl Front {
     }
 }
 
-impl Endpoint for Front {
+impl Endpoint for HttpStack {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
-        let visit = Arc::new(Visit::of(&request, &self.shared));
+        let info = Arc::new(RequestInfo::of(&request, &self.shared));
         let encoding = Encoding::accepted(request.headers());
         let origin = self.cors.allowed_origin(request.headers());
         let method = request.method().clone();
@@ -169,23 +169,23 @@ impl Endpoint for Front {
         let mut response = if let Some(preflight) = Cors::preflight(&request, origin.as_ref()) {
             preflight
         } else if cache::is_public_page(&request) {
-            self.public_page(request, &visit, encoding).await
+            self.public_page(request, &info, encoding).await
         } else {
-            self.private_page(request, &visit, encoding).await
+            self.private_page(request, &info, encoding).await
         };
 
         if let Some(error) = response.data::<ApiError>().cloned() {
-            response = render(error, &response, &visit.request_id);
+            response = render(error, &response, &info.request_id);
         }
         if method == Method::HEAD {
             response = without_body(response).await;
         }
-        headers::secure(&mut response, &visit.request_id, self.shared.commerce.settings());
+        headers::secure(&mut response, &info.request_id, self.shared.commerce.settings());
         self.cors.expose(&mut response, origin);
         let metrics = response.data::<Arc<RouteMetrics>>().cloned();
         let metrics = metrics.as_deref().unwrap_or(&self.metrics);
         metrics.record(&method, response.status(), started.elapsed());
-        log(&method, path.as_deref(), &response, &visit, started.elapsed());
+        log(&method, path.as_deref(), &response, &info, started.elapsed());
         Ok(response)
     }
 }
@@ -239,8 +239,8 @@ fn place_under(response: &mut Response, prefix: &str) {
     }
 }
 
-fn log(method: &Method, path: Option<&str>, response: &Response, visit: &Visit, took: Duration) {
-    let (id, status, ms) = (&visit.request_id, response.status().as_u16(), took.as_millis());
+fn log(method: &Method, path: Option<&str>, response: &Response, info: &RequestInfo, took: Duration) {
+    let (id, status, ms) = (&info.request_id, response.status().as_u16(), took.as_millis());
     if status >= 500 {
         tracing::error!(id, %method, path, status, ms, "request failed");
     } else if let Some(path) = path {

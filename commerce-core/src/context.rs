@@ -1,4 +1,4 @@
-//! Who calls, from where, and how often at most: [`Actor`], [`Call`], [`Role`] and its permissions.
+//! Who calls, from where, and how often at most: [`Actor`], [`RequestContext`], [`Role`] and its permissions.
 
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +217,7 @@ impl Idempotency {
 
 /// The context of a mutating call.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct RequestContext {
     /// Who calls.
     pub actor: Actor,
     /// From where.
@@ -226,7 +226,7 @@ pub struct Call {
     pub idempotency: Option<Idempotency>,
 }
 
-impl Call {
+impl RequestContext {
     /// A call by an actor, from nowhere in particular, without an idempotency key.
     #[must_use]
     pub fn by(actor: Actor) -> Self {

@@ -1,8 +1,8 @@
 //! Calls that move a payment: promise or take, capture, void.
 
-use super::{Process, Progress};
+use super::{PaymentProcessor, Progress};
 use crate::error::CommonError;
-use crate::fail_point::Step;
+use crate::fail_point::FailPoint;
 use crate::id::PaymentId;
 use crate::inventory::AlertKind;
 use crate::money::Money;
@@ -16,18 +16,18 @@ use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED};
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
 
-impl Process {
+impl PaymentProcessor {
     /// Asks the gateway for the money of an order that was just placed (or is being resumed), and settles its answer.
     pub async fn authorize(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
         let payment = order.payment(id)?;
         if payment.amount.is_zero() {
-            let word = GatewayPayment {
+            let report = GatewayPayment {
                 reference: format!("free/{id}"),
                 state: GatewayState::Captured,
                 amount: payment.amount,
                 captured: payment.amount,
             };
-            return self.settle(order, id, &word).await.map(Ok);
+            return self.settle(order, id, &report).await.map(Ok);
         }
         let request = AuthorizeRequest {
             payment_id: id,
@@ -39,29 +39,29 @@ impl Process {
             capture: self.engine.settings.capture_at_checkout,
         };
         let answer = self.gateway(&payment.gateway)?.authorize(&request).await;
-        Step::Paid.reach().await;
+        FailPoint::Paid.reach().await;
         match answer {
-            Ok(word) => self.settle(order, id, &word).await.map(Ok),
+            Ok(report) => self.settle(order, id, &report).await.map(Ok),
             Err(GatewayError::Rejected(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway rejected the payment");
-                let word = Self::refusal(&order, id, "rejected")?;
-                self.settle(order, id, &word).await.map(Ok)
+                let report = Self::refusal(&order, id, "rejected")?;
+                self.settle(order, id, &report).await.map(Ok)
             }
             Err(GatewayError::AmountNotPayable(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway can't take this amount");
-                let word = Self::refusal(&order, id, AMOUNT_NOT_PAYABLE)?;
-                self.settle(order, id, &word).await.map(Ok)
+                let report = Self::refusal(&order, id, AMOUNT_NOT_PAYABLE)?;
+                self.settle(order, id, &report).await.map(Ok)
             }
             Err(error @ GatewayError::Unavailable(_)) => Ok(Err(error)),
             Err(GatewayError::Unknown(reason)) => {
                 tracing::warn!(payment = %id, reason, "the gateway's answer is unknown; recovery will ask");
-                let word = GatewayPayment {
+                let report = GatewayPayment {
                     reference: order.payment(id)?.reference.clone().unwrap_or_default(),
                     state: GatewayState::Processing,
                     amount: order.payment(id)?.amount,
                     captured: order.currency().zero(),
                 };
-                self.mark_unknown(order, &word, id).await.map(Ok)
+                self.mark_unknown(order, &report, id).await.map(Ok)
             }
         }
     }
@@ -80,10 +80,10 @@ impl Process {
     pub(super) async fn mark_unknown(
         &self,
         order: Order,
-        word: &GatewayPayment,
+        report: &GatewayPayment,
         id: PaymentId,
     ) -> Result<Order, CommonError> {
-        if word.reference.is_empty() {
+        if report.reference.is_empty() {
             return self
                 .change(order, |order, now| {
                     let payment = order.payment_mut(id)?;
@@ -97,7 +97,7 @@ impl Process {
                 })
                 .await;
         }
-        self.settle(order, id, word).await
+        self.settle(order, id, report).await
     }
 
     /// Voids an authorised payment of an order that nothing is owed for. `Ok(false)` if it must be tried again.
@@ -108,17 +108,17 @@ impl Process {
         }
         let request = VoidRequest { payment_id: id, reference: payment.reference.clone() };
         let answer = self.gateway(&payment.gateway)?.void(&request).await;
-        Step::Voided.reach().await;
+        FailPoint::Voided.reach().await;
         match answer {
-            Ok(word) if word.state == GatewayState::Captured => {
+            Ok(report) if report.state == GatewayState::Captured => {
                 let detail =
                     format!("order {}: its payment was to be voided, but had been captured meanwhile", order.number);
                 self.raise(AlertKind::PaymentMismatch, &order, detail).await?;
-                Ok((self.settle(order, id, &word).await?, Progress::Done))
+                Ok((self.settle(order, id, &report).await?, Progress::Done))
             }
-            Ok(word) => {
+            Ok(report) => {
                 let reason = if order.status == OrderStatus::Cancelled { CANCELLED } else { NOTHING_OWED };
-                Ok((self.settle_as(order, id, &word, Some(reason)).await?, Progress::Done))
+                Ok((self.settle_as(order, id, &report, Some(reason)).await?, Progress::Done))
             }
             Err(error) => {
                 tracing::warn!(payment = %id, %error, "the payment can't be voided yet");
@@ -149,9 +149,9 @@ impl Process {
                 }
             }
         }
-        Step::Captured.reach().await;
+        FailPoint::Captured.reach().await;
         match answer {
-            Ok(word) => self.settle(order, id, &word).await.map(Ok),
+            Ok(report) => self.settle(order, id, &report).await.map(Ok),
             Err(error) => Ok(Err(error)),
         }
     }

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::{Address, MailToken, Session, User};
 use crate::{
-    call::Role,
+    context::Role,
     id::{AddressId, MailTokenId, SessionId, UserId},
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     store::StoreError,
 };
 
@@ -22,7 +22,7 @@ pub struct UserQuery {
 
 /// Reads of accounts.
 #[async_trait]
-pub trait AccountStore: Send + Sync {
+pub trait AccountQueries: Send + Sync {
     /// A user.
     async fn load_user(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
@@ -30,7 +30,7 @@ pub trait AccountStore: Send + Sync {
     async fn load_user_by_email(&self, email: &str) -> Result<Option<User>, StoreError>;
 
     /// Users, newest first; erased ones are left out.
-    async fn list_users(&self, query: &UserQuery, slice: &Slice) -> Result<Listed<User>, StoreError>;
+    async fn list_users(&self, query: &UserQuery, spec: &PageSpec) -> Result<Rows<User>, StoreError>;
 
     /// A session and its user, in one snapshot.
     async fn load_session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError>;

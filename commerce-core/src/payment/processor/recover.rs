@@ -1,6 +1,6 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
-use super::{Process, Progress};
+use super::{PaymentProcessor, Progress};
 use crate::error::CommonError;
 use crate::event::Task;
 use crate::id::{OrderId, PaymentId};
@@ -10,7 +10,7 @@ use crate::payment::gateway::{GatewayError, GatewayPayment, GatewayState, VoidRe
 use crate::payment::{Payment, PaymentStatus};
 use crate::store::ChangeSet;
 
-impl Process {
+impl PaymentProcessor {
     /// Finds out how a payment stands that was left open: by recovery, by a client that asks. What the gateway refused to say
     /// comes with the order as it is.
     ///
@@ -32,7 +32,7 @@ impl Process {
         }
         let reference = order.payment(id)?.reference.clone();
         let refused = match self.gateway(&payment.gateway)?.retrieve(id, reference.as_deref()).await {
-            Ok(Some(word)) => return Ok((self.settle(order, id, &word).await?, None)),
+            Ok(Some(report)) => return Ok((self.settle(order, id, &report).await?, None)),
             Ok(None) => None,
             Err(error) => Some(error),
         };
@@ -57,30 +57,31 @@ impl Process {
         let payment = order.payment(id)?;
         let asked = self.gateway(&payment.gateway)?.retrieve(id, payment.reference.as_deref()).await;
         Ok(match asked {
-            Ok(Some(word)) => Ok((self.settle(order, id, &word).await?, Some(word))),
+            Ok(Some(report)) => Ok((self.settle(order, id, &report).await?, Some(report))),
             Ok(None) => Ok((order, None)),
             Err(error) => Err(error),
         })
     }
 
-    /// The money that the gateway holds for an open payment, of which it has said `word`. A promise is given back.
-    pub async fn held(
+    /// The money that the gateway holds for an open payment, of which it has said `report`. A promise is given back.
+    pub async fn held_money(
         &self,
         order: &Order,
         id: PaymentId,
-        word: Option<GatewayPayment>,
+        report: Option<GatewayPayment>,
     ) -> Result<Option<Money>, GatewayError> {
-        let Some(mut word) = word else { return Ok(None) };
+        let Some(mut report) = report else { return Ok(None) };
         let Ok(gateway) = order.payment(id).and_then(|payment| self.gateway(&payment.gateway)) else { return Ok(None) };
-        if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized) {
-            word = gateway.void(&VoidRequest { payment_id: id, reference: Some(word.reference) }).await?;
+        if matches!(report.state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized)
+        {
+            report = gateway.void(&VoidRequest { payment_id: id, reference: Some(report.reference) }).await?;
         }
-        let refunded = gateway.account(id, Some(&word.reference)).await?.map_or(0, |account| account.refunded());
-        Ok(match word.state {
+        let refunded = gateway.account(id, Some(&report.reference)).await?.map_or(0, |account| account.refunded());
+        Ok(match report.state {
             GatewayState::Voided | GatewayState::Declined(_) => None,
-            GatewayState::Captured if refunded >= word.captured.minor => None,
-            GatewayState::Captured => Some(Money::new(word.captured.minor - refunded, word.captured.currency)),
-            _ => Some(word.amount),
+            GatewayState::Captured if refunded >= report.captured.minor => None,
+            GatewayState::Captured => Some(Money::new(report.captured.minor - refunded, report.captured.currency)),
+            _ => Some(report.amount),
         })
     }
 
@@ -104,8 +105,8 @@ impl Process {
                 return Ok(Err(error));
             }
         };
-        let (order, word) = match known {
-            Some(word) if matches!(word.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
+        let (order, report) = match known {
+            Some(report) if matches!(report.state, GatewayState::RequiresAction(_) | GatewayState::Processing) => {
                 let until = self.engine.now() + self.engine.settings.gateway_lease;
                 let intend = self.change(order, |order, _| {
                     let payment = order.payment_mut(id)?;
@@ -118,9 +119,9 @@ impl Process {
                 if order.status != OrderStatus::Pending {
                     return Ok(Ok(order));
                 }
-                let request = VoidRequest { payment_id: id, reference: Some(word.reference) };
+                let request = VoidRequest { payment_id: id, reference: Some(report.reference) };
                 match gateway.void(&request).await {
-                    Ok(word) => (order, word),
+                    Ok(report) => (order, report),
                     Err(error) => {
                         tracing::warn!(payment = %id, %error, "can't give the payment up yet");
                         // What certainly had no effect may be tried again, or paid after all, at once.
@@ -131,23 +132,23 @@ impl Process {
                     }
                 }
             }
-            Some(word) => (order, word),
+            Some(report) => (order, report),
             None => return self.write_off(order, id, reason).await.map(Ok),
         };
-        Ok(Ok(self.settle_as(order, id, &word, Some(reason)).await?))
+        Ok(Ok(self.settle_as(order, id, &report, Some(reason)).await?))
     }
 
     /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
     /// `settle`. Should it have arrived meanwhile, the gateway's own word stands.
     pub async fn write_off(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
         let payment = order.payment(id)?;
-        let word = GatewayPayment {
+        let report = GatewayPayment {
             reference: payment.reference.clone().unwrap_or_default(),
             state: GatewayState::Voided,
             amount: payment.amount,
             captured: payment.amount.currency.zero(),
         };
-        self.settle_if(order, id, &word, Some(reason), |payment| payment.status.is_open()).await
+        self.settle_if(order, id, &report, Some(reason), |payment| payment.status.is_open()).await
     }
 
     /// "Not found" is no proof until the gateway has forgotten our key: look again soon, and once more then.

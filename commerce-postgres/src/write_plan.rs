@@ -1,11 +1,11 @@
-//! Turns a change-set into a [`Plan`]: rows are gathered by table, so that each table is written once.
+//! Turns a change-set into a [`Statement`]: rows are gathered by table, so that each table is written once.
 //!
 //! The order is the same in every set: keys, claims, heads, ratings, children, events, tasks, stock, ledger.
 
 use commerce_core::{
     clock::Timestamp,
     id::ProductId,
-    store::{Aggregate, Change, ChangeSet, Claim, KeyWrite, Root, Save, Take, TaskWrite, Version},
+    store::{Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, Claim, ClaimOp, KeyWrite, TaskWrite, Version},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,21 +17,21 @@ use uuid::Uuid;
 
 use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
+    batch::WriteBatch,
     cart::{CartLineRow, CartRow},
     catalog::{CategoryRow, ProductCategoryRow, ProductRow, VariantRow},
     codec::{Column, Table, to_json},
-    group::Draft,
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
-    plan::{Guards, Head, Miss, Plan, Rows, Section},
     review::ReviewRow,
+    statement::{GuardFailure, Guards, Head, NamedColumns, Statement, TableWrite},
 };
 
 /// Heads of one kind.
 pub(crate) struct Heads<T> {
-    new: Vec<(Root, T)>,
-    changed: Vec<(Root, T)>,
+    new: Vec<(AggregateId, T)>,
+    changed: Vec<(AggregateId, T)>,
 }
 
 /// Child rows of one kind.
@@ -53,13 +53,13 @@ impl<T> Default for Below<T> {
 }
 
 impl<T: Table> Heads<T> {
-    pub(crate) fn save<A: Aggregate>(&mut self, save: &Save<A>, row: T) {
+    pub(crate) fn save<A: Aggregate>(&mut self, save: &AggregateWrite<A>, row: T) {
         let list = if save.before().is_none() { &mut self.new } else { &mut self.changed };
         list.push((save.after().root(), row));
     }
 
-    fn compose(self, plan: &mut Plan) {
-        let stale = |root: &Root| (root.id().to_string(), Miss::Stale(*root));
+    fn write_plan(self, plan: &mut Statement) {
+        let stale = |root: &AggregateId| (root.id().to_string(), GuardFailure::Stale(*root));
         let (roots, rows): (Vec<_>, Vec<_>) = self.new.into_iter().unzip();
         plan.insert(rows, roots.iter().map(stale).collect());
         let (roots, rows): (Vec<_>, Vec<_>) = self.changed.into_iter().unzip();
@@ -77,7 +77,7 @@ impl<T: Table> Below<T> {
         self.gone.push(key.into());
     }
 
-    fn compose(self, plan: &mut Plan) {
+    fn write_plan(self, plan: &mut Statement) {
         plan.delete::<T>(&self.gone);
         plan.put(self.put);
     }
@@ -85,7 +85,7 @@ impl<T: Table> Below<T> {
 
 /// A change-set's rows, by table.
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct RowSet {
     pub users: Heads<UserRow>,
     pub addresses: Heads<AddressRow>,
     pub sessions: Heads<SessionRow>,
@@ -109,15 +109,15 @@ pub(crate) struct Batch {
     pub fulfilments: Below<FulfilmentRow>,
     pub returns: Below<ReturnRow>,
     pub stock: StockMoves,
-    removed: Vec<(Root, Version)>,
-    asserted: Vec<(Root, Version)>,
+    removed: Vec<(AggregateId, Version)>,
+    asserted: Vec<(AggregateId, Version)>,
     purge: Option<Timestamp>,
 }
 
 /// Composes what a set does.
-pub(crate) fn compose(set: &ChangeSet) -> Draft {
-    let mut plan = Plan::default();
-    let mut batch = Batch::default();
+pub(crate) fn write_plan(set: &ChangeSet) -> WriteBatch {
+    let mut plan = Statement::default();
+    let mut batch = RowSet::default();
     for change in set.changes() {
         batch.change(change);
         if let Some(root) = read_before(change) {
@@ -131,25 +131,25 @@ pub(crate) fn compose(set: &ChangeSet) -> Draft {
         plan.lock(Head::STOCK, variant);
     }
 
-    let applied = (set.id().to_string(), Miss::Applied(set.id()));
+    let applied = (set.id().to_string(), GuardFailure::Applied(set.id()));
     let id = ("id", Column::uuids([set.id().0]));
     let at = ("at", Column::ints([set.at().as_micros()]));
     let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
-    plan.add(Section::new(once, vec![id, at]).guarded(vec![applied]));
+    plan.add(TableWrite::new(once, vec![id, at]).guarded(vec![applied]));
     keys(set, &mut plan);
     claims(set, &mut plan);
     let purge = batch.purge;
-    let stock = batch.compose(set, &mut plan);
+    let stock = batch.write_plan(set, &mut plan);
     outbox(set, &mut plan);
     if let Some(before) = purge {
         forget(before, &mut plan);
     }
-    Draft::new(set, plan, stock)
+    WriteBatch::new(set, plan, stock)
 }
 
 /// The head that must be as it was read, if the change says so.
-fn read_before(change: &Change) -> Option<Root> {
-    fn root<A: Aggregate>(save: &Save<A>) -> Option<Root> {
+fn read_before(change: &Change) -> Option<AggregateId> {
+    fn root<A: Aggregate>(save: &AggregateWrite<A>) -> Option<AggregateId> {
         save.before().map(Aggregate::root)
     }
     match change {
@@ -158,20 +158,20 @@ fn read_before(change: &Change) -> Option<Root> {
         Change::Session(save) => root(save),
         Change::MailToken(save) => root(save),
         Change::Product(save) => root(save),
-        Change::Categories(_) => Some(Root::Categories),
+        Change::Categories(_) => Some(AggregateId::Categories),
         Change::Cart(save) => root(save),
         Change::Order(save) => root(save),
         Change::Review(save) => root(save),
         Change::Alert(save) => root(save),
-        Change::Remove(root, _) | Change::Assert(root, _) => Some(*root),
+        Change::Remove(root, _) | Change::RequireVersion(root, _) => Some(*root),
         Change::OpenStock(_) | Change::StockThreshold(..) | Change::StockAlerted { .. } | Change::Purge(_) => None,
     }
 }
 
-fn keys(set: &ChangeSet, plan: &mut Plan) {
+fn keys(set: &ChangeSet, plan: &mut Statement) {
     let answer_of = |key: &[u8; 32]| {
         set.keys().iter().find_map(|write| match write {
-            KeyWrite::Answer { key: answered, output } if answered == key => Some(output.clone()),
+            KeyWrite::Resolve { key: answered, output } if answered == key => Some(output.clone()),
             _ => None,
         })
     };
@@ -181,10 +181,10 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
         match write {
             KeyWrite::Claim(record) => {
                 let output = answer_of(&record.key).or_else(|| record.output.clone());
-                guards.push((hex(&record.key), Miss::Key(record.key)));
+                guards.push((hex(&record.key), GuardFailure::Key(record.key)));
                 claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
             }
-            KeyWrite::Answer { key, output } => {
+            KeyWrite::Resolve { key, output } => {
                 answered.push(Some(key.to_vec()));
                 outputs.push(Some(to_json(output)));
             }
@@ -192,21 +192,21 @@ fn keys(set: &ChangeSet, plan: &mut Plan) {
         }
     }
     let sql = "DELETE FROM commerce_key t USING {u} WHERE t.key = u.key";
-    plan.add(Section::new(sql, vec![("key", Column::Bytes(forgotten))]));
+    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(forgotten))]));
     plan.insert_returning(claimed, "encode(key, 'hex')", guards);
     let sql = "UPDATE commerce_key t SET output = u.output FROM {u} WHERE t.key = u.key";
-    plan.add(Section::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
+    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
 }
 
-fn claims(set: &ChangeSet, plan: &mut Plan) {
-    let (mut held, mut freed, mut guards) = (Vec::new(), Vec::new(), Vec::new());
+fn claims(set: &ChangeSet, plan: &mut Statement) {
+    let (mut conn, mut freed, mut guards) = (Vec::new(), Vec::new(), Vec::new());
     for (claim, take) in set.claims() {
         match take {
-            Take::Hold(owner) => {
-                guards.push((format!("{}:{}", claim.kind.as_str(), claim.key), Miss::Claim(claim.clone())));
-                held.push((claim, owner));
+            ClaimOp::Acquire(owner) => {
+                guards.push((format!("{}:{}", claim.kind.as_str(), claim.key), GuardFailure::Claim(claim.clone())));
+                conn.push((claim, owner));
             }
-            Take::Free(owner) => freed.push((claim, owner)),
+            ClaimOp::Release(owner) => freed.push((claim, owner)),
         }
     }
     let rows = |claims: Vec<(&Claim, Uuid)>| {
@@ -218,14 +218,14 @@ fn claims(set: &ChangeSet, plan: &mut Plan) {
     };
     let take = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
                 ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
-    plan.add(Section::new(take, rows(held)).guarded(guards));
+    plan.add(TableWrite::new(take, rows(conn)).guarded(guards));
     let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
-    plan.add(Section::new(free, rows(freed)));
+    plan.add(TableWrite::new(free, rows(freed)));
 }
 
-fn outbox(set: &ChangeSet, plan: &mut Plan) {
+fn outbox(set: &ChangeSet, plan: &mut Statement) {
     let events: Vec<EventRow> = set.events().iter().map(EventRow::from).collect();
-    let twice = |id: String| (id, Miss::Bug("an event or a task was written before under the same id"));
+    let twice = |id: String| (id, GuardFailure::Bug("an event or a task was written before under the same id"));
     let ids = events.iter().map(|event| twice(event.id.to_string())).collect();
     plan.insert(events, ids);
 
@@ -248,10 +248,10 @@ fn outbox(set: &ChangeSet, plan: &mut Plan) {
     let put_off = "UPDATE commerce_task t SET due = coalesce(u.due, t.due), dead = u.due IS NULL, lease_until = 0, worker = NULL, \
                    last_error = u.error FROM {u} WHERE t.id = u.id";
     let rows = vec![("id", Column::uuids(failed)), ("due", Column::Int(dues)), ("error", Column::texts(errors))];
-    plan.add(Section::new(put_off, rows));
+    plan.add(TableWrite::new(put_off, rows));
 }
 
-impl Batch {
+impl RowSet {
     fn change(&mut self, change: &Change) {
         match change {
             Change::User(save) => self.users.save(save, save.after().into()),
@@ -265,7 +265,7 @@ impl Batch {
             Change::Review(save) => self.reviews.save(save, save.after().into()),
             Change::Alert(save) => self.alerts.save(save, save.after().into()),
             Change::Remove(root, version) => self.removed.push((*root, *version)),
-            Change::Assert(root, version) => self.asserted.push((*root, *version)),
+            Change::RequireVersion(root, version) => self.asserted.push((*root, *version)),
             Change::OpenStock(stock) => self.stock.open(*stock),
             Change::StockThreshold(variant, threshold) => self.stock.threshold(*variant, *threshold),
             Change::StockAlerted { variant, from, to } => self.stock.alerted(*variant, *from, *to),
@@ -274,66 +274,66 @@ impl Batch {
     }
 
     // Stock is left to last, as it may be added up with that of others.
-    fn compose(self, set: &ChangeSet, plan: &mut Plan) -> StockMoves {
-        self.users.compose(plan);
-        self.addresses.compose(plan);
-        self.sessions.compose(plan);
-        self.mail_tokens.compose(plan);
-        self.products.compose(plan);
+    fn write_plan(self, set: &ChangeSet, plan: &mut Statement) -> StockMoves {
+        self.users.write_plan(plan);
+        self.addresses.write_plan(plan);
+        self.sessions.write_plan(plan);
+        self.mail_tokens.write_plan(plan);
+        self.products.write_plan(plan);
         tree(self.tree, plan);
-        self.carts.compose(plan);
-        self.orders.compose(plan);
-        self.reviews.compose(plan);
-        self.alerts.compose(plan);
+        self.carts.write_plan(plan);
+        self.orders.write_plan(plan);
+        self.reviews.write_plan(plan);
+        self.alerts.write_plan(plan);
         remove(&self.removed, plan);
         assert_unchanged(&self.asserted, plan);
         crate::review::rate(set, &self.opened_ratings, plan);
-        self.variants.compose(plan);
-        self.product_categories.compose(plan);
+        self.variants.write_plan(plan);
+        self.product_categories.write_plan(plan);
         let learn = "INSERT INTO commerce_search_word (word) SELECT u.word FROM {u} ON CONFLICT DO NOTHING";
-        plan.add(Section::new(learn, vec![("word", Column::texts(self.words.iter().map(String::as_str)))]));
-        self.categories.compose(plan);
-        self.cart_lines.compose(plan);
-        self.order_lines.compose(plan);
-        self.payments.compose(plan);
-        self.refunds.compose(plan);
-        self.fulfilments.compose(plan);
-        self.returns.compose(plan);
+        plan.add(TableWrite::new(learn, vec![("word", Column::texts(self.words.iter().map(String::as_str)))]));
+        self.categories.write_plan(plan);
+        self.cart_lines.write_plan(plan);
+        self.order_lines.write_plan(plan);
+        self.payments.write_plan(plan);
+        self.refunds.write_plan(plan);
+        self.fulfilments.write_plan(plan);
+        self.returns.write_plan(plan);
         self.stock
     }
 }
 
 // Its head is always there, at version 0 while nothing was written; a tree that is copied here comes with a version of its own.
-fn tree(versions: Option<(Version, Version)>, plan: &mut Plan) {
+fn tree(versions: Option<(Version, Version)>, plan: &mut Statement) {
     let Some((before, after)) = versions else { return };
     let sql = "UPDATE commerce_category_tree t SET version = u.version FROM {u} WHERE t.id = u.id AND t.version = u.before \
                RETURNING t.id::text AS k";
-    let root = Root::Categories;
+    let root = AggregateId::Categories;
     let rows = vec![
         ("id", Column::uuids([root.id()])),
         ("before", Column::ints([before])),
         ("version", Column::ints([after])),
     ];
-    plan.add(Section::new(sql, rows).guarded(vec![(root.id().to_string(), Miss::Stale(root))]));
+    plan.add(TableWrite::new(sql, rows).guarded(vec![(root.id().to_string(), GuardFailure::Stale(root))]));
 }
 
-fn by_head(roots: &[(Root, Version)]) -> BTreeMap<Head, Vec<(Root, Version)>> {
-    let mut heads: BTreeMap<Head, Vec<(Root, Version)>> = BTreeMap::new();
+fn by_head(roots: &[(AggregateId, Version)]) -> BTreeMap<Head, Vec<(AggregateId, Version)>> {
+    let mut heads: BTreeMap<Head, Vec<(AggregateId, Version)>> = BTreeMap::new();
     for (root, version) in roots {
         heads.entry((*root).into()).or_default().push((*root, *version));
     }
     heads
 }
 
-fn at_version(roots: &[(Root, Version)]) -> (Rows, Guards) {
+fn at_version(roots: &[(AggregateId, Version)]) -> (NamedColumns, Guards) {
     let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
     let versions = Column::ints(roots.iter().map(|(_, version)| *version));
-    let guards = roots.iter().map(|(root, _)| (root.id().to_string(), Miss::Stale(*root))).collect();
+    let guards = roots.iter().map(|(root, _)| (root.id().to_string(), GuardFailure::Stale(*root))).collect();
     (vec![("id", ids), ("version", versions)], guards)
 }
 
-fn remove(roots: &[(Root, Version)], plan: &mut Plan) {
-    if roots.iter().any(|(root, _)| matches!(root, Root::Categories | Root::StockAlert(_))) {
+fn remove(roots: &[(AggregateId, Version)], plan: &mut Statement) {
+    if roots.iter().any(|(root, _)| matches!(root, AggregateId::Categories | AggregateId::StockAlert(_))) {
         plan.refuse("the category tree and stock can't be removed");
     }
     for (head, roots) in by_head(roots) {
@@ -342,26 +342,29 @@ fn remove(roots: &[(Root, Version)], plan: &mut Plan) {
         let sql = format!(
             "DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id AND t.{version} = u.version RETURNING t.{id}::text AS k"
         );
-        plan.add(Section::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::new(sql, rows).guarded(guards));
         for (table, id) in below {
             let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
-            plan.add(Section::new(format!("DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id"), vec![("id", ids)]));
+            plan.add(TableWrite::new(
+                format!("DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id"),
+                vec![("id", ids)],
+            ));
         }
     }
 }
 
 // The rows were locked with BEGIN, so what this statement sees stays true until the COMMIT.
-fn assert_unchanged(roots: &[(Root, Version)], plan: &mut Plan) {
+fn assert_unchanged(roots: &[(AggregateId, Version)], plan: &mut Statement) {
     for (head, roots) in by_head(roots) {
         let Head { table, id, version, .. } = head;
         let (rows, guards) = at_version(&roots);
         let sql =
             format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
-        plan.add(Section::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::new(sql, rows).guarded(guards));
     }
 }
 
-fn forget(before: Timestamp, plan: &mut Plan) {
+fn forget(before: Timestamp, plan: &mut Statement) {
     for (table, past) in [
         ("commerce_commit", "t.at < u.past"),
         ("commerce_key", "t.at < u.past"),
@@ -369,7 +372,7 @@ fn forget(before: Timestamp, plan: &mut Plan) {
         ("commerce_mail_token", "(t.used_at < u.past OR t.expires_at < u.past)"),
     ] {
         let rows = vec![("past", Column::ints([before.as_micros()]))];
-        plan.add(Section::new(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
+        plan.add(TableWrite::new(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     id::{CommitId, VariantId},
-    store::{Applied, ChangeSet, Claim, CommitError, Root, StockDelta, Was},
+    store::{AggregateId, Applied, ChangeSet, Claim, CommitError, ExpectedVersion, StockDelta},
 };
 use futures_util::TryStreamExt as _;
 use sqlx::{
@@ -12,7 +12,7 @@ use sqlx::{
 
 use crate::{
     error::{Meaning, SharedError, meaning, not_applied},
-    judge::{Verdict, judge},
+    guards::{GuardOutcome, failed_guards},
     sql::Sql,
 };
 
@@ -27,7 +27,7 @@ const RELEASE: &str = "RELEASE commerce_set";
 const ROLLBACK_TO: &str = "ROLLBACK TO commerce_set";
 
 /// Statements under construction, with how many rows each must touch.
-pub(crate) struct Script {
+pub(crate) struct Batch {
     sql: Sql,
     expected: Vec<Option<u64>>,
     pub(crate) guards: Guards,
@@ -38,12 +38,12 @@ pub(crate) struct Guards {
     pub(crate) id: CommitId,
     pub(crate) keys: Vec<[u8; 32]>,
     pub(crate) holds: Vec<Claim>,
-    pub(crate) heads: Vec<(Root, Was)>,
+    pub(crate) heads: Vec<(AggregateId, ExpectedVersion)>,
     pub(crate) opened: Vec<VariantId>,
     pub(crate) stock: Vec<(VariantId, StockDelta)>,
 }
 
-impl Script {
+impl Batch {
     pub(crate) fn new(id: CommitId) -> Self {
         let guards = Guards {
             id,
@@ -95,25 +95,25 @@ impl Script {
         self
     }
 
-    fn finish(self) -> Compiled {
+    fn finish(self) -> WritePlan {
         let (sql, args) = self.sql.into_parts();
-        Compiled { sql, args, expected: self.expected, guards: self.guards }
+        WritePlan { sql, args, expected: self.expected, guards: self.guards }
     }
 }
 
 /// A set ready to run, as often as need be.
-pub(crate) struct Compiled {
+pub(crate) struct WritePlan {
     sql: SqlStr,
     args: SqliteArguments,
     expected: Vec<Option<u64>>,
     guards: Guards,
 }
 
-impl Compiled {
+impl WritePlan {
     /// # Errors
     /// If the set asks for something that can't be: a bug in core.
     pub(crate) fn new(set: &ChangeSet) -> Result<Self, CommitError> {
-        crate::compile::compile(set).map(Script::finish)
+        crate::write_plan::write_plan(set).map(Batch::finish)
     }
 
     /// Applies the set in the savepoint that is open, and leaves one open.
@@ -121,8 +121,8 @@ impl Compiled {
     /// # Errors
     /// If the whole transaction has to be given up. Failed guards and constraints are answers instead.
     pub(crate) async fn run(&self, conn: &mut SqliteConnection) -> Result<Result<Applied, CommitError>, sqlx::Error> {
-        let script = AssertSqlSafe(format!("{MOVE_ON}{}", self.sql.as_str())).into_sql_str();
-        let failure = match self.execute(conn, script, MOVING).await {
+        let batch = AssertSqlSafe(format!("{MOVE_ON}{}", self.sql.as_str())).into_sql_str();
+        let failure = match self.execute(conn, batch, MOVING).await {
             Ok(true) => return Ok(Ok(Applied::Now)),
             Ok(false) => None,
             Err(error) if meaning(&error) == Meaning::Constraint => Some(error),
@@ -130,11 +130,11 @@ impl Compiled {
         };
         conn.execute(ROLLBACK_TO).await?;
         // A constraint may have fired only because a guard before it had failed, so the guards have the first word.
-        Ok(match (judge(conn, &self.guards).await?, failure) {
-            (Verdict::Before, _) => Ok(Applied::Before),
-            (Verdict::Conflict(conflicts), _) => Err(CommitError::Conflict(conflicts)),
-            (Verdict::Clean, Some(error)) => Err(not_applied(SharedError::new(error))),
-            (Verdict::Clean, None) => Err(CommitError::Bug("the set writes to a row that isn't there".into())),
+        Ok(match (failed_guards(conn, &self.guards).await?, failure) {
+            (GuardOutcome::Before, _) => Ok(Applied::Before),
+            (GuardOutcome::Conflict(conflicts), _) => Err(CommitError::Conflict(conflicts)),
+            (GuardOutcome::Clean, Some(error)) => Err(not_applied(SharedError::new(error))),
+            (GuardOutcome::Clean, None) => Err(CommitError::Bug("the set writes to a row that isn't there".into())),
         })
     }
 
@@ -169,7 +169,7 @@ impl Compiled {
 /// As [`Store::commit`](commerce_core::store::Store::commit); [`CommitError::Unavailable`] means that SQLite may have rolled
 /// back your whole transaction.
 pub async fn apply(conn: &mut SqliteConnection, set: &ChangeSet) -> Result<Applied, CommitError> {
-    let compiled = Compiled::new(set)?;
+    let compiled = WritePlan::new(set)?;
     let fatal = |error| not_applied(SharedError::new(error));
     conn.execute(SAVEPOINT).await.map_err(fatal)?;
     let answer = compiled.run(&mut *conn).await.map_err(fatal)?;

@@ -1,6 +1,6 @@
 //! A change-set as SQL: row locks in sorted order, then sections, all in one statement or each row in one of its own.
 //!
-//! A [`Section`] writes rows of one table and gives back the keys of the rows it touched; a row that is missing there is a
+//! A [`TableWrite`] writes rows of one table and gives back the keys of the rows it touched; a row that is missing there is a
 //! guard that failed. On one server, all sections are folded into one statement of data-modifying CTEs, their rows taken
 //! from arrays by UNNEST: they see the same snapshot, taken after the locks. A distributed database takes such a statement
 //! within one shard only: there each row is written by a statement of its own, in the same order.
@@ -12,7 +12,7 @@ use std::{
 
 use commerce_core::{
     id::{CommitId, VariantId},
-    store::{Claim, Root},
+    store::{AggregateId, Claim},
 };
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ use crate::{
 
 /// What it means when a section didn't touch a row.
 #[derive(Clone, Debug)]
-pub(crate) enum Miss {
+pub(crate) enum GuardFailure {
     /// The set was applied before.
     Applied(CommitId),
     /// The idempotency key is held.
@@ -31,7 +31,7 @@ pub(crate) enum Miss {
     /// The claim is held.
     Claim(Claim),
     /// The head isn't as it was read.
-    Stale(Root),
+    Stale(AggregateId),
     /// The stock has moved, is short, or was alerted by another: the row tells which.
     Stock { variant: VariantId, expect_on_hand: Option<i64>, alerted: Option<i64> },
     /// Core composed nonsense.
@@ -39,14 +39,14 @@ pub(crate) enum Miss {
 }
 
 /// Rows as named columns.
-pub(crate) type Rows = Vec<(&'static str, Column)>;
+pub(crate) type NamedColumns = Vec<(&'static str, Column)>;
 
 /// The keys that a section must give back, and what it means if it doesn't.
-pub(crate) type Guards = Vec<(String, Miss)>;
+pub(crate) type Guards = Vec<(String, GuardFailure)>;
 
 /// Writes rows of one table. In `sql`, `{u}` stands for the rows: `unnest(…) AS u (names)`.
 #[derive(Clone, Debug)]
-pub(crate) struct Section {
+pub(crate) struct TableWrite {
     sql: String,
     names: Vec<&'static str>,
     columns: Vec<Column>,
@@ -54,8 +54,8 @@ pub(crate) struct Section {
     stock: bool,
 }
 
-impl Section {
-    pub(crate) fn new(sql: impl Into<String>, rows: Rows) -> Self {
+impl TableWrite {
+    pub(crate) fn new(sql: impl Into<String>, rows: NamedColumns) -> Self {
         let (names, columns) = rows.into_iter().unzip();
         Self { sql: sql.into(), names, columns, guards: Vec::new(), stock: false }
     }
@@ -90,9 +90,9 @@ impl Section {
         !self.guards.is_empty()
     }
 
-    pub(crate) fn missed(&self, touched: &[String]) -> impl Iterator<Item = &Miss> {
+    pub(crate) fn failures_among(&self, touched: &[String]) -> impl Iterator<Item = &GuardFailure> {
         let touched: BTreeSet<&str> = touched.iter().map(String::as_str).collect();
-        self.guards.iter().filter(move |(key, _)| !touched.contains(key.as_str())).map(|(_, miss)| miss)
+        self.guards.iter().filter(move |(key, _)| !touched.contains(key.as_str())).map(|(_, failure)| failure)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,14 +153,14 @@ impl Head {
     }
 }
 
-impl From<Root> for Head {
-    fn from(root: Root) -> Self {
+impl From<AggregateId> for Head {
+    fn from(root: AggregateId) -> Self {
         match root {
-            Root::User(_) => Self::new("commerce_user", &[]),
-            Root::Address(_) => Self::new("commerce_address", &[]),
-            Root::Session(_) => Self::new("commerce_session", &[]),
-            Root::MailToken(_) => Self::new("commerce_mail_token", &[]),
-            Root::Product(_) => Self::new(
+            AggregateId::User(_) => Self::new("commerce_user", &[]),
+            AggregateId::Address(_) => Self::new("commerce_address", &[]),
+            AggregateId::Session(_) => Self::new("commerce_session", &[]),
+            AggregateId::MailToken(_) => Self::new("commerce_mail_token", &[]),
+            AggregateId::Product(_) => Self::new(
                 "commerce_product",
                 &[
                     ("commerce_variant", "product_id"),
@@ -168,9 +168,9 @@ impl From<Root> for Head {
                     ("commerce_rating", "product_id"),
                 ],
             ),
-            Root::Categories => Self::new("commerce_category_tree", &[]),
-            Root::Cart(_) => Self::new("commerce_cart", &[("commerce_cart_line", "cart_id")]),
-            Root::Order(_) => Self::new(
+            AggregateId::Categories => Self::new("commerce_category_tree", &[]),
+            AggregateId::Cart(_) => Self::new("commerce_cart", &[("commerce_cart_line", "cart_id")]),
+            AggregateId::Order(_) => Self::new(
                 "commerce_order",
                 &[
                     ("commerce_order_line", "order_id"),
@@ -180,22 +180,22 @@ impl From<Root> for Head {
                     ("commerce_return", "order_id"),
                 ],
             ),
-            Root::Review(_) => Self::new("commerce_review", &[]),
-            Root::Alert(_) => Self::new("commerce_alert", &[]),
-            Root::StockAlert(_) => Self::STOCK,
+            AggregateId::Review(_) => Self::new("commerce_review", &[]),
+            AggregateId::Alert(_) => Self::new("commerce_alert", &[]),
+            AggregateId::StockAlert(_) => Self::STOCK,
         }
     }
 }
 
 /// All that a change-set does.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct Statement {
     locks: BTreeMap<Head, BTreeSet<Uuid>>,
-    sections: Vec<Section>,
+    sections: Vec<TableWrite>,
     nonsense: Option<&'static str>,
 }
 
-impl Plan {
+impl Statement {
     /// Notes that the set asks for what can't be.
     pub(crate) const fn refuse(&mut self, why: &'static str) {
         self.nonsense = Some(why);
@@ -205,11 +205,11 @@ impl Plan {
         self.nonsense
     }
 
-    pub(crate) fn sections(&self) -> &[Section] {
+    pub(crate) fn sections(&self) -> &[TableWrite] {
         &self.sections
     }
 
-    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Section> {
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = &TableWrite> {
         self.sections.iter().filter(|section| section.is_guarded())
     }
 
@@ -232,7 +232,7 @@ impl Plan {
         self.locks.entry(head).or_default().insert(id);
     }
 
-    pub(crate) fn add(&mut self, section: Section) {
+    pub(crate) fn add(&mut self, section: TableWrite) {
         if section.len() > 0 || section.is_guarded() {
             self.sections.push(section);
         }
@@ -290,7 +290,7 @@ impl Plan {
             set.join(", "),
             table = T::NAME,
         );
-        self.add(Section::new(sql, T::COLUMNS.iter().copied().zip(columns).collect()).guarded(guards));
+        self.add(TableWrite::new(sql, T::COLUMNS.iter().copied().zip(columns).collect()).guarded(guards));
     }
 
     /// Deletes rows by their keys.
@@ -301,7 +301,10 @@ impl Plan {
         let matches: Vec<String> = T::KEY.iter().map(|name| format!("t.{name} = u.{name}")).collect();
         let columns = (0..T::KEY.len()).map(|i| Column::uuids(keys.iter().map(|key| key[i])));
         let rows = T::KEY.iter().copied().zip(columns).collect();
-        self.add(Section::new(format!("DELETE FROM {} t USING {{u}} WHERE {}", T::NAME, matches.join(" AND ")), rows));
+        self.add(TableWrite::new(
+            format!("DELETE FROM {} t USING {{u}} WHERE {}", T::NAME, matches.join(" AND ")),
+            rows,
+        ));
     }
 
     /// The statements that open the transaction and take the locks: one round trip. Ids are written as literals, which is
@@ -342,7 +345,7 @@ impl Plan {
     }
 }
 
-fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> Section {
+fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> TableWrite {
     let columns = T::columns(rows);
     let values: Vec<String> =
         T::COLUMNS.iter().zip(&columns).map(|(name, column)| format!("u.{name}{}", column.cast())).collect();
@@ -352,5 +355,5 @@ fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> Section {
         T::COLUMNS.join(", "),
         values.join(", ")
     );
-    Section::new(sql, T::COLUMNS.iter().copied().zip(columns).collect())
+    TableWrite::new(sql, T::COLUMNS.iter().copied().zip(columns).collect())
 }

@@ -1,7 +1,7 @@
 //! Refunds that were made past the shop, at the gateway itself: each is booked once, whoever tells of it and how often.
 
-use super::{ATTEMPTS, Process, Progress, send};
-use crate::call::Actor;
+use super::{ATTEMPTS, PaymentProcessor, Progress, send};
+use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId};
@@ -9,9 +9,9 @@ use crate::inventory::AlertKind;
 use crate::order::Order;
 use crate::payment::gateway::{GatewayRefundState, RefundReport};
 use crate::payment::rules::ForeignRefund;
-use crate::store::{ChangeSet, Root, StoreError};
+use crate::store::{AggregateId, ChangeSet, StoreError};
 
-impl Process {
+impl PaymentProcessor {
     /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't. `false` if that can't be done yet.
     async fn take_refund(
         &self,
@@ -43,18 +43,20 @@ impl Process {
         id: PaymentId,
         report: &RefundReport,
     ) -> Result<(Order, bool), CommonError> {
-        let (order_id, word) = (order.id, &report.refund);
+        let (order_id, gateway_report) = (order.id, &report.refund);
         let mut before = order;
         let mut has_asked = false;
         for attempt in 1..=ATTEMPTS {
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
             let gateway = before.payment(id)?.gateway.clone();
-            let refund = foreign_id(&gateway, &word.reference);
-            match after.book_foreign_refund(id, refund, word, set.at())? {
-                ForeignRefund::Known(known) => return Ok((self.settle_refund(before, known, word).await?, true)),
+            let refund = foreign_id(&gateway, &gateway_report.reference);
+            match after.book_foreign_refund(id, refund, gateway_report, set.at())? {
+                ForeignRefund::Known(known) => {
+                    return Ok((self.settle_refund(before, known, gateway_report).await?, true));
+                }
                 ForeignRefund::Mismatch(detail) => {
-                    let detail = format!("order {}: {detail} ({})", before.number, word.reference);
+                    let detail = format!("order {}: {detail} ({})", before.number, gateway_report.reference);
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                     return Ok((before, true));
                 }
@@ -75,7 +77,7 @@ impl Process {
                     return Ok((before, false));
                 }
                 ForeignRefund::TooMuch => {
-                    let (number, amount, theirs) = (&before.number, word.amount, &word.reference);
+                    let (number, amount, theirs) = (&before.number, gateway_report.amount, &gateway_report.reference);
                     let currency = amount.currency;
                     let detail = format!(
                         "order {number}: the gateway reports a refund of {amount} {currency} ({theirs}), which is more than is left"
@@ -105,7 +107,7 @@ impl Process {
         refund: RefundId,
         report: &RefundReport,
     ) -> Result<(), CommonError> {
-        let (ids, root, version, id) = (self.engine.ids(), Root::Order(order.id), order.version, order.id);
+        let (ids, root, version, id) = (self.engine.ids(), AggregateId::Order(order.id), order.version, order.id);
         let (amount, theirs) = (report.refund.amount, &report.refund.reference);
         let how = match &report.refund.state {
             GatewayRefundState::Settled => {

@@ -7,7 +7,7 @@ use super::{FulfilmentState, Order, OrderStatus, Return, ReturnStatus};
 use crate::{
     clock::Timestamp,
     id::{FulfilmentId, OrderId, PaymentId, ProductId, RefundId, ReturnId, UserId},
-    page::{Listed, Slice},
+    page::{PageSpec, Rows},
     payment::{Payment, PaymentStatus},
     store::StoreError,
 };
@@ -72,7 +72,7 @@ pub enum OrderChild {
 
 /// Reads of orders.
 #[async_trait]
-pub trait OrderStore: Send + Sync {
+pub trait OrderQueries: Send + Sync {
     /// An order with all its children.
     async fn load_order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
@@ -80,21 +80,21 @@ pub trait OrderStore: Send + Sync {
     async fn load_order_of(&self, child: OrderChild) -> Result<Option<OrderId>, StoreError>;
 
     /// Orders with all their children, newest first. A fixed number of statements, whatever the page size.
-    async fn list_orders(&self, query: &OrderQuery, slice: &Slice) -> Result<Listed<Order>, StoreError>;
+    async fn list_orders(&self, query: &OrderQuery, spec: &PageSpec) -> Result<Rows<Order>, StoreError>;
 
     /// Payments, newest first (key `Int(created_at)`), with this status.
     async fn list_payments(
         &self,
         status: Option<PaymentStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderPayment>, StoreError>;
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderPayment>, StoreError>;
 
     /// Returns, newest first (key `Int(created_at)`), with this status.
     async fn list_returns(
         &self,
         status: Option<ReturnStatus>,
-        slice: &Slice,
-    ) -> Result<Listed<OrderReturn>, StoreError>;
+        spec: &PageSpec,
+    ) -> Result<Rows<OrderReturn>, StoreError>;
 
     /// Whether any order has a line of this product.
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;

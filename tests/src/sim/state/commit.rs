@@ -5,10 +5,13 @@ use commerce_core::{
     inventory::MovementRecord,
     order::{Order, ReturnStatus},
     payment::Payment,
-    store::{Aggregate, Change, ChangeSet, Conflict, KeyWrite, Root, Save, Take, TaskWrite, Was},
+    store::{
+        Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, ClaimOp, Conflict, ExpectedVersion, KeyWrite,
+        TaskWrite,
+    },
 };
 
-use super::{Guard, Queued, Shared, Stock};
+use super::{Guard, Queued, SharedState, Stock};
 use crate::sim::Coverage;
 
 macro_rules! saves {
@@ -29,36 +32,36 @@ macro_rules! saves {
     };
 }
 
-fn head<T: Aggregate>(save: &Save<T>) -> (Root, Was) {
-    (save.after().root(), save.was())
+fn head<T: Aggregate>(save: &AggregateWrite<T>) -> (AggregateId, ExpectedVersion) {
+    (save.after().root(), save.expected_version())
 }
 
-impl Shared {
-    fn is(&self, root: Root, was: Was) -> bool {
+impl SharedState {
+    fn is(&self, root: AggregateId, was: ExpectedVersion) -> bool {
         match (self.versions.get(&root), was) {
-            (None, Was::Absent) => true,
-            (Some(version), Was::At(at)) => *version == at,
+            (None, ExpectedVersion::Absent) => true,
+            (Some(version), ExpectedVersion::At(at)) => *version == at,
             _ => false,
         }
     }
 
-    pub(in crate::sim) fn judge(&self, set: &ChangeSet) -> Vec<Conflict> {
+    pub(in crate::sim) fn failed_guards(&self, set: &ChangeSet) -> Vec<Conflict> {
         let taken = |write: &&KeyWrite| matches!(write, KeyWrite::Claim(r) if self.keys.contains_key(&r.key));
         if self.has(Guard::Key) && set.keys().iter().any(|write| taken(&write)) {
             return vec![Conflict::KeyTaken];
         }
         let held =
-            set.claims().filter(|(claim, take)| matches!(take, Take::Hold(_)) && self.claims.contains_key(claim));
+            set.claims().filter(|(claim, take)| matches!(take, ClaimOp::Acquire(_)) && self.claims.contains_key(claim));
         let held: Vec<_> = held.map(|(claim, _)| Conflict::Taken(claim.clone())).collect();
         if self.has(Guard::Claims) && !held.is_empty() {
             return held;
         }
         let stale = set.changes().iter().filter_map(|change| {
             let (root, was) = saves!(change, save => head(save), match change {
-                Change::Remove(root, version) | Change::Assert(root, version) => (*root, Was::At(*version)),
+                Change::Remove(root, version) | Change::RequireVersion(root, version) => (*root, ExpectedVersion::At(*version)),
                 Change::StockAlerted { variant, from, .. } => {
                     let alerted = self.stock.get(variant).map(|stock| stock.alerted);
-                    return (alerted != Some(*from)).then_some(Conflict::Stale(Root::StockAlert(*variant)));
+                    return (alerted != Some(*from)).then_some(Conflict::Stale(AggregateId::StockAlert(*variant)));
                 }
                 _ => return None,
             });
@@ -107,7 +110,7 @@ impl Shared {
             let same =
                 |other: &EventRecord| (other.root, other.version, other.n) == (event.root, event.version, event.n);
             // Stock moves without a version; the time takes its place, and may stand still.
-            let versioned = !matches!(event.root, Root::StockAlert(_));
+            let versioned = !matches!(event.root, AggregateId::StockAlert(_));
             if versioned && self.has(Guard::Versions) && self.has(Guard::SetId) && self.events.iter().any(same) {
                 return Err(format!("two events have the place of {event:?}"));
             }
@@ -130,7 +133,7 @@ impl Shared {
                 KeyWrite::Claim(record) => {
                     self.keys.insert(record.key, record.clone());
                 }
-                KeyWrite::Answer { key, output } => {
+                KeyWrite::Resolve { key, output } => {
                     if let Some(record) = self.keys.get_mut(key) {
                         record.output = Some(output.clone());
                     }
@@ -142,10 +145,10 @@ impl Shared {
         }
         for (claim, take) in set.claims() {
             match take {
-                Take::Hold(owner) => {
+                ClaimOp::Acquire(owner) => {
                     self.claims.insert(claim.clone(), owner);
                 }
-                Take::Free(owner) => {
+                ClaimOp::Release(owner) => {
                     if self.claims.get(claim) == Some(&owner) {
                         self.claims.remove(claim);
                     }
@@ -242,7 +245,7 @@ impl Shared {
     }
 }
 
-fn note_moves(save: &Save<Order>, coverage: &Coverage) {
+fn note_moves(save: &AggregateWrite<Order>, coverage: &Coverage) {
     let (Some(before), after) = (save.before(), save.after()) else { return };
     let note = |kind: &str, from: &str, to: &str| {
         if from != to {

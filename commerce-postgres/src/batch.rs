@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use commerce_core::{
     id::{CommitId, EventId, ProductId, TaskId, VariantId},
-    store::{Change, ChangeSet, Claim, KeyWrite, Root, TaskWrite},
+    store::{AggregateId, Change, ChangeSet, Claim, KeyWrite, TaskWrite},
 };
 
 use crate::{
     inventory::{LedgerLine, StockMoves},
-    plan::{Miss, Plan},
+    statement::{GuardFailure, Statement},
 };
 
 /// Something that a set writes, or demands to be as it is.
@@ -22,7 +22,7 @@ enum Touch {
     Set(CommitId),
     Key([u8; 32]),
     Claim(Claim),
-    Root(Root),
+    AggregateId(AggregateId),
     Rating(ProductId),
     Stock(VariantId),
     Event(EventId),
@@ -56,7 +56,7 @@ impl Touched {
     fn by(set: &ChangeSet, stock: &StockMoves) -> Self {
         let keys = set.keys().iter().map(|write| match write {
             KeyWrite::Claim(record) => Touch::Key(record.key),
-            KeyWrite::Answer { key, .. } | KeyWrite::Forget(key) => Touch::Key(*key),
+            KeyWrite::Resolve { key, .. } | KeyWrite::Forget(key) => Touch::Key(*key),
         });
         let tasks = set.tasks().iter().map(|write| match write {
             TaskWrite::Add { id, .. } | TaskWrite::Done(id) | TaskWrite::Failed { id, .. } => Touch::Task(*id),
@@ -64,7 +64,7 @@ impl Touched {
         let alone = std::iter::once(Touch::Set(set.id()))
             .chain(keys)
             .chain(set.claims().map(|(claim, _)| Touch::Claim(claim.clone())))
-            .chain(set.roots().map(Touch::Root))
+            .chain(set.roots().map(Touch::AggregateId))
             .chain(set.ratings().map(|(product, _)| Touch::Rating(product)))
             .chain(set.events().iter().map(|event| Touch::Event(event.id)))
             .chain(tasks);
@@ -76,16 +76,16 @@ impl Touched {
 
 /// What a set, or a group of them, does, before its stock is added up.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft {
-    plan: Plan,
+pub(crate) struct WriteBatch {
+    plan: Statement,
     stock: StockMoves,
     ledger: Vec<LedgerLine>,
     touched: Touched,
     alone: bool,
 }
 
-impl Draft {
-    pub(crate) fn new(set: &ChangeSet, plan: Plan, stock: StockMoves) -> Self {
+impl WriteBatch {
+    pub(crate) fn new(set: &ChangeSet, plan: Statement, stock: StockMoves) -> Self {
         let touched = Touched::by(set, &stock);
         // What is purged may be any row.
         let alone = plan.nonsense().is_some() || set.changes().iter().any(|change| matches!(change, Change::Purge(_)));
@@ -106,37 +106,37 @@ impl Draft {
     }
 
     /// What the sets of a group do, which are alike and don't clash, as SQL.
-    pub(crate) fn plan<'a>(mut group: impl Iterator<Item = &'a Self>) -> Plan {
-        let Some(first) = group.next() else { return Plan::default() };
+    pub(crate) fn plan<'a>(mut group: impl Iterator<Item = &'a Self>) -> Statement {
+        let Some(first) = group.next() else { return Statement::default() };
         let (mut plan, mut stock, mut ledger) = (first.plan.clone(), first.stock.clone(), first.ledger.clone());
         for other in group {
             plan.join(&other.plan);
             stock.join(&other.stock);
             ledger.extend_from_slice(&other.ledger);
         }
-        stock.compose(&mut plan);
-        LedgerLine::compose(&ledger, &mut plan);
+        stock.write_plan(&mut plan);
+        LedgerLine::write_plan(&ledger, &mut plan);
         plan
     }
 
     /// Whether a failed guard may be this set's.
-    pub(crate) fn may_miss(&self, miss: &Miss) -> bool {
-        let touch = match miss {
-            Miss::Applied(id) => Touch::Set(*id),
-            Miss::Key(key) => Touch::Key(*key),
-            Miss::Claim(claim) => Touch::Claim(claim.clone()),
-            Miss::Stale(root) => Touch::Root(*root),
-            Miss::Stock { variant, .. } => Touch::Stock(*variant),
-            Miss::Bug(_) => return true,
+    pub(crate) fn may_fail(&self, failure: &GuardFailure) -> bool {
+        let touch = match failure {
+            GuardFailure::Applied(id) => Touch::Set(*id),
+            GuardFailure::Key(key) => Touch::Key(*key),
+            GuardFailure::Claim(claim) => Touch::Claim(claim.clone()),
+            GuardFailure::Stale(root) => Touch::AggregateId(*root),
+            GuardFailure::Stock { variant, .. } => Touch::Stock(*variant),
+            GuardFailure::Bug(_) => return true,
         };
         self.touched.0.contains_key(&touch)
     }
 
     /// What one set does, as SQL.
-    pub(crate) fn into_plan(self) -> Plan {
+    pub(crate) fn into_plan(self) -> Statement {
         let mut plan = self.plan;
-        self.stock.compose(&mut plan);
-        LedgerLine::compose(&self.ledger, &mut plan);
+        self.stock.write_plan(&mut plan);
+        LedgerLine::write_plan(&self.ledger, &mut plan);
         plan
     }
 }

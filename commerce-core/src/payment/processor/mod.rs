@@ -1,6 +1,6 @@
 //! Money in motion: every gateway call is *Intend* (a commit) – *Call* – *Settle* (a commit), and nothing is held while calling.
 //!
-//! One settle function serves API answers, webhooks and recovery: [`Process::settle`].
+//! One settle function serves API answers, webhooks and recovery: [`PaymentProcessor::settle`].
 
 mod foreign;
 mod pay;
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::gateway::GatewayError;
 use super::{AmountNotPayable, PayableAmounts, PaymentGateway, PaymentStatus};
-use crate::call::Actor;
 use crate::clock::Timestamp;
+use crate::context::Actor;
 use crate::engine::Engine;
 use crate::error::CommonError;
 use crate::event::{Notice, Task};
@@ -84,11 +84,11 @@ const ATTEMPTS: u32 = 20;
 
 /// Moves money and takes gateways' words.
 #[derive(Clone)]
-pub(crate) struct Process {
+pub(crate) struct PaymentProcessor {
     pub engine: Arc<Engine>,
 }
 
-impl Process {
+impl PaymentProcessor {
     /// Tasks that watch over a payment have ids derived from its own, so that whoever settles it can remove them.
     pub fn settle_task(payment: PaymentId) -> TaskId {
         derived(payment, 1)

@@ -9,20 +9,20 @@ use moka::sync::Cache;
 
 use super::{access::AccessTokens, password::Passwords};
 use crate::{
-    call::Role,
     clock::Timestamp,
+    context::Role,
     id::{SessionId, UserId},
 };
 
 /// How long a session that was seen alive is believed to be, in processes other than the one that ended it.
-const BELIEVED: Duration = Duration::from_secs(2);
+const SESSION_CACHE_TTL: Duration = Duration::from_secs(2);
 /// How many sessions are remembered.
 const REMEMBERED: u64 = 100_000;
 /// Users share this many counters of what was ended; a power of two.
 const EPOCHS: usize = 4096;
 
 /// Kept by the engine, one a shop and process.
-pub(crate) struct Shared {
+pub(crate) struct SessionCache {
     pub(super) access: AccessTokens,
     pub(super) passwords: Passwords,
     seen: Cache<SessionId, Seen>,
@@ -55,7 +55,7 @@ pub(super) struct Ticket {
     arrived: Timestamp,
 }
 
-impl Shared {
+impl SessionCache {
     pub fn new(secret: &[u8]) -> Self {
         Self {
             access: AccessTokens::new(&[secret]),
@@ -70,7 +70,7 @@ impl Shared {
     /// The role behind a session that was seen alive lately.
     pub(super) fn recall(&self, session: SessionId, user: UserId, now: Timestamp) -> Option<Role> {
         let seen = self.seen.get(&session)?;
-        let fresh = now.since(seen.at) < BELIEVED && seen.epoch == self.epoch(user);
+        let fresh = now.since(seen.at) < SESSION_CACHE_TTL && seen.epoch == self.epoch(user);
         (seen.user == user && fresh).then_some(seen.role)
     }
 
@@ -119,7 +119,7 @@ impl Shared {
             Some(own) if own.generation == generation => ticket.number < own.done || ticket.arrived < own.done_at,
             // Another process rotated it. How long its commit took and how well the clocks agree isn't known here, so the
             // last rotation is given some time; older tokens aren't.
-            _ => presented + 1 == generation && ticket.arrived < rotated_at + BELIEVED,
+            _ => presented + 1 == generation && ticket.arrived < rotated_at + SESSION_CACHE_TTL,
         }
     }
 }
@@ -133,8 +133,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ids() -> (Shared, SessionId, UserId) {
-        (Shared::new(&[1; 32]), SessionId(Uuid::from_bytes([1; 16])), UserId(Uuid::from_bytes([2; 16])))
+    fn ids() -> (SessionCache, SessionId, UserId) {
+        (SessionCache::new(&[1; 32]), SessionId(Uuid::from_bytes([1; 16])), UserId(Uuid::from_bytes([2; 16])))
     }
 
     #[test]

@@ -1,19 +1,19 @@
 //! Money going back.
 
-use super::{ATTEMPTS, Process, Progress, send};
-use crate::call::Actor;
+use super::{ATTEMPTS, PaymentProcessor, Progress, send};
+use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
-use crate::fail_point::Step;
+use crate::fail_point::FailPoint;
 use crate::id::{OrderId, RefundId};
 use crate::inventory::AlertKind;
 use crate::order::Order;
 use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
 use crate::payment::rules::RefundSettlement;
 use crate::payment::{RefundOrigin, RefundStatus};
-use crate::store::{ChangeSet, Root, StoreError};
+use crate::store::{AggregateId, ChangeSet, StoreError};
 
-impl Process {
+impl PaymentProcessor {
     /// Registers the money of a refund as on its way back: part of the set that intends it.
     pub fn watch_refund(&self, set: &mut ChangeSet, order: OrderId, refund: RefundId) {
         let due = set.at() + self.engine.settings.gateway_lease;
@@ -43,12 +43,12 @@ impl Process {
             amount: refund.amount,
         };
         let answer = self.gateway(&payment.gateway)?.refund(&request).await;
-        Step::Refunded.reach().await;
-        let word = match answer {
-            Ok(word) if word.state == GatewayRefundState::Pending => {
+        FailPoint::Refunded.reach().await;
+        let report = match answer {
+            Ok(report) if report.state == GatewayRefundState::Pending => {
                 return Ok((order, Progress::Waits("the gateway hasn't decided on the refund yet")));
             }
-            Ok(word) => word,
+            Ok(report) => report,
             Err(GatewayError::Rejected(reason) | GatewayError::AmountNotPayable(reason)) => GatewayRefund {
                 reference: String::new(),
                 state: GatewayRefundState::Failed(reason),
@@ -59,21 +59,26 @@ impl Process {
                 return Ok((order, Progress::Refused(error)));
             }
         };
-        let is_refused = matches!(word.state, GatewayRefundState::Failed(_));
-        let order = self.settle_refund(order, id, &word).await?;
+        let is_refused = matches!(report.state, GatewayRefundState::Failed(_));
+        let order = self.settle_refund(order, id, &report).await?;
         // Perhaps because money went back past the shop, of which nobody has told.
         let order = if is_refused { Box::pin(self.sync_refunds_in_time(order, payment.id)).await? } else { order };
         Ok((order, Progress::Done))
     }
 
     /// Takes a gateway's word on a refund.
-    pub async fn settle_refund(&self, order: Order, id: RefundId, word: &GatewayRefund) -> Result<Order, CommonError> {
+    pub async fn settle_refund(
+        &self,
+        order: Order,
+        id: RefundId,
+        report: &GatewayRefund,
+    ) -> Result<Order, CommonError> {
         let order_id = order.id;
         let mut before = order;
         for attempt in 1..=ATTEMPTS {
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
-            match after.settle_refund(id, word, set.at())? {
+            match after.settle_refund(id, report, set.at())? {
                 RefundSettlement::Same => return Ok(before),
                 RefundSettlement::Moved => {}
                 RefundSettlement::Mismatch(detail) => {
@@ -83,7 +88,7 @@ impl Process {
             }
             after.updated_at = set.at();
             set.update(&before, &mut after);
-            let (ids, root, version) = (self.engine.ids(), Root::Order(after.id), after.version);
+            let (ids, root, version) = (self.engine.ids(), AggregateId::Order(after.id), after.version);
             let refund = after.refund_mut(id)?.clone();
             set.done(Self::refund_task(id));
             if refund.status == RefundStatus::Settled {
@@ -99,9 +104,9 @@ impl Process {
                 set.event(ids, root, version, DomainEvent::RefundFailed { order: order_id, refund: id, reason });
                 self.alert(&mut set, AlertKind::RefundFailed, &after, detail).await?;
             }
-            Step::SettleRefund.reach().await;
+            FailPoint::SettleRefund.reach().await;
             if self.engine.commit(&mut set).await?.is_ok() {
-                Step::RefundSettled.reach().await;
+                FailPoint::RefundSettled.reach().await;
                 return Ok(after);
             }
             self.engine.pause(attempt).await;
