@@ -24,6 +24,7 @@ use crate::{
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
+    health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
@@ -87,6 +88,7 @@ pub(crate) struct Engine {
     pub accounts: crate::account::SessionCache,
     pub writes: TaskTracker,
     pub queues: Queues,
+    pub write_watch: WriteWatch,
     pub worker: crate::worker::WorkerWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
@@ -163,7 +165,9 @@ impl Engine {
         let mut in_doubt = false;
         loop {
             attempt += 1;
-            match self.store.commit(set).await {
+            let outcome = self.store.commit(set).await;
+            self.write_watch.note(&outcome);
+            match outcome {
                 Ok(applied) => {
                     self.note_catalog_change(set);
                     if let ActorRef::User(user) = set.by() {

@@ -105,8 +105,11 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     let mut bytes = Vec::with_capacity(declared.min(BODY_LIMIT));
     let Ok(body) = body.take() else { return Ok(bytes) };
     let mut rest = body.into_async_read().take(DRAIN_LIMIT);
-    let broken = |error: std::io::Error| {
-        ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}"))
+    let broken = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::TimedOut => {
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body took too long to come")
+        }
+        _ => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}")),
     };
     if declared <= BODY_LIMIT {
         (&mut rest).take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;

@@ -83,7 +83,7 @@ pub async fn every_status_is_kept(fixture: &dyn StoreFixture) {
         Pay::Failed,
         Pay::Voided,
     ];
-    let parcels = [Parcel::Pending, Parcel::Shipped, Parcel::Delivered, Parcel::Cancelled];
+    let parcels = [Parcel::Pending, Parcel::Shipped, Parcel::Delivered, Parcel::Cancelled, Parcel::ReturnedToSender];
     let returns = [ReturnStatus::Requested, ReturnStatus::Approved, ReturnStatus::Rejected, ReturnStatus::Received];
     let refunds = [RefundStatus::Pending, RefundStatus::Settled, RefundStatus::Failed];
     for (n, pay) in pays.into_iter().enumerate() {

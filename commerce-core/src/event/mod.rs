@@ -261,4 +261,9 @@ pub trait EventQueries: Send + Sync {
 
     /// Asks the database for a sign of life.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// What time it is by the database's own clock; `None` if that is the clock of this machine.
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
 }

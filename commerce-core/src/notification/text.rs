@@ -87,6 +87,9 @@ impl EmailContext<'_> {
         for line in lines.into_iter().flatten() {
             let _ = writeln!(body, "{line}");
         }
+        if let Some(instructions) = order.payments.last().and_then(|payment| payment.instructions.as_ref()) {
+            let _ = write!(body, "\nHow to pay:\n{instructions}\n");
+        }
         self.letter(format!("{}: order {}", self.shop, order.number), &body)
     }
 

@@ -282,7 +282,10 @@ impl Payments {
                     .map_err(|error| unreached(error, amount))?
                 {
                     Some(held) => Err(OrderError::PaymentHeld { held }),
-                    None => Ok(processor.write_off(order, id, WRITTEN_OFF).await?),
+                    None => {
+                        let order = processor.write_off(order, id, WRITTEN_OFF).await?;
+                        Ok(processor.give_up_unpaid(order, id, WRITTEN_OFF).await?)
+                    }
                 }
             })
             .await

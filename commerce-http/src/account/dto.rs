@@ -265,10 +265,13 @@ impl Example for PasswordChange {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ProfilePatch {
-    #[serde(default, deserialize_with = "present")]
-    pub first_name: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    pub last_name: Option<String>,
+    /// One of the two names is enough.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub first_name: MaybeUndefined<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub last_name: MaybeUndefined<String>,
     #[serde(default)]
     #[oai(nullable)]
     pub phone: MaybeUndefined<String>,
@@ -276,15 +279,16 @@ pub struct ProfilePatch {
 
 impl From<ProfilePatch> for core::ProfilePatch {
     fn from(body: ProfilePatch) -> Self {
-        Self { first_name: body.first_name, last_name: body.last_name, phone: patch(body.phone) }
+        let name = |name| patch(name).map(Option::unwrap_or_default);
+        Self { first_name: name(body.first_name), last_name: name(body.last_name), phone: patch(body.phone) }
     }
 }
 
 impl Example for ProfilePatch {
     fn example() -> Self {
         Self {
-            first_name: Some("Mia".to_owned()),
-            last_name: Some("Berger-Lang".to_owned()),
+            first_name: MaybeUndefined::Value("Mia".to_owned()),
+            last_name: MaybeUndefined::Value("Berger-Lang".to_owned()),
             phone: MaybeUndefined::Value("+49 30 901821".to_owned()),
         }
     }

@@ -71,6 +71,7 @@ const ROUTES: &str = "
     OwnerOrStaff GET /v1/orders/{order}
     OwnerOrStaff GET /v1/orders/{order}/tracking
     All POST /v1/orders/lookup
+    OwnerOrManagers POST /v1/orders/{order}/payments
     OwnerOrStaff POST /v1/orders/{order}/payments/{payment}/confirm
     OwnerOrStaff GET /v1/orders/{order}/returns
     OwnerOrManagers POST /v1/orders/{order}/returns

@@ -228,17 +228,18 @@ async fn a_text_that_cannot_be_carried_is_named() {
     let mut change = async |sql: &'static str| sqlx::query(sql).execute(&mut file).await.expect("a change");
     change("UPDATE commerce_review SET body = body || char(0) || 'x'").await;
     change("UPDATE commerce_movement SET reason = 'lost' || char(0) WHERE kind = 'initial'").await;
+    // What SQLite's `length` counts ends before a NUL.
     let refused = |output: &Output| {
         assert!(!output.status.success());
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let said = refused(&run_copy(&home, home.url(), there.url()));
     assert!(said.contains("the movement ") && said.contains("(U+0000) in reason"), "{said}");
-    change("UPDATE commerce_movement SET reason = replace(reason, char(0), '')").await;
+    change("UPDATE commerce_movement SET reason = substr(reason, 1, length(reason))").await;
     let said = refused(&run_copy(&home, home.url(), there.url()));
     let review = format!("the review {} has a NUL character (U+0000) in /body", world.ids["review"]);
     assert!(said.contains(&review), "{said}");
-    change("UPDATE commerce_review SET body = replace(body, char(0), '')").await;
+    change("UPDATE commerce_review SET body = substr(body, 1, length(body))").await;
     let output = run_copy(&home, home.url(), there.url());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_same(&dump(home.url()).await, &dump(there.url()).await);

@@ -14,6 +14,8 @@ mod goods;
 mod guards;
 mod load;
 mod orders;
+mod payments;
+mod process;
 mod protocol;
 mod staff;
 mod stripe;

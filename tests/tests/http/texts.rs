@@ -192,8 +192,7 @@ async fn what_shows_nothing_is_empty_and_what_looks_the_same_is_the_same() {
     let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     let price = json!({ "amount": "1.00", "currency": "EUR" });
-    let product =
-        |title: &str, sku: &str| json!({ "title": title, "variants": [{ "sku": sku, "price": price, "stock": 1 }] });
+    let product = |title: &str, sku: &str| json!({ "title": title, "status": "active", "variants": [{ "sku": sku, "price": price, "stock": 1 }] });
     for nothing in ["", " ", "\u{200b}", "\u{3164}", "\u{feff}\u{a0}", "\u{2060}\u{ad}"] {
         admin.post("/v1/admin/products", product(nothing, "A")).await.refused_at(422, "required", "/title");
         admin.post("/v1/admin/products", product("A", nothing)).await.refused_at(422, "required", "/variants/0/sku");
@@ -207,8 +206,7 @@ async fn what_shows_nothing_is_empty_and_what_looks_the_same_is_the_same() {
         let found = admin.get(&format!("/v1/admin/inventory?q={}", encoded(q))).await.expect(200);
         assert_eq!(at(&found, "/items/0/sku"), "ÄRMEL-1", "{q}");
     }
-    let twins =
-        json!({ "title": "Twins", "variants": [{ "sku": "x", "price": price }, { "sku": "X", "price": price }] });
+    let twins = json!({ "title": "Twins", "status": "active", "variants": [{ "sku": "x", "price": price }, { "sku": "X", "price": price }] });
     admin.post("/v1/admin/products", twins).await.refused_at(422, "duplicate", "/variants/1/sku");
 
     // A variant may be spelled anew.
