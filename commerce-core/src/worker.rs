@@ -242,7 +242,7 @@ impl Worker {
 
     async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let progress = self.processor().recover(id, payment).await?;
+        let progress = Box::pin(self.processor().recover(id, payment)).await?;
         self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, email::counted_as};
 use crate::{
     context::{Actor, Idempotency},
     error::CommonError,
@@ -19,7 +19,7 @@ impl Accounts {
     /// tried at once.
     pub(super) async fn take_attempt(&self, email: &str) -> Result<Option<[u8; 32]>, AccountError> {
         let Some(attempts) = self.engine.settings.sign_in_attempts else { return Ok(None) };
-        if let Some(slot) = self.take_slot("sign-in", &email.trim().to_lowercase(), attempts).await? {
+        if let Some(slot) = self.take_slot("sign-in", &counted_as(email), attempts).await? {
             return Ok(Some(slot));
         }
         let (now, window) = self.window();

@@ -1,7 +1,7 @@
 //! What mailed tokens do: confirm an address, set a new password.
 
 use super::{
-    AccountError, Accounts, MailToken, MailTokenKind, User, normalise_email,
+    AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
     token::digest,
 };
@@ -178,8 +178,7 @@ impl Accounts {
     }
 
     async fn mail_now(&self, call: &RequestContext, email: &str, kind: MailTokenKind) -> Result<(), AccountError> {
-        let Ok(email) = normalise_email(email) else { return Ok(()) };
-        let Some(user) = self.engine.reads().load_user_by_email(&email).await? else { return Ok(()) };
+        let Some(user) = self.find_by_email(email).await? else { return Ok(()) };
         if user.disabled || (kind == MailTokenKind::ConfirmEmail && user.email_confirmed) {
             return Ok(());
         }

@@ -46,6 +46,8 @@ pub struct CheckoutInput {
     pub payment_token: Option<String>,
     /// The grand total the customer has seen: another one is refused.
     pub expected_total: Option<Money>,
+    /// What the customer wants the shop to know, at most 1000 characters.
+    pub note: Option<String>,
 }
 
 impl CheckoutInput {
@@ -60,6 +62,7 @@ impl CheckoutInput {
             payment_method: payment_method.into(),
             payment_token: None,
             expected_total: None,
+            note: None,
         }
     }
 }

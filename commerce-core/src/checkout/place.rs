@@ -7,7 +7,7 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, holds_card_number, normalise_email, validate_address},
+    account::{PostalAddress, validate_address},
     cart::{Cart, CartStatus},
     clock::Timestamp,
     context::{Actor, Done, IdempotencyError, RequestContext},
@@ -23,12 +23,15 @@ use crate::{
         processor::{PaymentProcessor, PlacementRecord},
     },
     store::{AggregateId, ChangeSet, Claim, StoreError},
+    text::{Lines, holds_card_number, shows_nothing, trim},
 };
 
 /// How often a checkout starts over when its cart was changed meanwhile.
 const ATTEMPTS: u32 = 12;
 /// How often a gateway that isn't reached is called again before the attempt is undone.
 const CALLS: u32 = 3;
+/// How long a customer's note may be.
+const MAX_NOTE: usize = 1000;
 
 /// Checked input.
 struct CheckedInput {
@@ -163,7 +166,7 @@ impl Checkout {
             None => shipping_address.clone(),
         };
         let email = match (&input.email, call.actor.user()) {
-            (Some(email), _) => normalise_email(email).unwrap_or_else(|error| {
+            (Some(email), _) => self.engine.new_email(email).unwrap_or_else(|error| {
                 invalid.errors.extend(error.errors);
                 String::new()
             }),
@@ -176,9 +179,15 @@ impl Checkout {
                 String::new()
             }
         };
+        let note = input.note.as_deref().filter(|note| !shows_nothing(note)).map(|note| {
+            invalid.check_lines(note, "/note", 0, MAX_NOTE);
+            trim(note).to_owned()
+        });
+        invalid.check_characters(input.shipping_method.as_deref().unwrap_or_default(), "/shipping_method", Lines::One);
         let method = self.check_payment(&mut invalid, &input.payment_method, input.payment_token.as_deref());
         invalid.into_result()?;
         let (gateway, instructions) = method.map(|method| (method.gateway, method.instructions)).unwrap_or_default();
+        let input = CheckoutInput { note, ..input };
         Ok(CheckedInput { email, shipping_address, billing_address, gateway, instructions, input })
     }
 
@@ -194,6 +203,7 @@ impl Checkout {
             let detail = format!("'{method}' isn't a payment method of this shop");
             invalid.add("/payment/method", "unknown_payment_method", detail);
         }
+        invalid.check_characters(token.unwrap_or_default(), "/payment/token", Lines::One);
         let token_fits = token.is_none_or(|token| (1..=500).contains(&token.len()));
         invalid.check(token_fits, "/payment/token", "out_of_range", "must be between 1 and 500 characters");
         let is_card = token.is_some_and(holds_card_number);
@@ -301,6 +311,7 @@ impl Checkout {
             returns: Vec::new(),
             cart_id: Some(cart.id),
             idempotency_key: call.idempotency.map(|key| key.key),
+            note: checked.input.note.clone(),
             cancel_reason: None,
             declined: false,
             placed_at: now,

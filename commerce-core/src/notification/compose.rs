@@ -5,7 +5,7 @@ use super::{
     text::{EmailContext, EmailTemplate},
 };
 use crate::{
-    account::{MailToken, MailTokenKind, User},
+    account::{MailToken, MailTokenKind, User, reachable as reachable_address},
     context::Permission,
     engine::Engine,
     event::Notice,
@@ -25,7 +25,7 @@ pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> R
         id: format!("{task}@{host}"),
         from_name: settings.shop_name.clone(),
         from: settings.mail_from.clone(),
-        to,
+        to: reachable_address(&to),
         subject: letter.subject,
         text: letter.text,
         at: engine.now(),
@@ -131,7 +131,7 @@ async fn about(
 }
 
 fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
-    letterhead(engine, &user.first_name)
+    letterhead(engine, user.called())
 }
 
 fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {

@@ -95,8 +95,15 @@ impl EmailContext<'_> {
         let _ = writeln!(body, "Total: {}\n\nIt goes to:", money(totals.grand_total));
         let to = &order.shipping_address;
         let town = format!("{} {}", to.postal_code, to.city);
-        let lines =
-            [Some(&to.name), Some(&to.line1), to.line2.as_ref(), Some(&town), to.region.as_ref(), Some(&to.country)];
+        let lines = [
+            Some(&*to.name),
+            to.company.as_deref(),
+            Some(&*to.line1),
+            to.line2.as_deref(),
+            Some(town.trim()).filter(|town| !town.is_empty()),
+            to.region.as_deref(),
+            Some(&*to.country),
+        ];
         for line in lines.into_iter().flatten() {
             let _ = writeln!(body, "{line}");
         }
@@ -231,6 +238,7 @@ mod tests {
             returns: Vec::new(),
             cart_id: None,
             idempotency_key: None,
+            note: None,
             cancel_reason: None,
             declined: false,
             placed_at: AT,
@@ -273,6 +281,14 @@ mod tests {
             &["Tax: 1.62 EUR", "Total: 24.80 EUR", "Ada Lovelace\n12 St James's Square\nSW1Y 4JH London\nGB\n"],
         );
         assert!(!letter.text.contains("Discount"), "{}", letter.text);
+    }
+
+    #[test]
+    fn an_address_shows_only_the_lines_it_has() {
+        let mut order = order();
+        order.shipping_address = PostalAddress::new("Lee", "1 Queen's Road", "", "", "HK");
+        order.shipping_address.company = Some("Bank of Tea".into());
+        says(&HEAD.order_confirmed(&order), &["It goes to:\nLee\nBank of Tea\n1 Queen's Road\nHK\n"]);
     }
 
     #[test]

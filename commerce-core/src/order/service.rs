@@ -6,7 +6,7 @@ use super::{
     Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number,
 };
 use crate::{
-    account::{normalise_email, token::OrderToken},
+    account::{normalise_international_email, reachable, token::OrderToken},
     context::{Actor, Permission, RequestContext},
     engine::Engine,
     error::CommonError,
@@ -14,6 +14,7 @@ use crate::{
     page::{Page, PageRequest},
     payment::{PaymentStatus, processor::PaymentProcessor},
     store::{AggregateId, Claim},
+    text::check_filter,
 };
 
 /// Orders after they were placed.
@@ -79,6 +80,7 @@ impl Orders {
         page: &PageRequest,
     ) -> Result<Page<Order>, OrderError> {
         actor.require(Permission::ViewOrders)?;
+        check_filter(&[("/email", query.email.as_deref()), ("/number", query.number.as_deref())])?;
         query.number = query.number.as_deref().map(normalise_number);
         let spec = page.spec(&query)?;
         Ok(self.engine.reads().list_orders(&query, &spec).await?.page(&query))
@@ -163,11 +165,12 @@ impl Orders {
         email: &str,
     ) -> Result<(Order, OrderToken), OrderError> {
         let not_found = || CommonError::NotFound("order");
+        check_filter(&[("/number", Some(number)), ("/email", Some(email))])?;
         let number = normalise_number(number);
-        let email = normalise_email(email).map_err(|_| not_found())?;
+        let email = normalise_international_email(email).map_err(|_| not_found())?;
         let id = self.engine.reads().load_claim(&Claim::order_number(&number)).await?.ok_or_else(not_found)?;
         let order = self.processor().load(id.into()).await?;
-        if order.email != email || order.customer_id.is_some() {
+        if reachable(&order.email) != email || order.customer_id.is_some() {
             return Err(not_found().into());
         }
         let token = self.engine.signer.issue_order_token(order.id, self.engine.now());

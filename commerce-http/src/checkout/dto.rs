@@ -142,6 +142,9 @@ pub struct CheckoutRequest {
     /// The grand total that was seen: if it has changed, nothing is ordered.
     #[serde(default)]
     pub expected_total: Option<Money>,
+    /// What the shop should know, at most 1000 characters.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 impl CheckoutRequest {
@@ -154,6 +157,7 @@ impl CheckoutRequest {
             shipping_method: self.shipping_method,
             payment_method: self.payment.method,
             payment_token: self.payment.token,
+            note: self.note,
         })
     }
 }
@@ -167,6 +171,7 @@ impl Example for CheckoutRequest {
             shipping_method: Some("standard".to_owned()),
             payment: PaymentChoice::example(),
             expected_total: Some(eur("44.70")),
+            note: Some("Please ring twice.".to_owned()),
         }
     }
 }

@@ -36,7 +36,7 @@ async fn a_customer_registers_and_confirms_through_the_mailed_link() {
     refused("email", json!("noah")).await.refused_at(422, "invalid_email", "/email");
     refused("role", json!("admin")).await.refused_at(422, "unknown_field", "/role");
     refused("first_name", json!(7)).await.refused_at(422, "invalid_type", "/first_name");
-    let incomplete = json!({ "email": "noah@example.com", "password": PASSWORD, "last_name": "N" });
+    let incomplete = json!({ "email": "noah@example.com", "password": PASSWORD });
     anyone.post("/v1/auth/register", incomplete).await.refused_at(422, "required", "/first_name");
 
     let token = server.mailed_token("mia@example.com", "/confirm-email").await;
@@ -186,7 +186,7 @@ async fn addresses_are_kept() {
 
     let changed = mia.patch(&path, json!({ "city": "Potsdam", "line2": "c/o Noah" })).await.expect(200);
     assert_eq!((at(&changed, "/city"), at(&changed, "/line2")), ("Potsdam", "c/o Noah"));
-    mia.patch(&path, json!({ "city": null })).await.refused_at(422, "invalid_type", "/city");
+    mia.patch(&path, json!({ "city": null })).await.refused_at(422, "required", "/city");
     let list = mia.get("/v1/me/addresses").await.expect(200);
     assert_eq!(list["items"][0]["city"], "Potsdam");
     mia.delete(&path).await.done(204);

@@ -19,3 +19,4 @@ mod process;
 mod protocol;
 mod staff;
 mod stripe;
+mod texts;
