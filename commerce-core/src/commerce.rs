@@ -64,6 +64,9 @@ pub struct Settings {
     pub reset_ttl: Duration,
     /// How long stock stays reserved for an order whose payment waits for the customer.
     pub reservation_ttl: Duration,
+    /// How long an offline payment is awaited before its order is given up, for orders placed from then on; `None` for ever. An
+    /// order of which something has left is kept.
+    pub unpaid_ttl: Option<Duration>,
     /// How long a call to a payment gateway is given before recovery takes over.
     pub gateway_lease: Duration,
     /// The low-stock threshold of variants that don't say.
@@ -88,6 +91,7 @@ impl Default for Settings {
             confirm_ttl: Duration::from_secs(3 * DAY),
             reset_ttl: Duration::from_hours(1),
             reservation_ttl: Duration::from_mins(15),
+            unpaid_ttl: None,
             gateway_lease: Duration::from_secs(30),
             low_stock_threshold: 0,
         }

@@ -39,6 +39,7 @@
 //! | [`notification`] | messages and the `Mailer` trait |
 //! | [`event`] | domain events, due tasks |
 //! | [`store`] | the storage boundary: `ChangeSet`, `Store` |
+//! | [`text`] | pure rules for every text that comes in |
 //!
 //! # How a write works
 //!
@@ -78,6 +79,7 @@ pub mod payment;
 pub mod pricing;
 pub mod review;
 pub mod store;
+pub mod text;
 mod worker;
 mod write;
 

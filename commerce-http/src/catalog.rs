@@ -20,7 +20,7 @@ use crate::{
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{All, Page, Paging, read_amount},
+    types::{All, Page, Paging, path_text, read_amount},
 };
 
 impl From<CatalogError> for ApiError {
@@ -86,7 +86,7 @@ impl CatalogApi {
     /// By id or slug.
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
     async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Product>, ApiError> {
-        let detail = self.0.commerce.catalog().product(&caller.actor, &id_or_slug).await?;
+        let detail = self.0.commerce.catalog().product(&caller.actor, path_text("id_or_slug", &id_or_slug)?).await?;
         let version = detail.view.product.version;
         Ok(Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version))
     }
@@ -102,6 +102,7 @@ impl CatalogApi {
     /// By id or slug, with what is below it.
     #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
     async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Category>, ApiError> {
-        Ok(Reply::new(self.0.commerce.catalog().category(&caller.actor, &id_or_slug).await?))
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        Ok(Reply::new(self.0.commerce.catalog().category(&caller.actor, id_or_slug).await?))
     }
 }

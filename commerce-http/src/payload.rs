@@ -66,7 +66,8 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
 
     /// Reads the body: 415, then 400, then 422.
     pub fn parse(&self) -> Result<T, ApiError> {
-        parse::parse(&self.document()?).map_err(|fault| {
+        let document = self.document()?;
+        parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(|fault| {
             let detail = format!("{}: {}", fault.pointer, fault.detail);
             let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
             error.errors.push(fault);
@@ -348,6 +349,8 @@ mod tests {
         assert_eq!(read::<true>(json, "{").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(None, "").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"role": 1}"#).await, answer(422, "unknown_field"));
+        assert_eq!(read::<true>(json, "{\"every\\u0000where\": 1}").await, answer(422, "invalid_character"));
+        assert_eq!(read::<true>(json, "{\"everywhere\": \"\\ud800\"}").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"everywhere": 1}"#).await, answer(422, "invalid_type"));
         assert_eq!(read::<true>(json, &" ".repeat(BODY_LIMIT + 1)).await, answer(413, "payload_too_large"));
     }

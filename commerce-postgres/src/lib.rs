@@ -52,6 +52,7 @@ mod outbox;
 mod pool;
 mod product_view;
 mod reads;
+mod rekey;
 mod replica;
 mod review;
 mod settings;
@@ -180,7 +181,11 @@ impl PgStore {
     /// [`StoreError::Schema`] if a newer version of this crate wrote the database. If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let pool = self.writer.target().pool.clone();
-        task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+        let work = async move {
+            migrate::migrate(&pool).await?;
+            rekey::rekey(&pool).await
+        };
+        task(work).await.map_err(StoreError::bug)?
     }
 
     /// Spreads the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter above; those that are placed

@@ -79,6 +79,7 @@ mod open;
 mod order;
 mod outbox;
 mod payment;
+mod rekey;
 mod review;
 mod sql;
 mod store;

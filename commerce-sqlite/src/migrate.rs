@@ -26,6 +26,7 @@ use sqlx::{
 use tokio::time::Instant;
 
 use crate::error::{Meaning, meaning, read};
+use crate::rekey::rekey;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -39,6 +40,11 @@ const WAIT_FOR_OTHERS: Duration = Duration::from_mins(2);
 /// # Errors
 /// [`StoreError::Schema`] if a newer version of this crate wrote the database; if it can't be written.
 pub async fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    run_missing(conn).await?;
+    rekey(conn).await
+}
+
+async fn run_missing(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let deadline = Instant::now() + WAIT_FOR_OTHERS;
     loop {
         if missing(conn).await?.is_empty() {

@@ -52,6 +52,26 @@ impl EmailContext<'_> {
         self.letter(format!("{}: set a new password", self.shop), &body)
     }
 
+    pub fn change_email(&self, token: &str, until: Timestamp) -> EmailTemplate {
+        let body = format!(
+            "Please confirm that this is the new e-mail address of your account by opening this link while you are \
+             signed in:\n\n{}/confirm-new-email?token={token}\n\n\
+             Or enter this code:\n\n{token}\n\n\
+             It is good once, until {}. If you have no account here, you can ignore this message.",
+            self.url,
+            time(until),
+        );
+        self.letter(format!("{}: please confirm your new e-mail address", self.shop), &body)
+    }
+
+    pub fn email_change_requested(&self) -> EmailTemplate {
+        let body = "A new e-mail address was asked for, for your account. Once it is confirmed, this address no longer \
+                    belongs to your account. If it was you, there is nothing to do here.\n\n\
+                    If it wasn't, ask for a new password at once: that signs out everybody who uses your account, and voids \
+                    the change.";
+        self.letter(format!("{}: a new e-mail address was asked for", self.shop), body)
+    }
+
     pub fn password_changed(&self) -> EmailTemplate {
         let body = "your password was changed. If it was you, there is nothing to do.\n\n\
                     If it wasn't, ask for a new password at once: that signs out everybody who uses your account.";
@@ -75,10 +95,20 @@ impl EmailContext<'_> {
         let _ = writeln!(body, "Total: {}\n\nIt goes to:", money(totals.grand_total));
         let to = &order.shipping_address;
         let town = format!("{} {}", to.postal_code, to.city);
-        let lines =
-            [Some(&to.name), Some(&to.line1), to.line2.as_ref(), Some(&town), to.region.as_ref(), Some(&to.country)];
+        let lines = [
+            Some(&*to.name),
+            to.company.as_deref(),
+            Some(&*to.line1),
+            to.line2.as_deref(),
+            Some(town.trim()).filter(|town| !town.is_empty()),
+            to.region.as_deref(),
+            Some(&*to.country),
+        ];
         for line in lines.into_iter().flatten() {
             let _ = writeln!(body, "{line}");
+        }
+        if let Some(instructions) = order.payments.last().and_then(|payment| payment.instructions.as_ref()) {
+            let _ = write!(body, "\nHow to pay:\n{instructions}\n");
         }
         self.letter(format!("{}: order {}", self.shop, order.number), &body)
     }
@@ -208,6 +238,7 @@ mod tests {
             returns: Vec::new(),
             cart_id: None,
             idempotency_key: None,
+            note: None,
             cancel_reason: None,
             declined: false,
             placed_at: AT,
@@ -250,6 +281,14 @@ mod tests {
             &["Tax: 1.62 EUR", "Total: 24.80 EUR", "Ada Lovelace\n12 St James's Square\nSW1Y 4JH London\nGB\n"],
         );
         assert!(!letter.text.contains("Discount"), "{}", letter.text);
+    }
+
+    #[test]
+    fn an_address_shows_only_the_lines_it_has() {
+        let mut order = order();
+        order.shipping_address = PostalAddress::new("Lee", "1 Queen's Road", "", "", "HK");
+        order.shipping_address.company = Some("Bank of Tea".into());
+        says(&HEAD.order_confirmed(&order), &["It goes to:\nLee\nBank of Tea\n1 Queen's Road\nHK\n"]);
     }
 
     #[test]

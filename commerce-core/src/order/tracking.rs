@@ -57,6 +57,7 @@ fn describe(event: &DomainEvent) -> Option<String> {
         E::OrderCancelled { reason, .. } => format!("the order was cancelled: {reason}"),
         E::OrderLinesCancelled { reason, .. } => format!("items were cancelled: {reason}"),
         E::OrderCompleted { .. } => "the order is complete".to_owned(),
+        E::OrderJoinedAccount { .. } => "the order was added to its customer's account".to_owned(),
         E::FulfilmentCreated { .. } => "a parcel is being packed".to_owned(),
         E::FulfilmentShipped { carrier, tracking_number, .. } => format!("shipped with {carrier}, {tracking_number}"),
         E::FulfilmentDelivered { .. } => "a parcel was delivered".to_owned(),
@@ -74,6 +75,7 @@ fn describe(event: &DomainEvent) -> Option<String> {
         E::ReturnReceived { .. } => "the returned goods have arrived".to_owned(),
         E::UserRegistered { .. }
         | E::EmailConfirmed { .. }
+        | E::EmailChanged { .. }
         | E::PasswordChanged { .. }
         | E::UserErased { .. }
         | E::UserChanged { .. }

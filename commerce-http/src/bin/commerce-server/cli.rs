@@ -160,6 +160,12 @@ pub struct Settings {
     /// Whether payments are taken at checkout, or only promised and captured by staff: true or false
     #[arg(long, env = "COMMERCE_CAPTURE_AT_CHECKOUT", global = true, default_value = "true")]
     pub capture_at_checkout: String,
+    /// How long an offline payment is awaited before its order is given up: 14d, 48h, 30m [default: for ever]
+    #[arg(long, env = "COMMERCE_UNPAID_TTL", global = true)]
+    pub unpaid_ttl: Option<String>,
+    /// How to pay offline, for customers to read: the bank account, say [default: none]
+    #[arg(long, env = "COMMERCE_OFFLINE_INSTRUCTIONS", global = true)]
+    pub offline_instructions: Option<String>,
     /// Whether the test gateway is offered: on or off [default: on if no other gateway is configured]
     #[arg(long, env = "COMMERCE_TEST_GATEWAY", global = true)]
     pub test_gateway: Option<String>,

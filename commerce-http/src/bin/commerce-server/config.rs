@@ -275,6 +275,8 @@ mod tests {
             ("--smtp-url=mail.example", "COMMERCE_SMTP_URL"),
             ("--stripe-secret-key=pk_test_1", "STRIPE_SECRET_KEY"),
             ("--capture-at-checkout=no", "COMMERCE_CAPTURE_AT_CHECKOUT"),
+            ("--unpaid-ttl=soon", "COMMERCE_UNPAID_TTL"),
+            ("--unpaid-ttl=0d", "COMMERCE_UNPAID_TTL"),
         ] {
             let error = read(&[argument]).unwrap_err();
             assert!(error.starts_with(variable) && !error.contains('\n'), "{argument}: {error}");

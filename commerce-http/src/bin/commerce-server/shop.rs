@@ -100,7 +100,11 @@ pub fn with_gateways(
     gateways: &Gateways,
 ) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
     let test_gateway = gateways.offer_test_gateway().then(TestGateway::new);
-    let mut builder = builder.gateway(ManualGateway::new());
+    let mut offline = ManualGateway::new();
+    if let Some(instructions) = &gateways.offline_instructions {
+        offline = offline.instructions(instructions);
+    }
+    let mut builder = builder.gateway(offline);
     if let Some(gateway) = &test_gateway {
         builder = builder.gateway(gateway.clone());
     }
@@ -152,6 +156,7 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
                 settings.mailed_links = None;
             }
             settings.capture_at_checkout = config.capture_at_checkout;
+            settings.unpaid_ttl = config.gateways.unpaid_ttl;
         });
     builder = match &config.mail {
         Mail::Log => builder,
