@@ -20,13 +20,14 @@ use crate::{
     context::Actor,
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
+    health::{Health, WriteWatch},
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
     order::Orders,
     payment::{PaymentGateway, Payments},
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
-    store::Store,
+    store::{Store, StoreError},
     worker::Worker,
 };
 
@@ -67,6 +68,9 @@ pub struct Settings {
     pub reset_ttl: Duration,
     /// How long stock stays reserved for an order whose payment waits for the customer.
     pub reservation_ttl: Duration,
+    /// How long an offline payment is awaited before its order is given up, for orders placed from then on; `None` for ever. An
+    /// order of which something has left is kept.
+    pub unpaid_ttl: Option<Duration>,
     /// How long a call to a payment gateway is given before recovery takes over.
     pub gateway_lease: Duration,
     /// The low-stock threshold of variants that don't say.
@@ -91,6 +95,7 @@ impl Default for Settings {
             confirm_ttl: Duration::from_secs(3 * DAY),
             reset_ttl: Duration::from_hours(1),
             reservation_ttl: Duration::from_mins(15),
+            unpaid_ttl: None,
             gateway_lease: Duration::from_secs(30),
             low_stock_threshold: 0,
         }
@@ -194,10 +199,27 @@ impl Commerce {
         self.engine.may_have_written(viewer)
     }
 
+    /// Whether the shop is able to do its work, for health checks. Answers within seconds, whatever the database does. It may be
+    /// asked often: the last write tells whether writes succeed, and only if that failed, or is long ago, one is made to find out.
+    pub async fn health(&self) -> Health {
+        self.engine.health().await
+    }
+
     /// Waits until every write that was begun has ended. Begin no more before.
     pub async fn drain(&self) {
         self.engine.writes.close();
         self.engine.writes.wait().await;
+    }
+
+    /// Waits as [`drain`](Self::drain) does, and then closes the store, which refuses everything from then on. Stop whatever uses
+    /// the shop before, the worker too. A SQLite database is a single file after that, which can be copied and moved; without it,
+    /// the newest writes may be in a second file beside it, from which the next to open the database takes them.
+    ///
+    /// # Errors
+    /// If the store couldn't be closed in order. Nothing that was committed is lost then.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.drain().await;
+        self.engine.store.close().await
     }
 }
 
@@ -381,6 +403,7 @@ impl CommerceBuilder {
             settings: self.settings,
             writes: TaskTracker::new(),
             queues: Queues::default(),
+            write_watch: WriteWatch::default(),
             worker: crate::worker::WorkerWatch::default(),
             catalog_revision: AtomicU64::new(0),
             writers: recent_writers(),

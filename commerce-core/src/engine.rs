@@ -18,11 +18,13 @@ use uuid::Uuid;
 
 use crate::{
     account::token::Signer,
+    account::{normalise_email, normalise_international_email},
     clock::{Clock, Timestamp},
     commerce::Settings,
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
-    error::CommonError,
+    error::{CommonError, Invalid},
     event::{EventSink, Task},
+    health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
@@ -86,6 +88,7 @@ pub(crate) struct Engine {
     pub accounts: crate::account::SessionCache,
     pub writes: TaskTracker,
     pub queues: Queues,
+    pub write_watch: WriteWatch,
     pub worker: crate::worker::WorkerWatch,
     pub catalog_revision: AtomicU64,
     /// Who wrote in the last moments, which what is shown to others may lack.
@@ -114,6 +117,15 @@ impl Engine {
     /// Reads for showing something to somebody, who must find what they wrote themselves. Nothing that decides a write.
     pub fn reads_for(&self, viewer: &Actor) -> &dyn Reads {
         if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
+    }
+
+    /// An address that mail shall go to, as it is kept.
+    pub fn new_email(&self, text: &str) -> Result<String, Invalid> {
+        if self.mailer.takes_international_addresses() {
+            normalise_international_email(text)
+        } else {
+            normalise_email(text)
+        }
     }
 
     pub fn uuid(&self) -> Uuid {
@@ -153,7 +165,9 @@ impl Engine {
         let mut in_doubt = false;
         loop {
             attempt += 1;
-            match self.store.commit(set).await {
+            let outcome = self.store.commit(set).await;
+            self.write_watch.note(&outcome);
+            match outcome {
                 Ok(applied) => {
                     self.note_catalog_change(set);
                     if let ActorRef::User(user) = set.by() {

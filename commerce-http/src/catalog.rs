@@ -20,7 +20,7 @@ use crate::{
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{All, Page, Paging, read_amount},
+    types::{All, Page, Paging, path_text, read_amount},
 };
 
 impl From<CatalogError> for ApiError {
@@ -87,10 +87,11 @@ impl CatalogApi {
     /// By id or slug. A slug that it had before answers 308 with its present address, until another product is given that slug.
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
     async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Product>, ApiError> {
-        let detail = self.0.commerce.catalog().product(&caller.actor, &id_or_slug).await?;
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        let detail = self.0.commerce.catalog().product(&caller.actor, id_or_slug).await?;
         let (version, slug) = (detail.view.product.version, detail.view.product.slug.clone());
         let reply = Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version);
-        Ok(Found::of(reply, "/v1/products", &id_or_slug, &slug))
+        Ok(Found::of(reply, "/v1/products", id_or_slug, &slug))
     }
 
     /// The category tree
@@ -104,8 +105,9 @@ impl CatalogApi {
     /// By id or slug, with what is below it. A slug that it had before answers 308 with its present address.
     #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
     async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Category>, ApiError> {
-        let node = self.0.commerce.catalog().category(&caller.actor, &id_or_slug).await?;
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        let node = self.0.commerce.catalog().category(&caller.actor, id_or_slug).await?;
         let slug = node.category.slug.clone();
-        Ok(Found::of(Reply::new(node), "/v1/categories", &id_or_slug, &slug))
+        Ok(Found::of(Reply::new(node), "/v1/categories", id_or_slug, &slug))
     }
 }

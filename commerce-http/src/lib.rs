@@ -19,6 +19,7 @@
 //! | `payload`, `parse`, `problem`, `errors` | bodies both ways; problem documents |
 //! | `caller`, `header`, `conditional`, `types` | who calls; `ETag`s and idempotency keys; money, instants, pages |
 //! | `front` | what every request passes: cache, limits, compression, headers, metrics |
+//! | `health` | whether the shop is alive and able, and its metrics |
 //! | `spec` | the OpenAPI document and Swagger UI |
 //!
 //! Operations only translate: every rule and every check of rights is core's. To add one: its body types with examples
@@ -40,6 +41,7 @@ mod coding;
 mod conditional;
 mod errors;
 mod header;
+mod health;
 mod inventory;
 mod order;
 mod parse;

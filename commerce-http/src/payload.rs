@@ -66,7 +66,8 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
 
     /// Reads the body: 415, then 400, then 422.
     pub fn parse(&self) -> Result<T, ApiError> {
-        parse::parse(&self.document()?).map_err(|fault| {
+        let document = self.document()?;
+        parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(|fault| {
             let detail = format!("{}: {}", fault.pointer, fault.detail);
             let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
             error.errors.push(fault);
@@ -104,8 +105,11 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     let mut bytes = Vec::with_capacity(declared.min(BODY_LIMIT));
     let Ok(body) = body.take() else { return Ok(bytes) };
     let mut rest = body.into_async_read().take(DRAIN_LIMIT);
-    let broken = |error: std::io::Error| {
-        ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}"))
+    let broken = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::TimedOut => {
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body took too long to come")
+        }
+        _ => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}")),
     };
     if declared <= BODY_LIMIT {
         (&mut rest).take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
@@ -390,6 +394,8 @@ mod tests {
         assert_eq!(read::<true>(json, "{").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(None, "").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"role": 1}"#).await, answer(422, "unknown_field"));
+        assert_eq!(read::<true>(json, "{\"every\\u0000where\": 1}").await, answer(422, "invalid_character"));
+        assert_eq!(read::<true>(json, "{\"everywhere\": \"\\ud800\"}").await, answer(400, "malformed_json"));
         assert_eq!(read::<true>(json, r#"{"everywhere": 1}"#).await, answer(422, "invalid_type"));
         assert_eq!(read::<true>(json, &" ".repeat(BODY_LIMIT + 1)).await, answer(413, "payload_too_large"));
     }

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use commerce_core::{Commerce, payment::TestGateway};
 use poem::{
-    Endpoint, EndpointExt, IntoResponse, Request, Response, Route,
-    endpoint::{BoxEndpoint, make, make_sync},
-    http::{HeaderValue, Method, StatusCode, header},
+    Endpoint, EndpointExt, Request, Response, Route,
+    endpoint::{BoxEndpoint, make_sync},
+    http::{HeaderValue, Method, header},
 };
 use poem_openapi::{__private::UrlQuery, OpenApi};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     account::{AccountApi, AdminUserApi},
@@ -17,17 +17,14 @@ use crate::{
     cart::CartApi,
     catalog::{AdminCatalogApi, CatalogApi},
     checkout::CheckoutApi,
+    health::{self, IsDraining, RenderMetrics},
     inventory::InventoryApi,
     order::{AdminOrderApi, OrderApi},
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
-    problem::ApiError,
     review::{AdminReviewApi, ReviewApi},
     spec::{self, DocsCache},
-    stack::{AppState, Cors, HttpStack, Limits, Methods, failed, mount_prefix},
+    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, mount_prefix},
 };
-
-/// Renders the process's metrics in Prometheus' text format.
-type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Puts the API together.
 pub struct CommerceApi {
@@ -36,6 +33,8 @@ pub struct CommerceApi {
     rate_limits: bool,
     cors: Cors,
     timeout: Duration,
+    body_timeout: Duration,
+    draining: IsDraining,
     metrics: Option<RenderMetrics>,
 }
 
@@ -49,6 +48,8 @@ impl CommerceApi {
             rate_limits: true,
             cors: Cors::default(),
             timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
+            draining: Arc::new(|| false),
             metrics: None,
         }
     }
@@ -81,6 +82,20 @@ impl CommerceApi {
         self
     }
 
+    /// How long a client may take to send a body, 20 s if nothing is said.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Whether the server is about to stop: `/health/ready` says so, for load balancers to send no more.
+    #[must_use]
+    pub fn draining(mut self, is_draining: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.draining = Arc::new(is_draining);
+        self
+    }
+
     /// Serves what this renders at `/metrics`. Install the `metrics` recorder before [`build`](Self::build).
     #[must_use]
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
@@ -103,8 +118,8 @@ impl CommerceApi {
             route.at(path, Methods::new(&pattern, endpoints).before(with_query))
         });
         let routes = add_documents(routes, &shared);
-        let routes = add_health(routes, &shared, self.metrics);
-        HttpStack::new(shared, routes, self.cors, self.timeout)
+        let routes = health::add_to(routes, &shared.commerce, self.draining, self.metrics);
+        HttpStack::new(shared, routes, self.cors, Timeouts { request: self.timeout, body: self.body_timeout })
     }
 
     fn shared(&self) -> Arc<AppState> {
@@ -158,7 +173,7 @@ async fn with_query(mut request: Request) -> poem::Result<Request> {
     Ok(request)
 }
 
-fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
+pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
     Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
 }
 
@@ -194,33 +209,3 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; font-src data:; \
      connect-src 'self'; frame-ancestors 'none'",
 );
-
-fn add_health(routes: Route, shared: &Arc<AppState>, metrics: Option<RenderMetrics>) -> Route {
-    let json = |status: StatusCode, body: &Value| {
-        Response::builder().status(status).content_type("application/json").body(body.to_string())
-    };
-    let live = make_sync(move |_| json(StatusCode::OK, &json!({ "status": "live" })));
-    let ready = {
-        let store = shared.commerce.store().clone();
-        make(move |_| {
-            let store = store.clone();
-            async move {
-                match tokio::time::timeout(Duration::from_secs(2), store.reads().ping()).await {
-                    Ok(Ok(())) => json(StatusCode::OK, &json!({ "status": "ready" })),
-                    Ok(Err(error)) => failed(error.into()),
-                    Err(_) => failed(ApiError::unavailable("unavailable", "the database doesn't answer")),
-                }
-            }
-        })
-    };
-    let routes = routes.at("/health/live", get("/health/live", live)).at("/health/ready", get("/health/ready", ready));
-    match metrics {
-        None => routes,
-        Some(render) => {
-            let text = make_sync(move |_| {
-                Response::builder().content_type("text/plain; version=0.0.4").body(render()).into_response()
-            });
-            routes.at("/metrics", get("/metrics", text))
-        }
-    }
-}

@@ -13,6 +13,7 @@ use commerce_core::{
     id::{CategoryId, ProductId, VariantId},
     page::{PageSpec, Rows},
     store::{AggregateWrite, StoreError},
+    text::look,
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -159,7 +160,7 @@ fn variant_row(product: ProductId, variant: &Variant) -> VariantRow {
         price: variant.price.minor,
         currency: Name(variant.price.currency),
         retired: variant.retired,
-        sku_key: variant.sku.to_lowercase(),
+        sku_key: look(&variant.sku),
     }
 }
 

@@ -48,6 +48,7 @@ table! {
         shipping_method: Json<ShippingMethod>,
         cart_id: Option<Uuid>,
         idempotency_key: Option<[u8; 32]>,
+        note: Option<String>,
         cancel_reason: Option<String>,
         declined: bool,
         placed_at: i64,
@@ -78,6 +79,7 @@ impl From<&Order> for OrderRow {
             shipping_method: Json(order.shipping_method.clone()),
             cart_id: order.cart_id.map(Into::into),
             idempotency_key: order.idempotency_key,
+            note: order.note.clone(),
             cancel_reason: order.cancel_reason.clone(),
             declined: order.declined,
             placed_at: order.placed_at.as_micros(),
@@ -158,6 +160,7 @@ impl From<WholeOrder> for Order {
             returns: returns.into_iter().map(Into::into).collect(),
             cart_id: row.cart_id.map(CartId),
             idempotency_key: row.idempotency_key,
+            note: row.note,
             cancel_reason: row.cancel_reason,
             declined: row.declined,
             placed_at: Timestamp::from_micros(row.placed_at),
@@ -251,6 +254,9 @@ impl OrderQueries for PgReads {
             .and("o.number =", query.number.as_deref())
             .and("o.placed_at >=", query.placed_after.map(Timestamp::as_micros))
             .and("o.placed_at <", query.placed_before.map(Timestamp::as_micros));
+        if query.of_guests {
+            from.push(" AND o.customer_id IS NULL");
+        }
         if query.hide_declined {
             from.push(" AND NOT o.declined");
         }

@@ -159,7 +159,7 @@ pub(crate) async fn lease(
         let mut found = Sql::default();
         find(&mut found);
         for (id,) in primary.all::<(Uuid,)>(&found).await? {
-            match primary.optional(take().bind(id).push(" RETURNING *")).await {
+            match primary.optional(take().bind(id).push(" RETURNING *").writes()).await {
                 Ok(row) => rows.extend(row),
                 // What was taken is worked on; whoever asks next hears of it.
                 Err(_) if !rows.is_empty() => break,
@@ -170,7 +170,7 @@ pub(crate) async fn lease(
         let mut sql = take();
         sql.push("ANY (ARRAY(");
         find(&mut sql);
-        sql.push(" FOR UPDATE SKIP LOCKED)) RETURNING *");
+        sql.push(" FOR UPDATE SKIP LOCKED)) RETURNING *").writes();
         rows = primary.all(&sql).await?;
     }
     rows.sort_by_key(|row| (row.due, row.id));
@@ -249,7 +249,7 @@ impl EventQueries for PgReads {
     }
 
     async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
-        let rows: Vec<DriftRow> = self.reader.all(&Sql::new(VERIFY)).await?;
+        let rows: Vec<DriftRow> = self.reader.all(Sql::new(VERIFY).unhurried()).await?;
         let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
         Ok(rows.into_iter().map(drift).collect())
     }
@@ -257,5 +257,11 @@ impl EventQueries for PgReads {
     async fn ping(&self) -> Result<(), StoreError> {
         let (_,): (i32,) = self.reader.one(&Sql::new("SELECT 1")).await?;
         Ok(())
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = Sql::new("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+        let (now,): (i64,) = self.reader.one(&sql).await?;
+        Ok(Some(Timestamp::from_micros(now)))
     }
 }

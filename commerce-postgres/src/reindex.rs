@@ -4,13 +4,14 @@ use commerce_core::{
     catalog::{INDEX_VERSION, Product},
     store::StoreError,
 };
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, query, query_as};
+use sqlx::{Connection as _, Executor as _, PgConnection, query, query_as};
 use uuid::Uuid;
 
 use crate::{
     catalog::{ProductWithVariants, whole_products},
-    connect::{ErrorClass, PooledConn, classify, fetch_in, store_error},
+    connect::{ErrorClass, classify, fetch_in, store_error},
     listing,
+    pool::ConnectionPool,
 };
 
 /// So many products are written in one transaction: others get their turn in between.
@@ -20,33 +21,37 @@ const ATTEMPTS: u32 = 20;
 
 /// Brings the index up to date. Each batch is a transaction that also notes how far it came: it may be interrupted, and several
 /// servers may take turns at it. Each row is a statement, which a distributed database takes too.
-pub(crate) async fn reindex(pool: &PgPool) -> Result<(), StoreError> {
-    let mut conn = PooledConn::fresh(pool).await.map_err(store_error)?;
+pub(crate) async fn reindex(pool: &ConnectionPool) -> Result<(), StoreError> {
+    run(pool).await.map_err(store_error)
+}
+
+async fn run(pool: &ConnectionPool) -> Result<(), sqlx::Error> {
+    let mut connection = pool.unhurried().await?;
     let mut attempt = 0;
     loop {
-        match batch(conn.connection().map_err(store_error)?).await {
+        match batch(&mut connection, pool.begin_unhurried()).await {
             Ok(true) => attempt = 0,
-            Ok(false) => break,
+            Ok(false) => return connection.close().await,
             Err(error) if attempt < ATTEMPTS && classify(&error) == ErrorClass::Clash => attempt += 1,
-            Err(error) => return Err(store_error(error)),
+            Err(error) => return Err(error),
         }
     }
-    conn.give_back();
-    Ok(())
 }
 
 /// Whether there is more to do.
-async fn batch(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let state = "SELECT version, building, done FROM commerce_search_index WHERE id = 1";
-    let (version, ..): (i64, i64, Uuid) = query_as(state).fetch_one(&mut *connection).await?;
+async fn batch(connection: &mut PgConnection, begin: &'static str) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin_with(begin).await?;
+    // Read first: a standby, and whoever may only read, can't lock.
+    let state = "SELECT version FROM commerce_search_index WHERE id = 1";
+    let (version,): (i64,) = query_as(state).fetch_one(&mut *transaction).await?;
     if version >= INDEX_VERSION {
+        transaction.rollback().await?;
         return Ok(false);
     }
-    let mut transaction = connection.begin().await?;
-    transaction.execute("SET LOCAL lock_timeout = 0").await?;
     let state = "SELECT version, building, done FROM commerce_search_index WHERE id = 1 FOR UPDATE";
     let (version, building, mut done): (i64, i64, Uuid) = query_as(state).fetch_one(&mut *transaction).await?;
     if version >= INDEX_VERSION {
+        transaction.rollback().await?;
         return Ok(false);
     }
     if building != INDEX_VERSION {

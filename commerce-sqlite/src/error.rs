@@ -12,11 +12,13 @@ mod code {
     pub(super) const READONLY: i32 = 8;
     pub(super) const INTERRUPT: i32 = 9;
     pub(super) const IOERR: i32 = 10;
+    pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
     pub(super) const PROTOCOL: i32 = 15;
     pub(super) const SCHEMA: i32 = 17;
     pub(super) const CONSTRAINT: i32 = 19;
+    pub(super) const NOTADB: i32 = 26;
 }
 
 /// Shared by all members of a group that failed together.
@@ -26,7 +28,7 @@ pub(crate) type SharedError = Arc<sqlx::Error>;
 pub(crate) enum Meaning {
     /// A CHECK, a foreign key or a unique key fired: this statement had no effect, the transaction lives on.
     Constraint,
-    /// Out of reach, busy or full.
+    /// Out of reach, busy, full or damaged.
     Unavailable,
     /// SQL or data that can't be.
     Bug,
@@ -48,10 +50,12 @@ pub(crate) fn meaning(error: &sqlx::Error) -> Meaning {
                 | code::READONLY
                 | code::INTERRUPT
                 | code::IOERR
+                | code::CORRUPT
                 | code::FULL
                 | code::CANTOPEN
                 | code::PROTOCOL
-                | code::SCHEMA,
+                | code::SCHEMA
+                | code::NOTADB,
             ) => Meaning::Unavailable,
             _ => Meaning::Bug,
         },
@@ -62,6 +66,16 @@ pub(crate) fn meaning(error: &sqlx::Error) -> Meaning {
         | sqlx::Error::BeginFailed => Meaning::Unavailable,
         _ => Meaning::Bug,
     }
+}
+
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(code::READONLY)
+}
+
+/// Whether the file was found to be damaged. An index of full-text search that is has an extended code of its own.
+pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse().ok()).is_some_and(|code: i32| [code::CORRUPT, code::NOTADB].contains(&code))
 }
 
 /// Whether a COMMIT that failed with this error certainly wrote nothing. After an I/O error it may have.

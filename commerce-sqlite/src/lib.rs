@@ -31,6 +31,8 @@
 //! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
 //! | `open` | connection settings |
 //! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
+//! | `identity` | whether the database's files are still those that were opened |
+//! | `backup` | [`backup`](backup()), [`restore`]: a whole database as one file |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
 //! | `write_plan`, `batch` | a change-set becomes one string of statements; [`apply`] |
 //! | `guards` | which guard failed |
@@ -44,12 +46,24 @@
 //! string of statements, since handing a statement to the driver's thread costs as much as running it; which guards held is seen
 //! by the rows each statement touched. Only if one didn't is the savepoint rolled back and the reason looked up.
 //!
+//! # One file
+//!
+//! While a database is open, its newest writes are in a second file beside it (`shop.db-wal`). [`Store::close`], or
+//! `Commerce::close`, which calls it, waits for all writes and leaves one file, which can be copied and moved. A process that was
+//! killed leaves both, and both must stay together: the next to open the database puts them together.
+//!
+//! A file that is deleted or replaced while it is open is noticed before the next write is acknowledged: all writes are refused
+//! as unavailable then.
+//!
+//! [`Store::close`]: commerce_core::store::Store::close
+//!
 //! # In your own transaction
 //!
 //! Your tables may live in the same file. [`SqliteStore::write`] runs your closure on the writing connection, and [`apply`]
 //! applies a change-set inside it, so that both become true together or not at all.
 
 mod account;
+mod backup;
 mod batch;
 mod cart;
 mod catalog;
@@ -57,6 +71,7 @@ mod child_rows;
 mod codec;
 mod error;
 mod guards;
+mod identity;
 mod inventory;
 mod list;
 mod migrate;
@@ -65,6 +80,7 @@ mod order;
 mod outbox;
 mod payment;
 mod reindex;
+mod rekey;
 mod review;
 mod sql;
 mod store;
@@ -72,4 +88,11 @@ mod table_dump;
 mod write_plan;
 mod writer;
 
-pub use self::{batch::apply, migrate::migrate, store::SqliteStore, writer::WriteError};
+pub use self::{
+    backup::{BackupError, BackupProgress, backup, restore},
+    batch::apply,
+    migrate::migrate,
+    open::SqliteSettings,
+    store::SqliteStore,
+    writer::WriteError,
+};

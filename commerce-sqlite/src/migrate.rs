@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::error::{Meaning, meaning, read};
 use crate::reindex::reindex;
+use crate::rekey::rekey;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -40,11 +41,12 @@ const WAIT_FOR_OTHERS: Duration = Duration::from_mins(2);
 /// # Errors
 /// [`StoreError::Schema`] if a newer version of this crate wrote the database; if it can't be written.
 pub async fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    migrate_tables(conn).await?;
+    run_missing(conn).await?;
+    rekey(conn).await?;
     reindex(conn).await
 }
 
-async fn migrate_tables(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn run_missing(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     let deadline = Instant::now() + WAIT_FOR_OTHERS;
     loop {
         if missing(conn).await?.is_empty() {

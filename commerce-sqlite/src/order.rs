@@ -56,6 +56,7 @@ struct OrderRow {
     cart_id: Option<CartId>,
     #[serde(deserialize_with = "codec::maybe_hash")]
     idempotency_key: Option<[u8; 32]>,
+    note: Option<String>,
     cancel_reason: Option<String>,
     #[serde(deserialize_with = "codec::flag")]
     declined: bool,
@@ -122,7 +123,7 @@ fn order() -> String {
           FROM commerce_fulfilment f WHERE f.order_id = o.id), \
          (SELECT json_group_array({RETURN} ORDER BY r.created_at, r.id) FROM commerce_return r WHERE r.order_id = o.id), \
          iif(o.cart_id IS NULL, NULL, hex(o.cart_id)), iif(o.idempotency_key IS NULL, NULL, hex(o.idempotency_key)), \
-         o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
+         o.note, o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
     )
 }
 
@@ -234,6 +235,9 @@ fn order_filter(sql: &mut Sql, query: &OrderQuery) {
     sql.push(" FROM commerce_order o WHERE true");
     if let Some(customer) = query.customer {
         sql.push(" AND o.customer_id = ?").bind(customer.0);
+    }
+    if query.of_guests {
+        sql.push(" AND o.customer_id IS NULL");
     }
     if query.hide_declined {
         sql.push(" AND NOT o.declined");

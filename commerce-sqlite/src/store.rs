@@ -1,6 +1,12 @@
 //! [`SqliteStore`].
 
-use std::{panic::resume_unwind, sync::Arc};
+use std::{
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use commerce_core::{
@@ -10,14 +16,20 @@ use commerce_core::{
 };
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
-use sqlx::{SqliteConnection, SqlitePool, query_scalar_with, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool, query, query_scalar_with,
+    sqlite::SqliteConnectOptions,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::{
     batch::WritePlan,
     codec::{Row, Shadowed, decode},
-    error, migrate, open,
+    error,
+    identity::Identity,
+    migrate,
+    open::{self, SqliteSettings},
     sql::Sql,
     writer::{HostWork, Job, Queue, WriteError},
 };
@@ -33,7 +45,11 @@ enum Schema {
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     readers: SqlitePool,
+    is_own_pool: bool,
     writer: Queue,
+    files: Identity,
+    /// Whether a read found the file to be damaged.
+    is_damaged: Arc<AtomicBool>,
     // Removed with the last clone.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -47,12 +63,20 @@ impl SqliteStore {
     /// # Errors
     /// If the file can't be opened, or was written by a newer version of this crate.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, &SqliteSettings::default()).await
+    }
+
+    /// The same with other numbers.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(url: &str, settings: &SqliteSettings) -> Result<Self, StoreError> {
         if !open::is_memory(url) {
-            return Self::start(open::parse(url)?, None, None, Schema::Migrate).await;
+            return Self::start(open::parse(url)?, settings, None, None, Schema::Migrate).await;
         }
         let folder = tempfile::tempdir().map_err(StoreError::unavailable)?;
         let options = SqliteConnectOptions::new().filename(folder.path().join("shop.db"));
-        Self::start(options, None, Some(Arc::new(folder)), Schema::Migrate).await
+        Self::start(options, settings, None, Some(Arc::new(folder)), Schema::Migrate).await
     }
 
     /// Opens a database that is there and up to date, for hosts that run [`migrate`](crate::migrate()) at a time of their own.
@@ -62,7 +86,32 @@ impl SqliteStore {
     /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; if there is
     /// no such file, or it can't be opened.
     pub async fn open_existing(url: &str) -> Result<Self, StoreError> {
-        Self::start(open::parse(url)?, None, None, Schema::Check).await
+        Self::start(open::parse(url)?, &SqliteSettings::default(), None, None, Schema::Check).await
+    }
+
+    /// Opens a database that is there and up to date, for reading only: a copy, or one that a server is using. Changes nothing in
+    /// it, and refuses all writes as unavailable.
+    ///
+    /// # Errors
+    /// As [`open_existing`](Self::open_existing).
+    pub async fn open_read_only(url: &str) -> Result<Self, StoreError> {
+        let options = open::parse_to_read(url)?.create_if_missing(false);
+        let options = options.busy_timeout(SqliteSettings::default().busy_timeout);
+        let readers = open::settings(options.clone()).read_only(true);
+        let mut conn = open::connect(&readers).await.map_err(error::read)?;
+        require_migrated(&migrate::missing(&mut conn).await?)?;
+        let files = Identity::of(options.get_filename());
+        // The last connection takes away what SQLite puts beside the database, if it is one that may write.
+        let keeper = options.connect().await.ok();
+        conn.close().await.map_err(error::read)?;
+        Ok(Self {
+            readers: open::readers(readers, SqliteSettings::default().readers, files.clone()),
+            is_own_pool: true,
+            writer: Queue::refuse(keeper, files.clone()),
+            files,
+            is_damaged: Arc::default(),
+            _temporary: None,
+        })
     }
 
     /// Shares a host's database: reads through its pool, and writes through a connection of the store's own that is opened
@@ -72,23 +121,29 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn from_pool(pool: SqlitePool) -> Result<Self, StoreError> {
         let options = (*pool.connect_options()).clone();
-        Self::start(options, Some(pool), None, Schema::Migrate).await
+        Self::start(options, &SqliteSettings::default(), Some(pool), None, Schema::Migrate).await
     }
 
     async fn start(
         options: SqliteConnectOptions,
+        settings: &SqliteSettings,
         pool: Option<SqlitePool>,
         temporary: Option<Arc<TempDir>>,
         schema: Schema,
     ) -> Result<Self, StoreError> {
+        let options = options.busy_timeout(settings.busy_timeout);
         let writer = open::writer(options.clone()).create_if_missing(schema == Schema::Migrate);
-        let mut conn = open::connect(&writer).await.map_err(error::read)?;
+        let mut conn = open::connect(&writer).await.map_err(open::failed)?;
         match schema {
             Schema::Migrate => migrate::migrate(&mut conn).await?,
             Schema::Check => require_migrated(&migrate::missing(&mut conn).await?)?,
         }
-        let readers = pool.unwrap_or_else(|| open::readers(options));
-        Ok(Self { readers, writer: Queue::start(conn, writer), _temporary: temporary })
+        open::require_writable(&mut conn).await?;
+        let files = Identity::of(writer.get_filename());
+        let is_own_pool = pool.is_none();
+        let readers = pool.unwrap_or_else(|| open::readers(options, settings.readers, files.clone()));
+        let writer = Queue::start(conn, writer.create_if_missing(false), files.clone());
+        Ok(Self { readers, is_own_pool, writer, files, is_damaged: Arc::default(), _temporary: temporary })
     }
 
     /// Runs a closure of yours on the writing connection, in turn with the shop's own writes and in a savepoint of its own.
@@ -134,18 +189,43 @@ impl SqliteStore {
         })
     }
 
+    fn failed_read(&self, error: sqlx::Error) -> StoreError {
+        if error::is_damage(&error) {
+            self.is_damaged.store(true, Ordering::Relaxed);
+        }
+        error::read(error)
+    }
+
+    /// Reads from every important table by a new connection, since those that are open may know it all without the file.
+    pub(crate) async fn look_at_file(&self) -> Result<(), StoreError> {
+        self.files.check_database().map_err(StoreError::unavailable)?;
+        if self.is_damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::unavailable("the file was found to be damaged"));
+        }
+        if self.readers.is_closed() {
+            return Err(error::read(sqlx::Error::PoolClosed));
+        }
+        let mut conn = open::connect(&self.readers.connect_options()).await.map_err(error::read)?;
+        let found = query(GLANCE).fetch_optional(&mut conn).await.map_err(|error| self.failed_read(error));
+        conn.close().await.map_err(error::read)?;
+        found.map(drop)
+    }
+
     /// A row's JSON.
     pub(crate) async fn optional<T: DeserializeOwned>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
         let (sql, args) = sql.into_parts();
-        let row: Option<String> =
-            query_scalar_with(sql, args).fetch_optional(&self.readers).await.map_err(error::read)?;
+        let row: Option<String> = query_scalar_with(sql, args)
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(|error| self.failed_read(error))?;
         row.as_deref().map(decode).transpose()
     }
 
     /// Each row's JSON.
     pub(crate) async fn many<T: DeserializeOwned>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let (sql, args) = sql.into_parts();
-        let rows: Vec<String> = query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(error::read)?;
+        let rows: Vec<String> =
+            query_scalar_with(sql, args).fetch_all(&self.readers).await.map_err(|error| self.failed_read(error))?;
         rows.iter().map(|row| decode(row)).collect()
     }
 
@@ -160,10 +240,15 @@ impl SqliteStore {
     /// A count.
     pub(crate) async fn number(&self, sql: Sql) -> Result<u64, StoreError> {
         let (sql, args) = sql.into_parts();
-        let number: i64 = query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(error::read)?;
+        let number: i64 =
+            query_scalar_with(sql, args).fetch_one(&self.readers).await.map_err(|error| self.failed_read(error))?;
         u64::try_from(number).map_err(StoreError::bug)
     }
 }
+
+const GLANCE: &str = "SELECT (SELECT count(*) FROM sqlite_schema), (SELECT version FROM commerce_category_tree), \
+    (SELECT id FROM commerce_product LIMIT 1), (SELECT id FROM commerce_order LIMIT 1), \
+    (SELECT id FROM commerce_user LIMIT 1), (SELECT id FROM commerce_task LIMIT 1)";
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -179,6 +264,14 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<LeasedTask>, StoreError> {
         self.lease_tasks(worker, now, until, limit).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        if self.is_own_pool {
+            // Readers would keep the log from going away.
+            self.readers.close().await;
+        }
+        self.writer.close().await.map_err(error::read)
     }
 
     fn reads(&self) -> &dyn Reads {

@@ -14,12 +14,15 @@ use std::{any::Any, panic::AssertUnwindSafe};
 use async_trait::async_trait;
 use commerce_core::store::{Applied, CommitError};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use sqlx::{Connection as _, Executor as _, Sqlite, SqliteConnection, Transaction, sqlite::SqliteConnectOptions};
+use sqlx::{
+    Connection as _, Executor as _, Sqlite, SqliteConnection, Transaction, query_as, sqlite::SqliteConnectOptions,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     batch::{SAVEPOINT, WritePlan},
     error::{SharedError, is_certain, not_applied},
+    identity::Identity,
     open::connect,
 };
 
@@ -52,8 +55,14 @@ impl TxOutcome {
 
 /// One who waits for the writer.
 pub(crate) enum Job {
-    Set { set: Box<WritePlan>, answer: Option<CommitResult>, reply: oneshot::Sender<CommitResult> },
+    Set {
+        set: Box<WritePlan>,
+        answer: Option<CommitResult>,
+        reply: oneshot::Sender<CommitResult>,
+    },
     Work(Box<dyn Work>),
+    /// Ends the writer, when all that was queued before is done.
+    Close(oneshot::Sender<Result<(), sqlx::Error>>),
 }
 
 /// Writes that aren't a change-set: the host's own, and leasing.
@@ -100,12 +109,13 @@ impl Job {
                 Ok(true)
             }
             (Self::Work(work), _) => work.run(conn).await.map(|()| true),
+            (Self::Close(_), _) => Ok(true),
         }
     }
 
     fn is_spent(&self) -> bool {
         match self {
-            Self::Set { .. } => false,
+            Self::Set { .. } | Self::Close(_) => false,
             Self::Work(work) => work.is_spent(),
         }
     }
@@ -122,6 +132,7 @@ impl Job {
                 let _ = reply.send(answer);
             }
             Self::Work(work) => work.answer(fate),
+            Self::Close(_) => {}
         }
     }
 }
@@ -132,9 +143,16 @@ pub(crate) struct Queue(mpsc::Sender<Job>);
 
 impl Queue {
     /// Starts the writer; it ends when the last queue into it is dropped.
-    pub(crate) fn start(conn: SqliteConnection, options: SqliteConnectOptions) -> Self {
+    pub(crate) fn start(conn: SqliteConnection, options: SqliteConnectOptions, files: Identity) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer { conn: Some(conn), options, jobs, savepoints_for: 0 }.run());
+        tokio::spawn(Writer { conn: Some(conn), options: Some(options), files, jobs, savepoints_for: 0 }.run());
+        Self(queue)
+    }
+
+    /// The same of a writer that writes nothing, and only closes the connection in the end.
+    pub(crate) fn refuse(conn: Option<SqliteConnection>, files: Identity) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(Writer { conn, options: None, files, jobs, savepoints_for: 0 }.run());
         Self(queue)
     }
 
@@ -153,11 +171,27 @@ impl Queue {
         self.push(Job::Set { set: Box::new(set), answer: None, reply })?;
         answer.await.unwrap_or_else(|gone| Err(CommitError::Unknown(Box::new(gone))))
     }
+
+    /// Waits for what was queued, and for the write-ahead log to be copied into the database.
+    pub(crate) async fn close(&self) -> Result<(), sqlx::Error> {
+        let (reply, closed) = oneshot::channel();
+        // Closed already, if there is no room or nobody.
+        if self.0.send(Job::Close(reply)).await.is_err() {
+            return Ok(());
+        }
+        closed.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
 }
+
+const READ_ONLY: &str = "the database was opened for reading only";
+const STILL_READ: &str =
+    "another process is reading the database: the newest writes are still in the file -wal beside it";
 
 struct Writer {
     conn: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
+    /// How to connect; not at all, if nothing is to be written.
+    options: Option<SqliteConnectOptions>,
+    files: Identity,
     jobs: mpsc::Receiver<Job>,
     /// Groups until one is tried bare again.
     savepoints_for: u32,
@@ -167,16 +201,40 @@ impl Writer {
     async fn run(mut self) {
         let waiting = metrics::gauge!("commerce_writer_queue");
         let mut group = Vec::with_capacity(GROUP);
+        let mut closing = Vec::new();
         while self.jobs.recv_many(&mut group, GROUP).await > 0 {
+            for job in group.extract_if(.., |job| matches!(job, Job::Close(_))) {
+                if let Job::Close(reply) = job {
+                    closing.push(reply);
+                }
+            }
+            if !closing.is_empty() {
+                self.jobs.close();
+            }
+            if group.is_empty() {
+                continue;
+            }
             #[allow(clippy::cast_precision_loss)] // The queue is short.
             waiting.set((group.len() + self.jobs.len()) as f64);
             self.serve(&mut group).await;
             waiting.set(0.0);
         }
-        if let Some(conn) = self.conn {
-            // Closing checkpoints the log; if that fails, the next to open the file does it.
-            let _ = conn.close().await;
+        let mut closed = self.close().await;
+        for reply in closing {
+            // Only the first to ask hears what went wrong.
+            let _ = reply.send(std::mem::replace(&mut closed, Ok(())));
         }
+    }
+
+    /// Makes the database one file: what is in the log goes into it, and the log goes away with its last connection. If that
+    /// fails, the next to open the database does it.
+    async fn close(&mut self) -> Result<(), sqlx::Error> {
+        let Some(mut conn) = self.conn.take() else { return Ok(()) };
+        self.files.check()?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let (busy, ..): (i64, i64, i64) = query_as(checkpoint).fetch_one(&mut conn).await?;
+        conn.close().await?;
+        if busy == 0 { Ok(()) } else { Err(sqlx::Error::Io(std::io::Error::other(STILL_READ))) }
     }
 
     async fn serve(&mut self, group: &mut Vec<Job>) {
@@ -219,18 +277,37 @@ impl Writer {
     /// # Errors
     /// If nothing was written, and a more careful way may do better.
     async fn attempt(&mut self, group: &mut [Job], mode: Mode) -> Result<TxOutcome, SharedError> {
-        let mut conn = match self.conn.take() {
-            Some(conn) => conn,
-            None => match connect(&self.options).await {
-                Ok(conn) => conn,
-                Err(error) => return Ok(TxOutcome::NotApplied(SharedError::new(error))),
-            },
+        let mut conn = match self.connection().await {
+            Ok(conn) => conn,
+            Err(error) => return Ok(TxOutcome::NotApplied(SharedError::new(error))),
         };
         let (outcome, usable) = transaction(&mut conn, group, mode).await;
         if usable {
             self.conn = Some(conn);
         }
-        outcome
+        match (outcome, self.files.check()) {
+            // It was written, but maybe to a file that nobody will ever find.
+            (Ok(TxOutcome::Committed), Err(gone)) => Ok(TxOutcome::InDoubt(SharedError::new(gone.into()))),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The connection, or a new one, to the database that was opened in the beginning.
+    async fn connection(&mut self) -> Result<SqliteConnection, sqlx::Error> {
+        let options = self.options.as_ref().ok_or_else(|| sqlx::Error::Io(std::io::Error::other(READ_ONLY)))?;
+        if self.conn.is_some() {
+            // The connection is kept: the files may come back.
+            self.files.check()?;
+        }
+        match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => {
+                self.files.check_database()?;
+                let conn = connect(options).await?;
+                self.files.note_beside();
+                Ok(conn)
+            }
+        }
     }
 }
 

@@ -25,3 +25,17 @@ async fn the_curl_journey_runs_from_register_to_refund() {
     assert!(output.status.success(), "the journey needs bash, curl and jq (apt-get install curl jq)\n{said}\n{errors}");
     assert_eq!(said.lines().last(), Some("partially_refunded"), "{said}\n{errors}");
 }
+
+#[tokio::test]
+async fn the_backup_can_be_made_checked_and_put_back() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the README");
+    let server = Server::start_with(Backend::Sqlite, &[], &["--demo"]).await;
+    let program = server.home.command();
+    let folder = std::path::Path::new(program.get_program()).parent().expect("its folder").to_owned();
+    let mut sh = Command::new("sh");
+    sh.args(["-eu", "-c", block(&readme, "<!-- backup -->")]).current_dir(server.home.path());
+    sh.env("COMMERCE_DATABASE_URL", server.home.url()).env("PATH", format!("{}:/usr/bin:/bin", folder.display()));
+    let output = sh.output().expect("sh runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    assert!(server.home.path().join("restored.db").exists());
+}

@@ -45,8 +45,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("commerce_refund.currency", "read without the order in PostgreSQL"),
     ("commerce_task.lease_until", "never NULL in PostgreSQL, so that its one condition is one range of an index"),
     // Values that PostgreSQL takes already, and SQLite with its next migrations.
-    ("commerce_mail_token.kind", "change_email"),
-    ("commerce_fulfilment.status", "returned_to_sender"),
     // Text that staff search in.
     ("commerce_variant.sku_key", "SQLite compares the SKU itself without regard to case"),
 ];

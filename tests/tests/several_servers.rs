@@ -19,6 +19,60 @@ use tokio::task::JoinSet;
 /// A little longer than a server believes what it knows of a session.
 const REMEMBERED: Duration = Duration::from_millis(2_200);
 
+async fn start(home: &Arc<Home>, settings: &'static [(&'static str, &'static str)]) -> Server {
+    let home = home.clone();
+    tokio::task::spawn_blocking(move || Server::start_in(home, settings, &[])).await.expect("a server")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_good_wherever_a_server_listens() {
+    let home = Home::new(Backend::Postgres).await;
+    let here = start(&home, &[("COMMERCE_LISTEN", "127.0.0.1:0")]).await;
+    let there = start(&home, &[("COMMERCE_LISTEN", "127.0.0.2:0")]).await;
+    let public = start(&home, &[("COMMERCE_PUBLIC_URL", "https://shop.example")]).await;
+    let admin = here.admin().await;
+    for server in [&here, &there, &public] {
+        admin.at(&server.base).get("/v1/admin/orders").await.done(200);
+        server.admin().await.at(&here.base).get("/v1/me").await.done(200);
+    }
+}
+
+/// How far a server finds its clock ahead of its database's.
+async fn ahead(server: &Server) -> f64 {
+    loop {
+        let metrics = server.anyone().get("/metrics").await.text();
+        let ahead = metrics.lines().find_map(|line| line.strip_prefix("commerce_clock_ahead_seconds "));
+        if let Some(ahead) = ahead {
+            return ahead.parse().expect("a number");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_wrong_is_told() {
+    let home = Home::new(Backend::Postgres).await;
+    let server = start(&home, &[]).await;
+    assert!(ahead(&server).await.abs() < 5.0);
+    assert!(!server.log().contains("far apart"), "{}", server.log());
+
+    // A database whose clock is two minutes behind: its own function is found before the server's.
+    let mut database = PgConnection::connect(home.url()).await.expect("a connection");
+    for statement in [
+        "CREATE SCHEMA behind",
+        "CREATE FUNCTION behind.clock_timestamp() RETURNS timestamptz LANGUAGE sql \
+         AS 'SELECT pg_catalog.clock_timestamp() - interval ''2 minutes'''",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = behind, pg_catalog, public', current_database()); \
+         END $$",
+    ] {
+        query(statement).execute(&mut database).await.expect("it is set up");
+    }
+    let server = start(&home, &[]).await;
+    let ahead = ahead(&server).await;
+    assert!((115.0..125.0).contains(&ahead), "{ahead}");
+    server.logged("far apart").await;
+}
+
 async fn three() -> (Arc<Home>, Vec<Server>) {
     let home = Home::new(Backend::Postgres).await;
     // Together: the first start on a new database is a race.

@@ -143,6 +143,7 @@ fn order(order: &Order) -> Value {
         "grand_total": money(order.totals.grand_total),
         "shipping_address": order.shipping_address,
         "billing_address": order.billing_address,
+        "note": order.note,
         "payments": payments,
         "refunds": refunds,
         "returns": order.returns,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    AccountError, Accounts, Session, User, normalise_email,
+    AccountError, Accounts, Session, User,
     password::Check,
     session::{Presented, RefreshDecision, begin, decide_refresh, is_alive},
     session_cache::Ticket,
@@ -103,10 +103,7 @@ impl Accounts {
         password: &str,
         attempt: Option<[u8; 32]>,
     ) -> Result<Planned<(Login, Identity)>, AccountError> {
-        let user = match normalise_email(email) {
-            Ok(email) => self.engine.reads().load_user_by_email(&email).await?,
-            Err(_) => None,
-        };
+        let user = self.find_by_email(email).await?;
         let kept = user.as_ref().map(|user| user.password_hash.as_str());
         let check = self.shared().passwords.check(password, kept).await?;
         let (Some(mut user), Check::Right | Check::Rehashed(_)) = (user, &check) else {
@@ -228,8 +225,7 @@ impl Accounts {
     /// [`AccountError::InvalidToken`].
     pub async fn authenticate(&self, access_token: &str) -> Result<Identity, AccountError> {
         let now = self.engine.now();
-        let issuer = &self.engine.settings.public_url;
-        let claims = self.shared().access.read(issuer, access_token, now).ok_or(AccountError::InvalidToken)?;
+        let claims = self.shared().access.read(access_token, now).ok_or(AccountError::InvalidToken)?;
         let (id, user) = (claims.sid, claims.sub);
         if let Some(role) = self.shared().recall(id, user, now) {
             return Ok(Identity { user, role, session: id });
@@ -253,7 +249,7 @@ impl Accounts {
         let settings = &self.engine.settings;
         let expires = session.expires_at.min(now + settings.access_ttl);
         Ok(Tokens {
-            access_token: self.shared().access.issue(&settings.public_url, identity, now, expires)?,
+            access_token: self.shared().access.issue(identity, now, expires)?,
             expires_in: expires.since(now).as_secs(),
             refresh_token,
             refresh_expires_in: session.idle_expires_at.since(now).as_secs(),

@@ -15,6 +15,7 @@ use crate::{
     inventory::NewStock,
     page::{Page, PageRequest},
     store::{Aggregate, ChangeSet, Claim, Version},
+    text::check_filter,
 };
 
 impl Catalog {
@@ -29,6 +30,7 @@ impl Catalog {
         page: &PageRequest,
     ) -> Result<Page<ProductDetail>, CatalogError> {
         actor.require(Permission::EditCatalog)?;
+        check_filter(&[("/q", query.q.as_deref())])?;
         let kept = [ProductStatus::Draft, ProductStatus::Active, ProductStatus::Archived];
         let statuses = kept.into_iter().filter(|status| query.status.is_none_or(|wanted| wanted == *status)).collect();
         let (search, nothing) = search(query.q.as_deref());

@@ -10,6 +10,7 @@ use crate::{
     id::{CategoryId, ProductId},
     page::{Page, PageRequest},
     store::{Claim, Reads},
+    text::check_filter,
 };
 
 impl Catalog {
@@ -24,6 +25,7 @@ impl Catalog {
         query: ProductQuery,
         page: &PageRequest,
     ) -> Result<Page<ProductDetail>, CatalogError> {
+        check_filter(&[("/q", query.q.as_deref()), ("/category", query.category.as_deref())])?;
         let currency = self.engine.settings.currency;
         let min_price = rules::filter_price("/min_price", query.min_price, currency)?;
         let max_price = rules::filter_price("/max_price", query.max_price, currency)?;

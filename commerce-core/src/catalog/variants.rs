@@ -115,7 +115,7 @@ impl Catalog {
         for variant in after.variants.iter_mut().filter(|variant| variant.id == id) {
             let patched = rules::patched_variant(variant, patch, self.engine.settings.currency)?;
             rules::check_choice(&before, Some(id), &patched.sku, &patched.options)?;
-            if patched.sku != variant.sku {
+            if Claim::sku(&patched.sku) != Claim::sku(&variant.sku) {
                 set.free(Claim::sku(&variant.sku), id).hold(Claim::sku(&patched.sku), id);
             }
             *variant = patched;

@@ -83,7 +83,7 @@ pub async fn every_status_is_kept(fixture: &dyn StoreFixture) {
         Pay::Failed,
         Pay::Voided,
     ];
-    let parcels = [Parcel::Pending, Parcel::Shipped, Parcel::Delivered, Parcel::Cancelled];
+    let parcels = [Parcel::Pending, Parcel::Shipped, Parcel::Delivered, Parcel::Cancelled, Parcel::ReturnedToSender];
     let returns = [ReturnStatus::Requested, ReturnStatus::Approved, ReturnStatus::Rejected, ReturnStatus::Received];
     let refunds = [RefundStatus::Pending, RefundStatus::Settled, RefundStatus::Failed];
     for (n, pay) in pays.into_iter().enumerate() {
@@ -185,6 +185,9 @@ pub async fn orders_are_filtered(fixture: &dyn StoreFixture) {
         (any(), vec![&third, &second, &first, &past]),
         (OrderQuery { customer: Some(ada), ..any() }, vec![&second, &first]),
         (OrderQuery { customer: Some(shop.id()), ..any() }, vec![]),
+        (OrderQuery { of_guests: true, ..any() }, vec![&third]),
+        (OrderQuery { of_guests: true, email: Some(third.email.clone()), ..any() }, vec![&third]),
+        (OrderQuery { of_guests: true, email: Some("ada@example.com".to_owned()), ..any() }, vec![]),
         (OrderQuery { hide_declined: true, ..any() }, vec![&third, &second, &past]),
         (OrderQuery { status: Some(OrderStatus::Cancelled), ..any() }, vec![&third]),
         (OrderQuery { status: Some(OrderStatus::Completed), ..any() }, vec![]),

@@ -5,7 +5,7 @@ use super::{
     text::{EmailContext, EmailTemplate},
 };
 use crate::{
-    account::{MailToken, User},
+    account::{MailToken, MailTokenKind, User, reachable as reachable_address},
     commerce::LOCAL_SENDER,
     context::Permission,
     engine::Engine,
@@ -27,7 +27,7 @@ pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> R
         id: format!("{task}@{host}"),
         from_name: settings.shop_name.clone(),
         from: from.to_owned(),
-        to,
+        to: reachable_address(&to),
         subject: letter.subject,
         text: letter.text,
         at: engine.now(),
@@ -45,6 +45,22 @@ async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, Email
             let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
             let letter = to_user(engine, &user).reset_password(&engine.signer.mail_token(token.id), token.expires_at);
             Some((user.email, letter))
+        }
+        Notice::ChangeEmail { user, token } => {
+            let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
+            let Some(email) = token.email else { return Ok(None) };
+            // Whose address it is by now isn't told to whoever asked, nor are they bothered.
+            if engine.reads().load_user_by_email(&email).await?.is_some() {
+                return Ok(None);
+            }
+            let letter = to_user(engine, &user).change_email(&engine.signer.mail_token(token.id), token.expires_at);
+            Some((email, letter))
+        }
+        Notice::EmailChangeRequested { user, token } => {
+            let Some(user) = reachable(engine, user).await? else { return Ok(None) };
+            let token = engine.reads().load_mail_token(token).await?;
+            let letter = to_user(engine, &user).email_change_requested();
+            token.and_then(|token| token.former_email).map(|email| (email, letter))
         }
         Notice::PasswordChanged { user } => reachable(engine, user).await?.map(|user| {
             let letter = to_user(engine, &user).password_changed();
@@ -97,7 +113,11 @@ async fn user_and_token(
     let Some(user) = reachable(engine, user).await? else { return Ok(None) };
     let token = engine.reads().load_mail_token(token).await?;
     let good = |token: &MailToken| token.used_at.is_none() && engine.now() < token.expires_at;
-    Ok(token.filter(good).map(|token| (user, token)))
+    // A token for an address that the account no longer has is void.
+    let fits = |token: &MailToken| {
+        token.kind == MailTokenKind::ChangeEmail || token.email.as_ref().is_none_or(|email| *email == user.email)
+    };
+    Ok(token.filter(|token| good(token) && fits(token)).map(|token| (user, token)))
 }
 
 /// A letter about an order, to the address it was placed with.
@@ -116,18 +136,13 @@ async fn about(
 }
 
 fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
-    letterhead(engine, called(user))
-}
-
-/// What a user is called: by one of their names, of which either may be empty.
-fn called(user: &User) -> &str {
-    [&user.first_name, &user.last_name].into_iter().map(|name| name.trim()).find(|name| !name.is_empty()).unwrap_or("")
+    letterhead(engine, user.called())
 }
 
 /// Who is greeted in a letter about an order: who placed it, not who receives the goods. An account's name comes first, as the
 /// billing address of a present is the recipient's if no other was given.
 fn buyer<'a>(order: &'a Order, account: Option<&'a User>) -> &'a str {
-    account.map(called).filter(|name| !name.is_empty()).unwrap_or(&order.billing_address.name)
+    account.map(User::called).filter(|name| !name.is_empty()).unwrap_or(&order.billing_address.name)
 }
 
 fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {

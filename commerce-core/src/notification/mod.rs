@@ -80,6 +80,12 @@ pub trait Mailer: Send + Sync + 'static {
     fn needs_sender(&self) -> bool {
         false
     }
+
+    /// Whether it delivers to addresses with letters of all scripts before the @, which needs servers that take them (SMTPUTF8,
+    /// RFC 6531). If not, which is assumed, such addresses are refused when somebody gives one.
+    fn takes_international_addresses(&self) -> bool {
+        false
+    }
 }
 
 /// Writes whole messages to the log: for development.

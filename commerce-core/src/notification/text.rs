@@ -56,6 +56,26 @@ impl EmailContext<'_> {
         self.letter("Set a new password", &body)
     }
 
+    pub fn change_email(&self, token: &str, until: Timestamp) -> EmailTemplate {
+        let body = format!(
+            "Please confirm that this is the new e-mail address of your account by opening this link while you are \
+             signed in:\n\n{}/confirm-new-email?token={token}\n\n\
+             Or enter this code:\n\n{token}\n\n\
+             It is good once, until {}. If you have no account here, you can ignore this message.",
+            self.url,
+            time(until),
+        );
+        self.letter("Please confirm your new e-mail address", &body)
+    }
+
+    pub fn email_change_requested(&self) -> EmailTemplate {
+        let body = "A new e-mail address was asked for, for your account. Once it is confirmed, this address no longer \
+                    belongs to your account. If it was you, there is nothing to do here.\n\n\
+                    If it wasn't, ask for a new password at once: that signs out everybody who uses your account, and voids \
+                    the change.";
+        self.letter("A new e-mail address was asked for", body)
+    }
+
     pub fn password_changed(&self) -> EmailTemplate {
         let body = "The password of your account was changed. If this was you, there is nothing to do.\n\n\
                     If this was not you, ask for a new password at once. Setting one signs out everybody who uses your \
@@ -85,10 +105,20 @@ impl EmailContext<'_> {
         body.push_str("\n\nDelivery address:\n");
         let to = &order.shipping_address;
         let town = format!("{} {}", to.postal_code, to.city);
-        let lines =
-            [Some(&to.name), Some(&to.line1), to.line2.as_ref(), Some(&town), to.region.as_ref(), Some(&to.country)];
+        let lines = [
+            Some(&*to.name),
+            to.company.as_deref(),
+            Some(&*to.line1),
+            to.line2.as_deref(),
+            Some(town.trim()).filter(|town| !town.is_empty()),
+            to.region.as_deref(),
+            Some(&*to.country),
+        ];
         for line in lines.into_iter().flatten() {
             let _ = writeln!(body, "{}", line.trim());
+        }
+        if let Some(instructions) = order.payments.last().and_then(|payment| payment.instructions.as_ref()) {
+            let _ = write!(body, "\nHow to pay:\n{instructions}\n");
         }
         self.letter(&format!("Order {}", order.number), &body)
     }

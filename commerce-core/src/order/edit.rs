@@ -128,8 +128,9 @@ impl Orders {
     }
 }
 
+/// Reasons have lines.
 pub(crate) fn check_text(text: &str, pointer: &str, min: usize, max: usize) -> Result<(), Invalid> {
     let mut invalid = Invalid::default();
-    invalid.check_text(text, pointer, min, max);
+    invalid.check_lines(text, pointer, min, max);
     invalid.into_result()
 }

@@ -4,6 +4,7 @@ mod cancel;
 mod edit;
 mod error;
 mod fulfil;
+mod number;
 mod owed;
 mod queries;
 mod returns;
@@ -35,6 +36,7 @@ pub use self::{
     cancel::CancelInput,
     error::OrderError,
     fulfil::{FulfilmentInput, FulfilmentUpdate},
+    number::normalise_number,
     queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
     returns::{ReturnDecision, ReturnRefund},
     rules::OrderAction,
@@ -319,6 +321,8 @@ pub struct Order {
     pub cart_id: Option<CartId>,
     /// The idempotency key of the checkout, answered by whoever settles the payment.
     pub idempotency_key: Option<[u8; 32]>,
+    /// What the customer wanted the shop to know.
+    pub note: Option<String>,
     /// Why it was cancelled.
     pub cancel_reason: Option<String>,
     /// The checkout was refused by the gateway: such an attempt isn't listed among a customer's orders.

@@ -19,6 +19,8 @@ use crate::{
 pub struct OrderQuery {
     /// Only this customer's.
     pub customer: Option<UserId>,
+    /// Only those that belong to no account.
+    pub of_guests: bool,
     /// Whether attempts that the gateway declined are left out.
     pub hide_declined: bool,
     /// Only with this status.
@@ -29,7 +31,7 @@ pub struct OrderQuery {
     pub fulfilment_status: Option<FulfilmentState>,
     /// Only for this e-mail address, exactly (normalised).
     pub email: Option<String>,
-    /// Only with this number, exactly.
+    /// Only with this number, exactly (as [`normalise_number`](super::normalise_number) writes it).
     pub number: Option<String>,
     /// Only placed at this time or later.
     pub placed_after: Option<Timestamp>,

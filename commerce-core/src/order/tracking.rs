@@ -58,6 +58,7 @@ fn describe(event: &DomainEvent) -> Option<String> {
         E::OrderCancelled { reason, .. } => sentence(&format!("the order was cancelled: {reason}")),
         E::OrderLinesCancelled { reason, .. } => sentence(&format!("items were cancelled: {reason}")),
         E::OrderCompleted { .. } => "The order is complete.".to_owned(),
+        E::OrderJoinedAccount { .. } => "The order was added to its customer's account.".to_owned(),
         E::FulfilmentCreated { .. } => "A parcel is being packed.".to_owned(),
         E::FulfilmentShipped { carrier, tracking_number, .. } => {
             format!("A parcel was shipped with {carrier}, tracking number {tracking_number}.")
@@ -77,6 +78,7 @@ fn describe(event: &DomainEvent) -> Option<String> {
         E::ReturnReceived { .. } => "The returned goods have arrived.".to_owned(),
         E::UserRegistered { .. }
         | E::EmailConfirmed { .. }
+        | E::EmailChanged { .. }
         | E::PasswordChanged { .. }
         | E::UserErased { .. }
         | E::UserChanged { .. }

@@ -21,7 +21,7 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimKind {
-    /// A user's e-mail address, lower-cased.
+    /// A user's e-mail address, in lower case, its domain in ASCII.
     Email,
     /// A product's slug.
     ProductSlug,
@@ -31,7 +31,7 @@ pub enum ClaimKind {
     FormerProductSlug,
     /// A slug that a category had before, and that still leads to it.
     FormerCategorySlug,
-    /// A variant's SKU.
+    /// A variant's SKU, as it looks.
     Sku,
     /// An order's number.
     OrderNumber,
@@ -98,10 +98,10 @@ impl Claim {
         Self::new(ClaimKind::FormerCategorySlug, slug)
     }
 
-    /// A variant's SKU.
+    /// A variant's SKU, by its [look](crate::text::look): SKUs that look the same are the same, in all backends.
     #[must_use]
     pub fn sku(sku: &str) -> Self {
-        Self::new(ClaimKind::Sku, sku)
+        Self::new(ClaimKind::Sku, crate::text::look(sku))
     }
 
     /// An order's number.

@@ -8,6 +8,7 @@ mod change;
 mod claim;
 pub mod copy;
 mod error;
+mod references;
 mod schema;
 mod set;
 mod write;
@@ -18,6 +19,7 @@ pub use self::{
     change::{Aggregate, AggregateId, AggregateWrite, Change, Child, Children, ExpectedVersion, Version},
     claim::{Claim, ClaimKind, ClaimOp},
     error::{Applied, CommitError, Conflict, StoreError},
+    references::{MissingReference, missing_references},
     schema::{missing_migrations, require_migrated},
     set::ChangeSet,
     write::{IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, TaskWrite},
@@ -64,6 +66,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// The reading side: what was last committed, by whatever process.
     fn reads(&self) -> &dyn Reads;
+
+    /// Ends the store in order, once nobody uses it any more; what comes later is refused as unavailable.
+    ///
+    /// # Errors
+    /// If something is left to be done by the next to open the database. Nothing that was committed is lost.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// A reading side for what is only shown. It may be up to a second behind, so that copies of the database can serve it.
     fn replica_reads(&self) -> &dyn Reads {

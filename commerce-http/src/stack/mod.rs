@@ -3,6 +3,7 @@
 //! request id → CORS preflight → cache of public pages → router (with a time limit) → problem documents → 304 →
 //! compression → headers → metrics and log.
 
+mod body;
 mod cache;
 mod compress;
 mod cors;
@@ -24,7 +25,7 @@ use poem::{
 };
 use tracing::Instrument;
 
-use self::{cache::PageCache, compress::Encoding};
+use self::{body::Upload, cache::PageCache, compress::Encoding};
 pub use self::{
     cors::Cors,
     limit::Limits,
@@ -39,6 +40,9 @@ pub struct AppState {
     pub limits: Limits,
     pub test_gateway: Option<TestGateway>,
 }
+
+/// How long an answer is waited for when an older page could be shown in its place.
+const STALE_AFTER: Duration = Duration::from_millis(1_500);
 
 /// One request's circumstances.
 pub struct RequestInfo {
@@ -63,6 +67,15 @@ impl RequestInfo {
     }
 }
 
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// In all.
+    pub request: Duration,
+    /// Until its body has come.
+    pub body: Duration,
+}
+
 /// The whole API as one endpoint.
 pub struct HttpStack {
     pub(crate) shared: Arc<AppState>,
@@ -70,12 +83,12 @@ pub struct HttpStack {
     cors: Cors,
     cache: PageCache,
     metrics: RouteMetrics,
-    timeout: Duration,
+    timeouts: Timeouts,
 }
 
 impl HttpStack {
-    pub(crate) fn new(shared: Arc<AppState>, routes: Route, cors: Cors, timeout: Duration) -> Self {
-        Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeout }
+    pub(crate) fn new(shared: Arc<AppState>, routes: Route, cors: Cors, timeouts: Timeouts) -> Self {
+        Self { shared, routes, cors, cache: PageCache::new(), metrics: RouteMetrics::new("unmatched"), timeouts }
     }
 
     async fn answer(&self, mut request: Request, info: &Arc<RequestInfo>) -> Response {
@@ -84,7 +97,7 @@ impl HttpStack {
             "request", id = info.request_id, method = %request.method(), path = request.uri().path()
         );
         request.set_data(info.clone());
-        let routed = tokio::time::timeout(self.timeout, self.routes.call(request).instrument(span)).await;
+        let routed = tokio::time::timeout(self.timeouts.request, self.routes.call(request).instrument(span)).await;
         let mut response = match routed {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => failed(error.into()),
@@ -102,7 +115,12 @@ impl HttpStack {
     /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
         if let Some(token) = caller::bearer(request)? {
-            let identity = self.shared.commerce.accounts().authenticate(token).await?;
+            let identity = match self.shared.commerce.accounts().authenticate(token).await.map_err(ApiError::from) {
+                Ok(identity) => identity,
+                // Whoever it is may see what everybody may.
+                Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+                Err(error) => return Err(error),
+            };
             if self.shared.commerce.may_have_written(&Actor::User(identity)) {
                 return Ok(None);
             }
@@ -120,13 +138,51 @@ impl HttpStack {
         }
         let revision = self.shared.commerce.catalog_revision();
         let (key, headers) = (cache::key(&request), request.headers().clone());
-        let response = self.answer(request, info).await;
+        let response = match self.answer_or_stale(request, info, &key, encoding).await {
+            Ok(response) => response,
+            Err(stale) => return stale,
+        };
         if response.status() != StatusCode::OK {
             return response;
         }
         match self.cache.keep(key, encoding, revision, response).await {
             Ok(page) => page.response(&headers),
             Err(response) => response,
+        }
+    }
+
+    /// An answer; or a page of the last minutes if the database is away, or takes so long that it may be.
+    async fn answer_or_stale(
+        &self,
+        request: Request,
+        info: &Arc<RequestInfo>,
+        key: &str,
+        encoding: Encoding,
+    ) -> Result<Response, Response> {
+        let Some(stale) = self.cache.find_stale(key, encoding) else { return Ok(self.answer(request, info).await) };
+        let headers = request.headers().clone();
+        match tokio::time::timeout(STALE_AFTER, self.answer(request, info)).await {
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => Ok(response),
+            Ok(_) | Err(_) => Err(stale.stale_response(&headers)),
+        }
+    }
+
+    /// A product's reviews: made anew each time, and kept for a time in which they can't be.
+    async fn review_page(&self, request: Request, info: &Arc<RequestInfo>, encoding: Encoding) -> Response {
+        let key = cache::key(&request);
+        let (headers, is_whole) = (request.headers().clone(), !request.headers().contains_key(header::IF_NONE_MATCH));
+        let making = self.private_page(request, info, encoding);
+        let Some(stale) = self.cache.find_stale(&key, encoding) else {
+            let response = making.await;
+            let keep = response.status() == StatusCode::OK && is_whole;
+            return if keep { self.cache.keep_for_later(key, encoding, response).await } else { response };
+        };
+        match tokio::time::timeout(STALE_AFTER, making).await {
+            Ok(response) if response.status() == StatusCode::OK && is_whole => {
+                self.cache.keep_for_later(key, encoding, response).await
+            }
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => response,
+            Ok(_) | Err(_) => stale.stale_response(&headers),
         }
     }
 
@@ -156,6 +212,7 @@ impl Endpoint for HttpStack {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
+        let upload = Upload::watch(&mut request, self.timeouts.body);
         let info = Arc::new(RequestInfo::of(&request, &self.shared));
         let encoding = Encoding::accepted(request.headers());
         let origin = self.cors.allowed_origin(request.headers());
@@ -170,6 +227,8 @@ impl Endpoint for HttpStack {
             preflight
         } else if cache::is_public_page(&request) {
             self.public_page(request, &info, encoding).await
+        } else if cache::is_review_page(&request) {
+            self.review_page(request, &info, encoding).await
         } else {
             self.private_page(request, &info, encoding).await
         };
@@ -182,6 +241,7 @@ impl Endpoint for HttpStack {
         }
         headers::secure(&mut response, &info.request_id, self.shared.commerce.settings());
         self.cors.expose(&mut response, origin);
+        upload.finish(&mut response).await;
         let metrics = response.data::<Arc<RouteMetrics>>().cloned();
         let metrics = metrics.as_deref().unwrap_or(&self.metrics);
         metrics.record(&method, response.status(), started.elapsed());

@@ -6,6 +6,7 @@ use commerce_core::{
     catalog::{CategoryTree, Product, ProductStatus},
     id::ProductId,
     store::{Aggregate as _, AggregateWrite, ExpectedVersion},
+    text::look,
 };
 use uuid::Uuid;
 
@@ -78,14 +79,15 @@ fn save_variants(batch: &mut Batch, save: &AggregateWrite<Product>) {
     if !variants.put.is_empty() {
         // The product's rowid isn't known here, so this can't be `children`, which writes plain VALUES.
         batch.statement(
-            "INSERT OR REPLACE INTO commerce_variant (product, id, position, sku, title, options, price, currency, retired) \
+            "INSERT OR REPLACE INTO commerce_variant (product, id, position, sku, title, options, price, currency, retired, \
+             sku_key) \
              SELECT p.n, m.* FROM commerce_product p, (VALUES ",
         );
-        batch.rows(variants.put.len(), 8).push(") m WHERE p.id = ?");
+        batch.rows(variants.put.len(), 9).push(") m WHERE p.id = ?");
         for variant in &variants.put {
             batch.bind(variant.id.0).bind(variant.position).bind(variant.sku.clone()).bind(variant.title.clone());
             batch.bind(json(&variant.options)).bind(variant.price.minor).bind(variant.price.currency.code());
-            batch.bind(variant.retired);
+            batch.bind(variant.retired).bind(look(&variant.sku));
         }
         batch.bind(id);
     }

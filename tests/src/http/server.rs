@@ -9,6 +9,7 @@ use std::{
 };
 
 use commerce_postgres::testing::TestDatabase;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::Client;
@@ -109,6 +110,15 @@ fn program() -> &'static Path {
     })
 }
 
+/// The address in the line that says that a server is ready, as text or as JSON.
+fn ready_at(line: &str) -> Option<String> {
+    if let Some((_, address)) = line.split_once("ready address=") {
+        return address.split(' ').next().map(ToOwned::to_owned);
+    }
+    let line: Value = serde_json::from_str(line).ok()?;
+    if line["message"] == "ready" { line["address"].as_str().map(ToOwned::to_owned) } else { None }
+}
+
 impl Server {
     /// A server on a new database.
     pub async fn start(backend: Backend) -> Self {
@@ -138,8 +148,7 @@ impl Server {
             let log: Arc<Mutex<String>> = Arc::clone(&log);
             move || {
                 for line in lines.lines().map_while(Result::ok) {
-                    if let Some((_, address)) = line.split_once("ready address=") {
-                        let address = address.split(' ').next().unwrap_or_default();
+                    if let Some(address) = ready_at(&line) {
                         let _ = ready.0.send(format!("http://{address}"));
                     }
                     let mut log = log.lock().expect("the log");

@@ -185,6 +185,9 @@ impl AccountQueries for MemoryStore {
     async fn load_mail_token(&self, _id: MailTokenId) -> Result<Option<MailToken>, StoreError> {
         not_simulated("mail tokens")
     }
+    async fn list_mail_tokens(&self, _user: UserId) -> Result<Vec<MailToken>, StoreError> {
+        not_simulated("mail tokens")
+    }
     async fn load_address(&self, _id: AddressId) -> Result<Option<Address>, StoreError> {
         not_simulated("addresses")
     }

@@ -67,6 +67,7 @@ fn order() -> Order {
         returns: Vec::new(),
         cart_id: None,
         idempotency_key: None,
+        note: None,
         cancel_reason: None,
         declined: false,
         placed_at: AT,
@@ -133,7 +134,9 @@ fn next(notice: Option<&Notice>) -> Option<Notice> {
         None => Notice::ConfirmEmail { user, token },
         Some(Notice::ConfirmEmail { .. }) => Notice::ResetPassword { user, token },
         Some(Notice::ResetPassword { .. }) => Notice::PasswordChanged { user },
-        Some(Notice::PasswordChanged { .. }) => Notice::OrderConfirmed { order },
+        Some(Notice::PasswordChanged { .. }) => Notice::ChangeEmail { user, token },
+        Some(Notice::ChangeEmail { .. }) => Notice::EmailChangeRequested { user, token },
+        Some(Notice::EmailChangeRequested { .. }) => Notice::OrderConfirmed { order },
         Some(Notice::OrderConfirmed { .. }) => Notice::OrderShipped { order, fulfilment },
         Some(Notice::OrderShipped { .. }) => Notice::OrderCancelled { order },
         Some(Notice::OrderCancelled { .. }) => Notice::OrderRefunded { order, refund },
@@ -150,6 +153,8 @@ fn letters_of(notice: &Notice) -> Vec<(&'static str, EmailTemplate)> {
         Notice::ConfirmEmail { .. } => vec![("confirm_email", HEAD.confirm_email("t0ken", AT))],
         Notice::ResetPassword { .. } => vec![("reset_password", HEAD.reset_password("t0ken", AT))],
         Notice::PasswordChanged { .. } => vec![("password_changed", HEAD.password_changed())],
+        Notice::ChangeEmail { .. } => vec![("change_email", HEAD.change_email("t0ken", AT))],
+        Notice::EmailChangeRequested { .. } => vec![("email_change_requested", HEAD.email_change_requested())],
         Notice::OrderConfirmed { .. } => {
             vec![
                 ("order_confirmed", HEAD.order_confirmed(&order())),

@@ -4,6 +4,7 @@ use crate::{
     clock::Timestamp,
     error::CommonError,
     id::{PaymentId, RefundId},
+    money::Money,
     order::Order,
     payment::{
         Refund, RefundOrigin, RefundStatus,
@@ -32,6 +33,41 @@ impl Order {
     pub(crate) fn refund_called(&self, payment: PaymentId, reference: &str) -> Option<RefundId> {
         let of_payment = self.refunds.iter().filter(|refund| refund.payment_id == payment);
         of_payment.into_iter().find(|refund| refund.reference.as_deref() == Some(reference)).map(|refund| refund.id)
+    }
+
+    /// Intends to send back all that is left of one payment, whichever paid the order.
+    pub(crate) fn refund_payment(
+        &mut self,
+        payment: PaymentId,
+        id: RefundId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Option<Money>, CommonError> {
+        let of = self.payment_mut(payment)?;
+        let left = of.captured - of.refunded - of.refund_pending;
+        if left <= 0 {
+            return Ok(None);
+        }
+        of.refund_pending += left;
+        of.updated_at = now;
+        let amount = Money::new(left, of.amount.currency);
+        self.refunds.push(Refund {
+            id,
+            payment_id: payment,
+            amount,
+            status: RefundStatus::Pending,
+            origin: RefundOrigin::Shop,
+            reason: reason.to_owned(),
+            items: Vec::new(),
+            restock: false,
+            return_id: None,
+            reference: None,
+            failure: None,
+            lease_until: Some(now),
+            created_at: now,
+            updated_at: now,
+        });
+        Ok(Some(amount))
     }
 
     /// Books a refund of a payment that was made past the shop, by an amount. A failed one is booked as well, without effect on

@@ -7,7 +7,9 @@ use commerce_core::{
     page::PageRequest,
 };
 
-use crate::{Failure, config::Config, shop::random};
+use serde_json::json;
+
+use crate::{Failure, config::Config, output::Format, shop::random};
 
 /// Letters and digits that can't be mistaken for each other.
 const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
@@ -25,6 +27,7 @@ pub async fn create(
     password: Option<String>,
     first_name: String,
     last_name: String,
+    format: Format,
 ) -> Result<(), Failure> {
     let made_up = if password.is_none() { Some(made_up_password()?) } else { None };
     let Some(chosen) = password.or_else(|| made_up.clone()) else { return Ok(()) };
@@ -32,19 +35,23 @@ pub async fn create(
     let done = commerce.accounts().create_user(&RequestContext::system(), registration, Role::Admin).await;
     let user = done.map_err(|error| format!("the admin can't be created: {error}"))?.value;
     match made_up {
-        Some(password) => println!("Admin {} with the password {password} (shown only now)", user.email),
-        None => println!("Admin {}", user.email),
+        Some(password) => format.notice(
+            &format!("Admin {} with the password {password} (shown only now)", user.email),
+            &json!({ "email": user.email, "password": password }),
+        ),
+        None => format.notice(&format!("Admin {}", user.email), &json!({ "email": user.email })),
     }
     Ok(())
 }
 
 /// Creates the first admin if there is none.
-pub async fn ensure_first(commerce: &Commerce, config: &Config) -> Result<(), Failure> {
+pub async fn ensure_first(commerce: &Commerce, config: &Config, format: Format) -> Result<(), Failure> {
     if has_admin(commerce).await? {
         return Ok(());
     }
     let email = config.admin_email.clone().unwrap_or_else(|| "admin@example.com".to_owned());
-    let created = create(commerce, email, config.admin_password.clone(), "Shop".to_owned(), "Admin".to_owned()).await;
+    let (password, first_name, last_name) = (config.admin_password.clone(), "Shop".to_owned(), "Admin".to_owned());
+    let created = create(commerce, email, password, first_name, last_name, format).await;
     // Another server that started at the same time may have been first.
     if created.is_err() && has_admin(commerce).await? { Ok(()) } else { created }
 }

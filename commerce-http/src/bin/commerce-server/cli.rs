@@ -1,5 +1,7 @@
 //! The command line and the environment.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// A shop's server: accounts, catalogue, carts, checkout, orders, payments, inventory, reviews over HTTP.
@@ -36,6 +38,18 @@ pub enum Command {
         #[arg(long)]
         to: String,
     },
+    /// Copy a SQLite database, which may be in use, into one file that isn't there yet
+    Backup {
+        /// Where the copy goes
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a backup back as the SQLite database, which must not be there
+    Restore {
+        /// The file that `backup` wrote
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
     /// Manage admins
     Admin {
         #[command(subcommand)]
@@ -49,8 +63,8 @@ pub enum Command {
         #[arg(long)]
         yaml: bool,
     },
-    /// Recompute stock and rating counters from their ledgers, and compare every payment with the books of its gateway; exits
-    /// with 1 if any disagree
+    /// Recompute stock and rating counters from their ledgers, look for what is referred to and missing, and compare every payment
+    /// with the books of its gateway; exits with 1 if any disagree. Changes nothing
     Verify,
 }
 
@@ -92,6 +106,12 @@ pub struct Settings {
     /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
     #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
     pub database_replicas: Option<String>,
+    /// How many connections read a SQLite database, at least 2 [default: 4]
+    #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", global = true)]
+    pub database_connections: Option<String>,
+    /// How long to wait for another process that has locked a SQLite database
+    #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
+    pub database_timeout: String,
     /// The address to listen on
     #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
     pub listen: String,
@@ -146,6 +166,12 @@ pub struct Settings {
     /// Whether payments are taken at checkout, or only promised and captured by staff: true or false
     #[arg(long, env = "COMMERCE_CAPTURE_AT_CHECKOUT", global = true, default_value = "true")]
     pub capture_at_checkout: String,
+    /// How long an offline payment is awaited before its order is given up: 14d, 48h, 30m [default: for ever]
+    #[arg(long, env = "COMMERCE_UNPAID_TTL", global = true)]
+    pub unpaid_ttl: Option<String>,
+    /// How to pay offline, for customers to read: the bank account, say [default: none]
+    #[arg(long, env = "COMMERCE_OFFLINE_INSTRUCTIONS", global = true)]
+    pub offline_instructions: Option<String>,
     /// Whether the test gateway is offered: on or off [default: on if no other gateway is configured]
     #[arg(long, env = "COMMERCE_TEST_GATEWAY", global = true)]
     pub test_gateway: Option<String>,
@@ -155,6 +181,24 @@ pub struct Settings {
     /// The origins whose pages may call the API: https://shop.example,https://admin.example [default: none]
     #[arg(long, env = "COMMERCE_CORS_ORIGINS", global = true)]
     pub cors_origins: Option<String>,
+    /// How long answering a request may take; writes that were begun are ended all the same
+    #[arg(long, env = "COMMERCE_REQUEST_TIMEOUT", global = true, default_value = "30s")]
+    pub request_timeout: String,
+    /// How long a client may take to send a request's head
+    #[arg(long, env = "COMMERCE_HEADER_TIMEOUT", global = true, default_value = "10s")]
+    pub header_timeout: String,
+    /// How long a client may take to send a request's body
+    #[arg(long, env = "COMMERCE_BODY_TIMEOUT", global = true, default_value = "20s")]
+    pub body_timeout: String,
+    /// How long a connection is kept on which nothing is asked
+    #[arg(long, env = "COMMERCE_IDLE_TIMEOUT", global = true, default_value = "60s")]
+    pub idle_timeout: String,
+    /// How long what was begun may take once the server is told to stop; what is left is cut off
+    #[arg(long, env = "COMMERCE_SHUTDOWN_TIMEOUT", global = true, default_value = "25s")]
+    pub shutdown_timeout: String,
+    /// How long a server that is told to stop goes on accepting connections, for load balancers to notice
+    #[arg(long, env = "COMMERCE_DRAIN_DELAY", global = true, default_value = "0s")]
+    pub drain_delay: String,
     /// What is logged: error, warn, info, debug, or targets with levels
     #[arg(long, env = "COMMERCE_LOG", global = true, default_value = "info")]
     pub log: String,

@@ -3,6 +3,7 @@
 mod database;
 mod gateways;
 mod pricing;
+mod timeouts;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -13,7 +14,11 @@ use commerce_core::{
     pricing::{FlatShipping, FlatTax},
 };
 
-pub use self::{database::Database, gateways::Gateways};
+pub use self::{
+    database::{Database, secret_beside},
+    gateways::Gateways,
+    timeouts::{DatabaseLimits, Timeouts},
+};
 use crate::cli::Settings;
 
 /// A value that can't be used.
@@ -24,15 +29,8 @@ pub struct ConfigError {
     why: String,
 }
 
-fn wrong(variable: &'static str, why: impl Into<String>) -> ConfigError {
+pub fn wrong(variable: &'static str, why: impl Into<String>) -> ConfigError {
     ConfigError { variable, why: why.into() }
-}
-
-/// How lines are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 /// Where mails go.
@@ -51,10 +49,12 @@ pub enum Mail {
 pub struct Config {
     pub database: Database,
     pub replicas: Vec<String>,
+    pub limits: DatabaseLimits,
     pub listen: SocketAddr,
     pub public_url: String,
     pub jwt_secret: Option<String>,
     pub access_ttl: Duration,
+    pub timeouts: Timeouts,
     pub admin_email: Option<String>,
     pub admin_password: Option<String>,
     pub currency: Currency,
@@ -68,8 +68,6 @@ pub struct Config {
     pub capture_at_checkout: bool,
     pub rate_limit: bool,
     pub cors_origins: Vec<String>,
-    pub log: String,
-    pub log_format: LogFormat,
 }
 
 impl Config {
@@ -89,17 +87,14 @@ impl Config {
             replicas: database.replicas(settings.database_replicas.as_deref().unwrap_or_default())?,
             jwt_secret: jwt_secret(non_empty(settings.jwt_secret.as_deref()), &database)?,
             public_url: public_url(non_empty(settings.public_url.as_deref()), listen)?,
-            access_ttl: access_ttl(&settings.access_ttl)?,
+            access_ttl: timeouts::access_ttl(&settings.access_ttl)?,
+            timeouts: Timeouts::read(settings)?,
+            limits: DatabaseLimits::read(settings)?,
             prices_include_tax: flag("COMMERCE_PRICES_INCLUDE_TAX", &settings.prices_include_tax)?,
             tax: pricing::tax_rates(settings.tax_rates.as_deref().unwrap_or_default())?,
             shipping: pricing::shipping_methods(settings.shipping_methods.as_deref().unwrap_or_default(), currency)?,
             rate_limit: boolean("COMMERCE_RATE_LIMIT", &settings.rate_limit, "on", "off")?,
             cors_origins: cors_origins(settings.cors_origins.as_deref().unwrap_or_default())?,
-            log_format: match settings.log_format.as_str() {
-                "text" => LogFormat::Text,
-                "json" => LogFormat::Json,
-                other => return Err(wrong("COMMERCE_LOG_FORMAT", format!("must be text or json, not '{other}'"))),
-            },
             admin_email: non_empty(settings.admin_email.as_deref()).map(str::to_owned),
             admin_password: non_empty(settings.admin_password.as_deref()).map(str::to_owned),
             mail_from: mail_from(non_empty(settings.mail_from.as_deref()), &mail)?,
@@ -107,11 +102,15 @@ impl Config {
             mail,
             gateways: Gateways::read(settings)?,
             capture_at_checkout: flag("COMMERCE_CAPTURE_AT_CHECKOUT", &settings.capture_at_checkout)?,
-            log: settings.log.clone(),
             database,
             currency,
         })
     }
+}
+
+/// Whether lines are logged as JSON, and not as text.
+pub fn logs_json(settings: &Settings) -> Result<bool, ConfigError> {
+    boolean("COMMERCE_LOG_FORMAT", &settings.log_format, "json", "text")
 }
 
 /// Where the shop is.
@@ -205,18 +204,6 @@ fn public_url(value: Option<&str>, listen: SocketAddr) -> Result<String, ConfigE
     }
 }
 
-fn access_ttl(text: &str) -> Result<Duration, ConfigError> {
-    let (number, unit) = match text.trim() {
-        text if text.ends_with('m') => (text.trim_end_matches('m'), 60),
-        text => (text.trim_end_matches('s'), 1),
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    match seconds {
-        Some(seconds @ 1..=600) => Ok(Duration::from_secs(seconds)),
-        _ => Err(wrong("COMMERCE_ACCESS_TTL", format!("must be from 1s to 10m, not '{text}'"))),
-    }
-}
-
 fn cors_origins(text: &str) -> Result<Vec<String>, ConfigError> {
     let origin = |origin: &str| {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
@@ -240,6 +227,7 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<Config, String> {
         let cli = Cli::try_parse_from([&["commerce-server"], args].concat()).unwrap();
+        logs_json(&cli.settings).map_err(|error| error.to_string())?;
         Config::read(&cli.settings).map_err(|error| error.to_string())
     }
 
@@ -310,6 +298,14 @@ mod tests {
             ("--jwt-secret=short", "COMMERCE_JWT_SECRET"),
             ("--access-ttl=1h", "COMMERCE_ACCESS_TTL"),
             ("--access-ttl=0", "COMMERCE_ACCESS_TTL"),
+            ("--database-connections=1", "COMMERCE_DATABASE_CONNECTIONS"),
+            ("--database-timeout=0", "COMMERCE_DATABASE_TIMEOUT"),
+            ("--request-timeout=0", "COMMERCE_REQUEST_TIMEOUT"),
+            ("--header-timeout=soon", "COMMERCE_HEADER_TIMEOUT"),
+            ("--body-timeout=-1s", "COMMERCE_BODY_TIMEOUT"),
+            ("--idle-timeout=1.5s", "COMMERCE_IDLE_TIMEOUT"),
+            ("--shutdown-timeout=2h", "COMMERCE_SHUTDOWN_TIMEOUT"),
+            ("--drain-delay=99999999999999999999s", "COMMERCE_DRAIN_DELAY"),
             ("--prices-include-tax=yes", "COMMERCE_PRICES_INCLUDE_TAX"),
             ("--tax-rates=DE:19", "COMMERCE_TAX_RATES"),
             ("--tax-rates=DE=190", "COMMERCE_TAX_RATES"),
@@ -327,6 +323,8 @@ mod tests {
             ("--shop-name=a\u{7}b", "COMMERCE_SHOP_NAME"),
             ("--stripe-secret-key=pk_test_1", "STRIPE_SECRET_KEY"),
             ("--capture-at-checkout=no", "COMMERCE_CAPTURE_AT_CHECKOUT"),
+            ("--unpaid-ttl=soon", "COMMERCE_UNPAID_TTL"),
+            ("--unpaid-ttl=0d", "COMMERCE_UNPAID_TTL"),
         ] {
             let error = read(&[argument]).unwrap_err();
             assert!(error.starts_with(variable) && !error.contains('\n'), "{argument}: {error}");

@@ -35,5 +35,5 @@ async fn open(flag: &'static str, url: &str, must_exist: bool) -> Result<Arc<dyn
     {
         return Err(format!("{flag} is wrong: there is no file {}", file.display()).into());
     }
-    shop::open_store(&database, &[]).await
+    shop::open_store(&database, None, &[]).await
 }

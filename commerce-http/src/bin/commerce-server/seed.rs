@@ -14,16 +14,17 @@ use commerce_core::{
     review::NewReview,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 use self::data::{CUSTOMERS, Choice, GROUPS, Item, PASSWORD, REVIEWS};
-use crate::Failure;
+use crate::{Failure, output::Format};
 
 /// Fills a shop that has no products.
-pub async fn fill(commerce: &Commerce) -> Result<(), Failure> {
+pub async fn fill(commerce: &Commerce, format: Format) -> Result<(), Failure> {
     let query = AdminProductQuery::default();
     let existing = commerce.catalog().admin_products(&Actor::System, query, &PageRequest::first(1)).await?;
     if !existing.items.is_empty() {
-        println!("The shop has products already: the demo catalogue is left out");
+        format.notice("The shop has products already: the demo catalogue is left out", &json!({}));
         return Ok(());
     }
     let items: usize = GROUPS.iter().flat_map(|group| group.shelves).map(|shelf| shelf.items.len()).sum();
@@ -46,7 +47,11 @@ pub async fn fill(commerce: &Commerce) -> Result<(), Failure> {
         }
     }
     bar.finish_and_clear();
-    println!("Demo catalogue: {products} products, {reviews} reviews; sign in as {} with {PASSWORD}", CUSTOMERS[0].2);
+    let (email, password) = (CUSTOMERS[0].2, PASSWORD);
+    format.notice(
+        &format!("Demo catalogue: {products} products, {reviews} reviews; sign in as {email} with {password}"),
+        &json!({ "products": products, "reviews": reviews, "email": email, "password": password }),
+    );
     Ok(())
 }
 

@@ -8,11 +8,11 @@ use commerce_core::{
     payment::{ManualGateway, TestGateway, stripe::StripeGateway},
     store::copy::Portable,
 };
-use commerce_sqlite::SqliteStore;
+use commerce_sqlite::{SqliteSettings, SqliteStore};
 
 use crate::{
     Failure,
-    config::{Config, Database, Gateways, Mail},
+    config::{self, Config, Database, DatabaseLimits, Gateways, Mail},
 };
 
 /// A shop, and its test gateway if it offers one.
@@ -22,27 +22,75 @@ pub struct Shop {
 }
 
 /// Opens the database, bringing it up to date; what is only shown may come from its replicas.
-pub async fn open_store(database: &Database, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+pub async fn open_store(
+    database: &Database,
+    limits: Option<DatabaseLimits>,
+    replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     match database {
         Database::Sqlite { url, .. } => {
-            let store =
-                SqliteStore::open(url).await.map_err(|error| format!("the database {url} can't be opened: {error}"))?;
+            let mut settings = SqliteSettings::default();
+            if let Some(limits) = limits {
+                settings = settings.busy_timeout(limits.call);
+                settings.readers = limits.connections.unwrap_or(settings.readers);
+            }
+            let store = SqliteStore::open_with(url, &settings)
+                .await
+                .map_err(|error| format!("the database {url} can't be opened: {error}"))?;
             Ok(Arc::new(store))
         }
-        Database::Postgres(url) => open_postgres(url, replicas).await,
+        Database::Postgres(url) => open_postgres(url, limits, replicas).await,
+    }
+}
+
+/// Opens a database that is there and up to date, to look at what is in it. Neither creates nor changes anything.
+pub async fn open_to_read(database: &Database) -> Result<Arc<dyn Portable>, Failure> {
+    match database {
+        Database::Sqlite { file: Some(file), .. } if !file.exists() => {
+            Err(format!("there is no database {}", file.display()).into())
+        }
+        Database::Sqlite { url, .. } => {
+            let store = SqliteStore::open_read_only(url).await;
+            Ok(Arc::new(store.map_err(|error| format!("the database {url} can't be read: {error}"))?))
+        }
+        Database::Postgres(url) => read_postgres(url).await,
     }
 }
 
 #[cfg(feature = "postgres")]
-async fn open_postgres(url: &str, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
+    let store = commerce_postgres::PgStore::connect_existing(url).await;
+    Ok(Arc::new(store.map_err(|error| format!("PostgreSQL can't be used: {error}"))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
+    open_postgres(url, None, &[]).await
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres(
+    url: &str,
+    limits: Option<DatabaseLimits>,
+    replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     let failed = |error| format!("PostgreSQL can't be used: {error}");
-    let store = commerce_postgres::PgStore::connect(url).await.map_err(failed)?;
+    let mut settings = commerce_postgres::PoolSettings::default();
+    if let Some(limits) = limits {
+        settings = settings.call_timeout(limits.call);
+        settings.connections = limits.connections.unwrap_or(settings.connections);
+    }
+    let store = commerce_postgres::PgStore::connect_with(url, settings).await.map_err(failed)?;
     store.migrate().await.map_err(failed)?;
     Ok(Arc::new(if replicas.is_empty() { store } else { store.with_replicas(replicas).map_err(failed)? }))
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn open_postgres(_url: &str, _replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+async fn open_postgres(
+    _url: &str,
+    _limits: Option<DatabaseLimits>,
+    _replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     std::future::ready(Err("this server was built without PostgreSQL".into())).await
 }
 
@@ -52,7 +100,11 @@ pub fn with_gateways(
     gateways: &Gateways,
 ) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
     let test_gateway = gateways.offer_test_gateway().then(TestGateway::new);
-    let mut builder = builder.gateway(ManualGateway::new());
+    let mut offline = ManualGateway::new();
+    if let Some(instructions) = &gateways.offline_instructions {
+        offline = offline.instructions(instructions);
+    }
+    let mut builder = builder.gateway(offline);
     if let Some(gateway) = &test_gateway {
         builder = builder.gateway(gateway.clone());
     }
@@ -82,7 +134,7 @@ const NOT_DISTRIBUTED: &str =
 
 /// Puts the shop together.
 pub async fn open(config: &Config) -> Result<Shop, Failure> {
-    let store = open_store(&config.database, &config.replicas).await?;
+    let store = open_store(&config.database, Some(config.limits), &config.replicas).await?;
     let secret = match (&config.jwt_secret, &config.database) {
         (Some(secret), _) => secret.clone().into_bytes(),
         (None, Database::Sqlite { file: Some(file), .. }) => secret_beside(file)?,
@@ -108,6 +160,7 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
                 settings.mailed_links = None;
             }
             settings.capture_at_checkout = config.capture_at_checkout;
+            settings.unpaid_ttl = config.gateways.unpaid_ttl;
         });
     builder = match &config.mail {
         Mail::Log => builder,
@@ -135,9 +188,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The secret in the file beside the database; made up if there is none. Nobody but the owner may read it.
 fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".secret");
-    let path = Path::new(&name);
+    let path = &config::secret_beside(database);
     let failed =
         |what: &str, error: &std::io::Error| format!("the secret file {} can't be {what}: {error}", path.display());
     // Whole or not at all: two servers that start at once must not read half of it.

@@ -1,6 +1,6 @@
 //! Where everything is kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{ConfigError, items, wrong};
 
@@ -15,6 +15,13 @@ pub enum Database {
 
 fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Where the secret of a shop in this file is kept, unless a setting gives it.
+pub fn secret_beside(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".secret");
+    name.into()
 }
 
 impl Database {
@@ -53,14 +60,10 @@ impl Database {
     }
 }
 
-/// Whether the driver makes sense of a URL; its complaints don't repeat what the URL says, which may be a password.
+/// Whether every part of a URL can be honoured; complaints don't repeat what the URL says, which may be a password.
 #[cfg(feature = "postgres")]
 fn check(variable: &'static str, url: &str) -> Result<(), ConfigError> {
-    match url.parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) => Ok(()),
-        Err(sqlx::Error::Configuration(why)) => Err(wrong(variable, format!("has a URL that can't be used: {why}"))),
-        Err(error) => Err(wrong(variable, format!("has a URL that can't be used: {error}"))),
-    }
+    commerce_postgres::check_url(url).map_err(|why| wrong(variable, format!("has a URL that {why}")))
 }
 
 #[cfg(not(feature = "postgres"))]
