@@ -336,7 +336,7 @@ where
 }
 
 /// The rows of a statement within a transaction.
-pub(crate) async fn fetch_in<T>(connection: &mut PgConnection, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
+pub(crate) async fn fetch_in<T>(connection: &mut sqlx::PgConnection, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
