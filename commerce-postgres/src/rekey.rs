@@ -1,32 +1,32 @@
 //! Claims and search keys of SKUs from before they were compared as they look ([`commerce_core::text::look`]), written anew.
 
 use commerce_core::store::{Claim, StoreError};
-use sqlx::{Executor as _, PgConnection, PgPool, query, query_as, raw_sql};
+use sqlx::{Connection as _, PgConnection, query, query_as};
 use uuid::Uuid;
 
-use crate::connect::store_error;
+use crate::{connect::store_error, pool::ConnectionPool};
 
 /// Does what the mark left by the migration asks for, once: of several servers that start together, those that find the mark gone
 /// have nothing to do. Of two SKUs that look the same, the one that sorts first keeps the claim; the other stays as it is until it
 /// is changed.
-pub(crate) async fn rekey(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn rekey(pool: &ConnectionPool) -> Result<(), StoreError> {
     run(pool).await.map_err(store_error)
 }
 
-async fn run(pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn run(pool: &ConnectionPool) -> Result<(), sqlx::Error> {
+    let mut connection = pool.unhurried().await?;
+    let mut transaction = connection.begin_with(pool.begin_unhurried()).await?;
     let marked = "SELECT EXISTS (SELECT 1 FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey')";
-    let (marked,): (bool,) = query_as(marked).fetch_one(pool).await?;
-    if !marked {
-        return Ok(());
+    let (marked,): (bool,) = query_as(marked).fetch_one(&mut *transaction).await?;
+    if marked {
+        let mark = query("DELETE FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey'");
+        if mark.execute(&mut *transaction).await?.rows_affected() > 0 {
+            rekey_claims(&mut transaction).await?;
+            rekey_variants(&mut transaction).await?;
+        }
     }
-    let mut transaction = pool.begin().await?;
-    transaction.execute(raw_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")).await?;
-    let mark = query("DELETE FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey'");
-    if mark.execute(&mut *transaction).await?.rows_affected() > 0 {
-        rekey_claims(&mut transaction).await?;
-        rekey_variants(&mut transaction).await?;
-    }
-    transaction.commit().await
+    transaction.commit().await?;
+    connection.close().await
 }
 
 // Row by row, and by the columns that rows are distributed by: Citus moves no row from one node to another.
