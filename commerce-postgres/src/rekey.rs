@@ -1,7 +1,7 @@
 //! Claims and search keys of SKUs from before they were compared as they look ([`commerce_core::text::look`]), written anew.
 
 use commerce_core::store::{Claim, StoreError};
-use sqlx::{Connection as _, PgConnection, query, query_as};
+use sqlx::{Connection as _, Executor as _, PgConnection, query, query_as, raw_sql};
 use uuid::Uuid;
 
 use crate::{connect::store_error, pool::ConnectionPool};
@@ -18,12 +18,15 @@ async fn run(pool: &ConnectionPool) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with(pool.begin_unhurried()).await?;
     let marked = "SELECT EXISTS (SELECT 1 FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey')";
     let (marked,): (bool,) = query_as(marked).fetch_one(&mut *transaction).await?;
-    if marked {
-        let mark = query("DELETE FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey'");
-        if mark.execute(&mut *transaction).await?.rows_affected() > 0 {
-            rekey_claims(&mut transaction).await?;
-            rekey_variants(&mut transaction).await?;
-        }
+    if !marked {
+        transaction.rollback().await?;
+        return connection.close().await;
+    }
+    transaction.execute(raw_sql("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")).await?;
+    let mark = query("DELETE FROM commerce_claim WHERE key = 'sku' AND kind = 'rekey'");
+    if mark.execute(&mut *transaction).await?.rows_affected() > 0 {
+        rekey_claims(&mut transaction).await?;
+        rekey_variants(&mut transaction).await?;
     }
     transaction.commit().await?;
     connection.close().await

@@ -30,6 +30,8 @@ const REPLICA_LIMIT: Duration = Duration::from_secs(2);
 
 /// How far a replica may be behind and still be asked.
 const BEHIND: Duration = Duration::from_secs(1);
+/// How long the primary may say nothing before replicas stand in for it: shorter than any of them stays current by itself.
+const SILENT_AFTER: Duration = Duration::from_millis(500);
 /// How long ago a replica may have answered to stand in for a primary that is silent.
 const STANDS_IN: Duration = Duration::from_secs(2);
 /// How often each is looked at.
@@ -93,7 +95,7 @@ impl PrimaryWatch {
     }
 
     fn is_silent(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > BEHIND
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENT_AFTER
     }
 }
 
