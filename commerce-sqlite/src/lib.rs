@@ -81,6 +81,8 @@ mod open;
 mod order;
 mod outbox;
 mod payment;
+mod reindex;
+mod rekey;
 mod review;
 mod sql;
 mod store;

@@ -46,6 +46,7 @@ impl Shop {
             returns: Vec::new(),
             cart_id: None,
             idempotency_key: None,
+            note: None,
             cancel_reason: None,
             declined: false,
             placed_at: at,
@@ -180,6 +181,7 @@ impl Shop {
         order.fulfilments.push(Fulfilment { status: FulfilmentStatus::ReturnedToSender, ..undelivered });
         order.cart_id = Some(self.id());
         order.idempotency_key = Some([7; 32]);
+        order.note = Some(format!("{ODD}\nand a second line"));
         order.cancel_reason = Some(ODD.to_owned());
         order.declined = true;
         order
