@@ -18,10 +18,11 @@ use uuid::Uuid;
 
 use crate::{
     account::token::Signer,
+    account::{normalise_email, normalise_international_email},
     clock::{Clock, Timestamp},
     commerce::Settings,
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
-    error::CommonError,
+    error::{CommonError, Invalid},
     event::{EventSink, Task},
     health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
@@ -116,6 +117,15 @@ impl Engine {
     /// Reads for showing something to somebody, who must find what they wrote themselves. Nothing that decides a write.
     pub fn reads_for(&self, viewer: &Actor) -> &dyn Reads {
         if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
+    }
+
+    /// An address that mail shall go to, as it is kept.
+    pub fn new_email(&self, text: &str) -> Result<String, Invalid> {
+        if self.mailer.takes_international_addresses() {
+            normalise_international_email(text)
+        } else {
+            normalise_email(text)
+        }
     }
 
     pub fn uuid(&self) -> Uuid {

@@ -47,16 +47,6 @@ impl Invalid {
         }
     }
 
-    /// Notes a text that isn't between `min` and `max` characters long, blanks at the ends not counted.
-    pub fn check_text(&mut self, text: &str, pointer: &str, min: usize, max: usize) {
-        let length = text.trim().chars().count();
-        if length < min {
-            self.add(pointer, "required", "must not be empty");
-        } else if length > max {
-            self.add(pointer, "too_long", format!("must not be longer than {max} characters"));
-        }
-    }
-
     /// Succeeds if no broken rule was noted.
     ///
     /// # Errors

@@ -39,6 +39,7 @@
 //! | [`notification`] | messages and the `Mailer` trait |
 //! | [`event`] | domain events, due tasks |
 //! | [`store`] | the storage boundary: `ChangeSet`, `Store` |
+//! | [`text`] | pure rules for every text that comes in |
 //!
 //! # How a write works
 //!
@@ -70,6 +71,7 @@ pub mod fail_point;
 mod health;
 pub mod id;
 pub mod inventory;
+mod language;
 pub mod money;
 pub mod notification;
 pub mod order;
@@ -78,11 +80,12 @@ pub mod payment;
 pub mod pricing;
 pub mod review;
 pub mod store;
+pub mod text;
 mod worker;
 mod write;
 
 pub use caller::Caller;
-pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
+pub use commerce::{BuildError, Commerce, CommerceBuilder, LOCAL_SENDER, Settings};
 pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};

@@ -11,7 +11,9 @@ pub use self::status::WorkerStatus;
 pub(crate) use self::status::WorkerWatch;
 
 use crate::{
+    account::Accounts,
     cart::{CartStatus, Carts},
+    clock::Timestamp,
     context::{Actor, RequestContext},
     engine::Engine,
     error::CommonError,
@@ -19,9 +21,9 @@ use crate::{
     id::{OrderId, PaymentId, RefundId},
     inventory::raise_low_stock_alerts,
     notification::compose,
-    order::OrderStatus,
+    order::{Order, OrderError, OrderStatus, Orders},
     payment::{
-        EXPIRED,
+        EXPIRED, PaymentStatus,
         processor::{PaymentProcessor, Progress},
     },
     store::StoreError,
@@ -76,6 +78,8 @@ pub struct Worker {
     engine: Arc<Engine>,
     round_limit: Duration,
 }
+
+type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// What became of a task.
 enum Outcome {
@@ -218,6 +222,9 @@ impl Worker {
                     Err(error @ crate::cart::CartError::OutOfStock { .. }) => Err(StoreError::bug(error).into()),
                 }
             }
+            Task::JoinOrders { user } => {
+                Accounts::new(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
+            }
             Task::Send { message } => {
                 let Some(message) = compose(&self.engine, leased.id, &message).await? else { return Ok(Outcome::Done) };
                 Ok(delivered(self.engine.mailer.send(&message).await, leased.attempts))
@@ -235,14 +242,42 @@ impl Worker {
 
     async fn settle_payment(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
-        let progress = self.processor().recover(id, payment).await?;
+        let progress = Box::pin(self.processor().recover(id, payment)).await?;
         self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 
+    /// An order that is paid offline is given up if its money hasn't come in time.
+    async fn expire_unpaid(
+        &self,
+        order: &Order,
+        payment: PaymentId,
+        now: Timestamp,
+        turn: Turn,
+    ) -> Result<Outcome, CommonError> {
+        // Editing the order takes its own turn.
+        drop(turn);
+        let awaited = order.payment(payment)?;
+        let Some(ttl) = self.engine.settings.unpaid_ttl.filter(|_| awaited.status == PaymentStatus::Pending) else {
+            return Ok(Outcome::Done);
+        };
+        let due = awaited.created_at + ttl;
+        if due > now {
+            return Ok(Outcome::Again { after: due.since(now), error: "there is time left to pay".to_owned() });
+        }
+        match Orders::new(self.engine.clone()).cancel_unpaid(order.id, payment).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(OrderError::Common(error)) => Err(error),
+            Err(error) => Ok(Outcome::Again { after: MONEY_WAITS, error: error.to_string() }),
+        }
+    }
+
     async fn expire(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
-        let _turn = self.engine.queues.turn(id).await;
+        let turn = self.engine.queues.turn(id).await;
         let order = self.processor().load(id).await?;
         let now = self.engine.now();
+        if order.status == OrderStatus::Confirmed {
+            return self.expire_unpaid(&order, payment, now, turn).await;
+        }
         if let Some(until) = order.payment(payment)?.lease_until.filter(|until| *until > now) {
             return Ok(Outcome::Again { after: until.since(now), error: "the payment is being made".to_owned() });
         }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use self::{
     address::{Address, AddressPatch, PostalAddress},
-    dto::{AdminUser, PasswordChange, ProfilePatch, Role, Session, User, UserPatch},
+    dto::{AdminUser, EmailChange, MailedToken, PasswordChange, ProfilePatch, Role, Session, User, UserPatch},
 };
 use crate::{
     caller::{Caller, SignedIn, staff},
@@ -80,12 +80,39 @@ impl AccountApi {
     ///
     /// All other sessions end.
     ///
-    /// Errors: 401 invalid_credentials; 422 weak_password
+    /// Errors: 401 invalid_credentials; 422 weak_password; 429 rate_limited
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn password(&self, caller: Caller<SignedIn>, body: Input<PasswordChange>) -> Result<Empty, ApiError> {
         let body = body.parse()?;
         self.accounts().change_password(&caller.call(), &body.current_password, &body.new_password).await?;
         Ok(Empty)
+    }
+
+    /// Change your e-mail address
+    ///
+    /// Sends a link to the new address and a notice to the present one. Answers 202 whether or not the new address belongs to
+    /// another account. The address changes once the link's token is confirmed.
+    ///
+    /// Errors: 401 invalid_credentials; 422 invalid_email, unchanged; 429 rate_limited
+    #[oai(path = "/email", method = "post", operation_id = "change_email")]
+    async fn change_email(&self, caller: Caller<SignedIn>, body: Input<EmailChange>) -> Result<Empty<202>, ApiError> {
+        self.0.limits.address(caller.info.ip)?;
+        let EmailChange { email, password } = body.parse()?;
+        self.0.limits.account(&email)?;
+        self.accounts().change_email(&caller.call(), &email, &password).await?;
+        Ok(Empty)
+    }
+
+    /// Confirm your new e-mail address
+    ///
+    /// Takes the token of the mailed link, of whoever asked for the change. Your other sessions end, links mailed to the former
+    /// address are void, and orders placed as a guest with the new address become yours.
+    ///
+    /// Errors: 409 email_taken; 422 invalid_token
+    #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email_change")]
+    async fn confirm_email(&self, caller: Caller<SignedIn>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
+        let body = body.parse()?;
+        Ok(profile(self.accounts().confirm_email_change(&caller.call(), &body.token).await?))
     }
 
     /// Your devices

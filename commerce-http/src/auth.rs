@@ -98,7 +98,7 @@ impl AuthApi {
 
     /// Confirm an e-mail address
     ///
-    /// Takes the token of the mailed link.
+    /// Takes the token of the mailed link. Orders placed as a guest with this address become the account's.
     ///
     /// Errors: 422 invalid_token
     #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email")]

@@ -6,7 +6,10 @@ use commerce_core::{
     account::token::{CartToken, OrderToken},
     context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
 };
-use poem::{Request, RequestBody};
+use poem::{
+    Request, RequestBody,
+    http::{Method, StatusCode},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
@@ -16,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     conditional::IdempotencyKey, header::header_parameter, payload::Input, problem::ApiError, stack::RequestInfo,
+    types::check_query,
 };
 
 /// Who may call an operation, and how they show who they are.
@@ -201,9 +205,41 @@ async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError>
         return Ok(Actor::User(info.shared.commerce.accounts().authenticate(token).await?));
     }
     Ok(Actor::Guest {
-        cart: request.header("x-cart-token").map(|token| CartToken(token.to_owned())),
-        order: request.header("x-order-token").map(|token| OrderToken(token.to_owned())),
+        cart: token(request, "x-cart-token")?.map(CartToken),
+        order: token(request, "x-order-token")?.map(OrderToken),
     })
+}
+
+/// The scheme of operations on one order, which is the `id` of their path.
+const ORDER: &str = "order_token";
+
+/// A session doesn't take away what an order's token opens.
+async fn with_order_token(actor: Actor, request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {
+    let token = request.header("x-order-token").filter(|_| actor.user().is_some());
+    // The router knows the path's parameters by other names than the document.
+    let order = request.uri().path().strip_prefix("/v1/orders/");
+    let order = order.and_then(|rest| rest.split('/').next()).and_then(|id| id.parse().ok());
+    match token.zip(order) {
+        Some((token, order)) => {
+            Ok(info.shared.commerce.orders().holder(actor, OrderToken(token.to_owned()), order).await?)
+        }
+        None => Ok(actor),
+    }
+}
+
+/// A token in a header, which is printable ASCII: anything else was mangled on its way, and isn't taken for none.
+fn token(request: &Request, name: &str) -> Result<Option<String>, ApiError> {
+    let Some(value) = request.headers().get(name) else { return Ok(None) };
+    let token = value.to_str().ok().filter(|token| token.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    match token {
+        Some(token) => Ok(Some(token.to_owned())),
+        None => Err(ApiError::invalid_parameter(name, "must be printable ASCII characters")),
+    }
+}
+
+/// Whether everybody is shown the same.
+fn is_for_everybody<W: Who>(request: &Request) -> bool {
+    request.method() == Method::GET && W::OPEN && W::SCHEMES.is_empty()
 }
 
 impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
@@ -231,8 +267,18 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let Some(info) = request.data::<Arc<RequestInfo>>() else { return Err(ApiError::internal().into()) };
-        let actor = actor(request, info).await?;
+        let mut actor = match actor(request, info).await {
+            // While sessions can't be looked up, whoever it is may see what everybody may.
+            Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE && is_for_everybody::<W>(request) => {
+                Actor::guest()
+            }
+            other => other?,
+        };
+        if W::SCHEMES.contains(&ORDER) {
+            actor = with_order_token(actor, request, info).await?;
+        }
         W::admit(&actor).map_err(ApiError::from)?;
+        check_query(request)?;
         Ok(Self { context: Context::new(actor, info.clone(), request), who: PhantomData })
     }
 }
@@ -267,6 +313,4 @@ fn security_scheme(name: &str) -> MetaSecurityScheme {
 /// The cart token of somebody who signs in: their guest cart is merged.
 pub struct CartTokenHeader(pub Option<CartToken>);
 
-header_parameter!(CartTokenHeader, |request| {
-    Ok(Self(request.header("x-cart-token").map(|token| CartToken(token.to_owned()))))
-});
+header_parameter!(CartTokenHeader, |request| Ok(Self(token(request, "x-cart-token")?.map(CartToken))));

@@ -6,20 +6,24 @@ use std::sync::Arc;
 
 use commerce_core::{
     checkout::{self as core, CheckoutError, Placement},
+    context::Done,
     error::Invalid,
+    id::OrderId,
     order,
     payment::{AmountNotPayable, PlacementOutcome},
 };
 use poem::{IntoResponse, Response, http::StatusCode};
 use poem_openapi::{
     ApiResponse, OpenApi,
-    param::Query,
+    param::{Path, Query},
     registry::{MetaResponses, Registry},
 };
 
-use self::dto::{CheckoutRequest, PaymentMethod, Quote, QuoteRequest};
+use uuid::Uuid;
+
+use self::dto::{CheckoutRequest, PaymentMethod, PaymentRequest, Quote, QuoteRequest};
 use crate::{
-    caller::{Caller, Public, Shopper},
+    caller::{Buyer, Caller, Public, Shopper},
     cart::dto::Totals,
     conditional::IdempotencyKey,
     order::{
@@ -42,16 +46,17 @@ impl From<CheckoutError> for ApiError {
             CheckoutError::PriceChanged { totals } => {
                 Self::conflict("price_changed", detail).with("totals", Totals::from(*totals))
             }
-            CheckoutError::AmountNotPayable(error) => error.into(),
+            CheckoutError::NotPayable => Self::conflict("not_payable", detail),
+            CheckoutError::PaymentBusy => Self::conflict("payment_busy", detail).retry_after(1),
+            CheckoutError::AmountNotPayable(error) => not_payable(&error, "/payment/method"),
             CheckoutError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
         }
     }
 }
 
-impl From<AmountNotPayable> for ApiError {
-    fn from(error: AmountNotPayable) -> Self {
-        Invalid::field("", AMOUNT_NOT_PAYABLE, error.to_string()).into()
-    }
+/// An amount that the gateway can't move, and the field that chose it.
+pub fn not_payable(error: &AmountNotPayable, pointer: &str) -> ApiError {
+    Invalid::field(pointer, AMOUNT_NOT_PAYABLE, error.to_string()).into()
 }
 
 const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
@@ -159,26 +164,55 @@ impl CheckoutApi {
         let input = body.parse()?.read(self.0.commerce.settings().currency)?;
         let call = caller.once(&idempotency_key, &body);
         let done = Box::pin(self.checkout().place(&call, input)).await?;
-        let Placement { order: placed, order_token, outcome } = done.value;
-        if !done.replayed {
-            count_order(name(&outcome));
+        placed(done)
+    }
+
+    /// Pay in another way
+    ///
+    /// Pays a pending order by another card or method while its goods are reserved (`reserved_until`, which isn't prolonged). The
+    /// open payment is given up first; if it turns out to have succeeded, the order is placed by it. Answers as the checkout does.
+    /// After 402 the order stays pending, and may be paid once more, until the reservation ends; then its cart is open again.
+    ///
+    /// Errors: 402 payment_declined; 409 not_payable, payment_busy, idempotency_in_progress; 422 unknown_payment_method,
+    /// amount_not_payable; 503 gateway_unavailable
+    #[oai(path = "/orders/:id/payments", method = "post", operation_id = "pay_order")]
+    async fn pay(
+        &self,
+        caller: Caller<Buyer>,
+        id: Path<Uuid>,
+        idempotency_key: IdempotencyKey,
+        body: Input<PaymentRequest>,
+    ) -> Result<Placed, ApiError> {
+        let id = OrderId(id.0);
+        let PaymentRequest { payment } =
+            body.parse_for(self.0.commerce.orders().get_to_act_on(&caller.actor, id)).await?;
+        let call = caller.once(&idempotency_key, &body);
+        let choice = core::PaymentChoice { method: payment.method, token: payment.token };
+        placed(Box::pin(self.checkout().pay_again(&call, id, choice)).await?)
+    }
+}
+
+/// How a checkout is answered.
+fn placed(done: Done<Placement>) -> Result<Placed, ApiError> {
+    let Placement { order: placed, order_token, outcome } = done.value;
+    if !done.replayed {
+        count_order(name(&outcome));
+    }
+    let location = format!("/v1/orders/{}", placed.id);
+    match outcome {
+        PlacementOutcome::Placed => {
+            Ok(Placed::Created(order(placed, order_token).replayed(done.replayed).location(&location)))
         }
-        let location = format!("/v1/orders/{}", placed.id);
-        match outcome {
-            PlacementOutcome::Placed => {
-                Ok(Placed::Created(order(placed, order_token).replayed(done.replayed).location(&location)))
-            }
-            PlacementOutcome::ActionRequired | PlacementOutcome::Pending => {
-                Ok(Placed::Accepted(order(placed, order_token).replayed(done.replayed).location(&location)))
-            }
-            PlacementOutcome::Declined { code } => {
-                let error = declined(&placed, &code);
-                Err(if done.replayed {
-                    error.header(REPLAYED, "true".parse().map_err(|_| ApiError::internal())?)
-                } else {
-                    error
-                })
-            }
+        PlacementOutcome::ActionRequired | PlacementOutcome::Pending => {
+            Ok(Placed::Accepted(order(placed, order_token).replayed(done.replayed).location(&location)))
+        }
+        PlacementOutcome::Declined { code } => {
+            let error = declined(&placed, &code);
+            Err(if done.replayed {
+                error.header(REPLAYED, "true".parse().map_err(|_| ApiError::internal())?)
+            } else {
+                error
+            })
         }
     }
 }

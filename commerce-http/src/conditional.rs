@@ -52,7 +52,11 @@ impl IfMatch {
     }
 }
 
-header_parameter!(IfMatch, |request| Ok(Self(request.header("if-match").and_then(Self::parse))));
+header_parameter!(IfMatch, |request| {
+    // A tag that isn't text isn't ours either.
+    let tags = request.headers().get(header::IF_MATCH).map(|tags| tags.to_str().unwrap_or_default());
+    Ok(Self(tags.and_then(Self::parse)))
+});
 
 /// The client's `Idempotency-Key`, if there is one.
 pub struct IdempotencyKey(pub Option<String>);
@@ -60,7 +64,9 @@ pub struct IdempotencyKey(pub Option<String>);
 header_parameter!(IdempotencyKey, |request| {
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(Self(None)) };
     match key.to_str() {
-        Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+        Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
+            Ok(Self(Some(key.to_owned())))
+        }
         _ => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "invalid_idempotency_key",

@@ -54,7 +54,7 @@ impl From<OrderError> for ApiError {
             OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
             OrderError::NotAwaited => Self::conflict("not_awaited", detail),
             OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
-            OrderError::AmountNotPayable(error) => error.into(),
+            OrderError::AmountNotPayable(error) => crate::checkout::not_payable(&error, "/amount"),
             OrderError::GatewayRefused(_) => Self::conflict("gateway_refused", detail),
             OrderError::PaymentHeld { held } => {
                 Self::conflict("payment_held", detail).with("held", crate::types::Money::from(held))
@@ -108,7 +108,7 @@ impl OrderApi {
 
     /// Find a guest's order again
     ///
-    /// Answers the order with a fresh `order_token`.
+    /// Answers the order with a fresh `order_token`. Orders that belong to an account are found by signing in to it.
     ///
     /// Errors: 404 not_found; 429 rate_limited
     #[oai(path = "/lookup", method = "post", operation_id = "lookup_order")]

@@ -2,7 +2,10 @@
 
 use std::{any::type_name, fmt};
 
-use commerce_core::error::FieldError;
+use commerce_core::{
+    error::FieldError,
+    text::{Lines, forbidden, forbidden_detail},
+};
 use serde::{
     Deserializer,
     de::{
@@ -25,6 +28,40 @@ pub fn parse<T: DeserializeOwned>(document: &Value) -> Result<T, FieldError> {
         }
         FieldError { pointer, code: fault.code(), detail: fault.to_string() }
     })
+}
+
+/// Fields whose texts have lines; all others are of one line. The spec marks them with `x-lines`.
+pub const WITH_LINES: [&str; 4] = ["body", "description", "note", "reason"];
+
+/// Looks for characters that no text may hold, in all texts and names of a document, whatever they mean.
+pub fn check_texts(document: &Value) -> Result<(), FieldError> {
+    check_value(document, "", Lines::One)
+}
+
+fn check_value(value: &Value, pointer: &str, lines: Lines) -> Result<(), FieldError> {
+    match value {
+        Value::String(text) => check_text(text, pointer, lines),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| check_value(item, &format!("{pointer}/{index}"), lines)),
+        Value::Object(members) => members.iter().try_for_each(|(name, value)| {
+            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            check_text(name, &pointer, Lines::One)?;
+            let lines = if WITH_LINES.contains(&name.as_str()) { Lines::Many } else { Lines::One };
+            check_value(value, &pointer, lines)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+fn check_text(text: &str, pointer: &str, lines: Lines) -> Result<(), FieldError> {
+    match forbidden(text, lines) {
+        None => Ok(()),
+        Some(c) => {
+            Err(FieldError { pointer: pointer.to_owned(), code: "invalid_character", detail: forbidden_detail(c) })
+        }
+    }
 }
 
 fn pointer_to(path: &serde_path_to_error::Path) -> String {
@@ -337,6 +374,22 @@ mod tests {
             let error = parse::<Everything>(&json!({ field: value })).unwrap_err();
             assert_eq!((error.pointer, error.code, &*error.detail), (format!("/{field}"), code, detail));
         }
+    }
+
+    #[test]
+    fn control_characters_are_found_wherever_they_are() {
+        let found = |document: &Value| check_texts(document).err().map(|fault| (fault.pointer, fault.code));
+        let at = |pointer: &str| Some((pointer.to_owned(), "invalid_character"));
+        assert_eq!(found(&json!({ "title": "Tête", "n": 1, "list": ["a", null] })), None);
+        assert_eq!(found(&json!({ "title": "a\0" })), at("/title"));
+        assert_eq!(found(&json!({ "list": ["a", { "sku": "\u{1b}" }] })), at("/list/1/sku"));
+        assert_eq!(found(&json!({ "attributes": { "a\n/b": 1 } })), at("/attributes/a\n~1b"));
+        for name in WITH_LINES {
+            assert_eq!(found(&json!({ name: "a\r\n\tb" })), None, "{name}");
+            assert_eq!(found(&json!({ name: "a\u{85}b" })), at(&format!("/{name}")));
+        }
+        assert_eq!(found(&json!({ "title": "a\nb" })), at("/title"));
+        assert_eq!(found(&json!("a\u{2028}b")), at(""));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::{
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging},
+    types::{Page, Paging, path_text},
 };
 
 impl From<WebhookFailure> for ApiError {
@@ -71,6 +71,7 @@ impl WebhookApi {
         request: &Request,
         body: Raw,
     ) -> Result<Empty<200>, ApiError> {
+        path_text("gateway", &gateway)?;
         let signature = request.header(format!("{}-signature", gateway.0));
         let webhook = WebhookRequest { signature, body: &body.0, at: caller.info.arrived };
         self.0.commerce.payments().webhook(&gateway.0, &webhook).await?;

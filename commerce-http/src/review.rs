@@ -21,7 +21,7 @@ use crate::{
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging},
+    types::{Page, Paging, path_text},
 };
 
 impl From<ReviewError> for ApiError {
@@ -63,7 +63,8 @@ impl ReviewApi {
         id_or_slug: Path<String>,
         paging: Paging,
     ) -> Result<Reply<Page<Review>>, ApiError> {
-        Ok(Reply::new(Page::of(caller.shop().reviews().of_product(&id_or_slug, &paging.0).await?)))
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        Ok(Reply::new(Page::of(caller.shop().reviews().of_product(id_or_slug, &paging.0).await?)))
     }
 
     /// Review a product
@@ -78,9 +79,10 @@ impl ReviewApi {
         id_or_slug: Path<String>,
         body: Input<NewReview>,
     ) -> Result<Created<Review>, ApiError> {
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
         let product = self.0.commerce.catalog();
-        let draft = body.parse_for(product.product(&caller.actor, &id_or_slug)).await?.into();
-        let done = caller.shop().reviews().create(&id_or_slug, draft).outcome().await?;
+        let draft = body.parse_for(product.product(&caller.actor, id_or_slug)).await?.into();
+        let done = caller.shop().reviews().create(id_or_slug, draft).outcome().await?;
         let (id, version) = (done.value.id, done.value.version);
         Ok(Created::outcome(done).version(version).location(&format!("/v1/reviews/{id}")))
     }

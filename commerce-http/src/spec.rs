@@ -73,7 +73,8 @@ first item put into a cart answers a `cart_token`, an order an `order_token`.
 
 **Errors** are RFC 9457 problem documents; switch on `code`. **Money** is a decimal string with its currency. **Lists** have \
 `items` and `next_cursor`; pass it as `cursor` for the next page. **Idempotency-Key** makes a repeated call have its effect \
-once. **ETag** with `If-None-Match` saves a transfer, with `If-Match` it guards a write.";
+once. **ETag** with `If-None-Match` saves a transfer, with `If-Match` it guards a write. **Texts** hold no control characters; \
+line breaks and tabs only where a text has lines (`x-lines`). What shows nothing is empty.";
 
 /// The document of an API that is mounted under `prefix`.
 pub fn document<T: OpenApi>(api: T, prefix: &str, has_test_gateway: bool) -> Value {

@@ -7,6 +7,7 @@ use commerce_core::{
     clock::Timestamp,
     error::Invalid,
     page::{self, PageRequest},
+    text::{Lines, forbidden, forbidden_detail},
 };
 use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{
@@ -252,6 +253,26 @@ impl<'a> FromRequest<'a> for Paging {
         };
         Ok(Self(page))
     }
+}
+
+/// A name in a path: 400 if it holds what no text may.
+pub fn path_text<'a>(name: &str, text: &'a str) -> Result<&'a str, ApiError> {
+    match forbidden(text, Lines::One) {
+        None => Ok(text),
+        Some(c) => Err(ApiError::invalid_parameter(name, forbidden_detail(c))),
+    }
+}
+
+/// Refuses a query that holds what no text may, in whichever of its parameters.
+pub fn check_query(request: &Request) -> Result<(), ApiError> {
+    let pairs = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
+    for (name, value) in pairs {
+        if let Some(c) = forbidden(&name, Lines::One).or_else(|| forbidden(&value, Lines::One)) {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(50).collect();
+            return Err(ApiError::invalid_parameter(&name, forbidden_detail(c)));
+        }
+    }
+    Ok(())
 }
 
 /// For fields of a PATCH that can't be cleared: absent leaves them, `null` is a wrong type.

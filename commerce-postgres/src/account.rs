@@ -150,6 +150,8 @@ table! {
         expires_at: i64,
         used_at: Option<i64>,
         created_at: i64,
+        email: Option<String>,
+        former_email: Option<String>,
         version: i64,
     }
 }
@@ -164,6 +166,8 @@ impl From<&MailToken> for MailTokenRow {
             expires_at: token.expires_at.as_micros(),
             used_at: token.used_at.map(Timestamp::as_micros),
             created_at: token.created_at.as_micros(),
+            email: token.email.clone(),
+            former_email: token.former_email.clone(),
             version: token.version,
         }
     }
@@ -179,6 +183,8 @@ impl From<MailTokenRow> for MailToken {
             expires_at: Timestamp::from_micros(row.expires_at),
             used_at: row.used_at.map(Timestamp::from_micros),
             created_at: Timestamp::from_micros(row.created_at),
+            email: row.email,
+            former_email: row.former_email,
             version: row.version,
         }
     }
@@ -281,6 +287,11 @@ impl AccountQueries for PgReads {
     async fn load_mail_token(&self, id: MailTokenId) -> Result<Option<MailToken>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_mail_token WHERE id = ");
         Ok(self.reader.optional::<MailTokenRow>(sql.bind(id.0)).await?.map(Into::into))
+    }
+
+    async fn list_mail_tokens(&self, user: UserId) -> Result<Vec<MailToken>, StoreError> {
+        let mut sql = Sql::new("SELECT * FROM commerce_mail_token WHERE user_id = ");
+        Ok(self.reader.all::<MailTokenRow>(sql.bind(user.0)).await?.into_iter().map(Into::into).collect())
     }
 
     async fn load_address(&self, id: AddressId) -> Result<Option<Address>, StoreError> {

@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
 use commerce_core::store::{AggregateId, Applied, CommitError, Conflict};
 use sqlx::{
-    AssertSqlSafe, Executor as _, PgConnection, PgPool, Row as _, postgres::PgArguments, query_as, query_with, raw_sql,
+    Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgArguments, query_as_with,
+    query_with, raw_sql,
 };
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    connect::{ANSWER_TIMEOUT, ErrorClass, PooledConn, classify, is_answer},
+    connect::{ErrorClass, classify, is_answer},
     layout::{Known, Layout},
+    pool::{ConnectionPool, Need, PooledConn},
     statement::{GuardFailure, Statement, TableWrite},
 };
 
@@ -39,14 +40,39 @@ pub(crate) struct FailedGuards {
 pub(crate) enum CommitFailure {
     /// Nothing was applied.
     Failed(sqlx::Error),
-    /// The connection was lost while the server was committing.
+    /// The connection was lost, or gave no answer in time, while the server was committing.
     Unknown(sqlx::Error),
+}
+
+/// On whose terms a plan is run.
+#[derive(Clone, Copy)]
+enum Terms<'a> {
+    /// In a transaction of ours: each statement has a deadline.
+    Ours { pool: &'a ConnectionPool, epoch: u64 },
+    /// In the host's, who watches over it.
+    Hosts,
+}
+
+impl Terms<'_> {
+    async fn in_time<T>(self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Ours { pool, epoch } => pool.in_time(epoch, work).await,
+            Self::Hosts => work.await,
+        }
+    }
+
+    fn names_statements(self) -> bool {
+        match self {
+            Self::Ours { pool, .. } => pool.names_statements(),
+            Self::Hosts => true,
+        }
+    }
 }
 
 /// Where sets are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub pool: PgPool,
+    pub pool: ConnectionPool,
     pub layout: Known,
 }
 
@@ -55,20 +81,30 @@ pub(crate) async fn commit(target: &Target, plan: &Statement) -> Result<Applied,
     refuse_nonsense(plan)?;
     let mut attempt = 0;
     loop {
-        let conn =
-            if attempt > 0 { PooledConn::fresh(&target.pool).await } else { PooledConn::from(&target.pool).await };
-        let tried = match conn {
+        let epoch = target.pool.epoch();
+        let tried = match target.pool.acquire(Need::Write).await {
             Ok(conn) => once(target, conn, plan, "").await,
             Err(error) => Err(CommitFailure::Failed(error)),
         };
         let error = match tried {
             Ok(judged) => return judged.answer(),
-            Err(CommitFailure::Unknown(error)) => return Err(CommitError::Unknown(error.into())),
+            Err(CommitFailure::Unknown(error)) => {
+                // Whoever commits the set again must find a connection that answers.
+                let _ = target.pool.look(epoch, true).await;
+                return Err(CommitError::Unknown(error.into()));
+            }
             Err(CommitFailure::Failed(error)) => error,
         };
         attempt += 1;
         match classify(&error) {
-            ErrorClass::Clash | ErrorClass::Lost if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            ErrorClass::Clash if attempt < ATTEMPTS => tokio::time::sleep(pause(attempt)).await,
+            ErrorClass::Lost if attempt < ATTEMPTS => {
+                target.pool.note(&error);
+                if target.pool.look(epoch, true).await.is_err() {
+                    return Err(CommitError::Unavailable(error.into()));
+                }
+                tokio::time::sleep(pause(attempt)).await;
+            }
             ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => {
                 return Err(CommitError::Unavailable(error.into()));
             }
@@ -85,7 +121,7 @@ pub(crate) async fn apply(connection: &mut PgConnection, plan: &Statement) -> Re
         ErrorClass::Clash | ErrorClass::Lost | ErrorClass::Busy => CommitError::Unavailable(error.into()),
     };
     let layout = Layout::of(connection).await.map_err(failed)?;
-    let judged = match failed_guards(connection, plan, SAVEPOINT, layout).await {
+    let judged = match failed_guards(connection, plan, SAVEPOINT, layout, Terms::Hosts).await {
         Ok(judged) => judged,
         Err(error) => {
             // If this fails too, the host's transaction is lost, and its COMMIT will say so.
@@ -104,7 +140,7 @@ fn refuse_nonsense(plan: &Statement) -> Result<(), CommitError> {
 
 /// Runs the plan of a group in a transaction of its own. It fails rather than wait long for a lock, as all members would.
 pub(crate) async fn try_group(target: &Target, plan: &Statement) -> Result<FailedGuards, CommitFailure> {
-    let conn = PooledConn::from(&target.pool).await.map_err(CommitFailure::Failed)?;
+    let conn = target.pool.acquire(Need::Write).await.map_err(CommitFailure::Failed)?;
     once(target, conn, plan, SHORT_LOCK_TIMEOUT).await
 }
 
@@ -115,32 +151,32 @@ async fn once(
     plan: &Statement,
     settings: &str,
 ) -> Result<FailedGuards, CommitFailure> {
+    let (pool, epoch) = (&target.pool, conn.epoch());
+    let terms = Terms::Ours { pool, epoch };
     let connection = conn.connection().map_err(CommitFailure::Failed)?;
-    let layout = *target.layout.get_or_try_init(|| Layout::of(connection)).await.map_err(CommitFailure::Failed)?;
+    let ask = target.layout.get_or_try_init(|| Layout::of(connection));
+    let layout = *terms.in_time(ask).await.map_err(CommitFailure::Failed)?;
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
-    let judged = match in_time(failed_guards(connection, plan, &[begin, settings].concat(), layout)).await {
+    let begin = [begin, &pool.transaction_settings().unwrap_or_default(), settings].concat();
+    let judged = match failed_guards(connection, plan, &begin, layout, terms).await {
         Ok(judged) => judged,
         Err(error) => {
-            if is_answer(&error) && in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+            if is_answer(&error) && terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
                 conn.give_back();
             }
             return Err(CommitFailure::Failed(error));
         }
     };
     if judged.failures.is_empty() {
-        if let Err(error) = in_time(connection.execute(raw_sql("COMMIT"))).await {
+        if let Err(error) = pool.to_its_end(connection.execute(raw_sql("COMMIT"))).await {
             // An error from the server is its word that it rolled back; anything else is silence.
             return Err(if is_answer(&error) { CommitFailure::Failed(error) } else { CommitFailure::Unknown(error) });
         }
         conn.give_back();
-    } else if in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
+    } else if terms.in_time(connection.execute(raw_sql("ROLLBACK"))).await.is_ok() {
         conn.give_back();
     }
     Ok(judged)
-}
-
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    timeout(ANSWER_TIMEOUT, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.
@@ -149,33 +185,43 @@ async fn failed_guards(
     plan: &Statement,
     begin: &str,
     layout: Layout,
+    terms: Terms<'_>,
 ) -> Result<FailedGuards, sqlx::Error> {
-    connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout)))).await?;
+    terms.in_time(connection.execute(raw_sql(AssertSqlSafe(plan.opening(begin, layout))))).await?;
     let touched = match layout {
-        Layout::OneServer => write_at_once(connection, plan).await?,
-        Layout::Distributed => write_row_by_row(connection, plan).await?,
+        Layout::OneServer => terms.in_time(write_at_once(connection, plan, terms)).await?,
+        Layout::Distributed => write_row_by_row(connection, plan, terms).await?,
     };
     let guarded = plan.guarded().zip(&touched);
     let failures: Vec<GuardFailure> =
         guarded.flat_map(|(section, touched)| section.failures_among(touched)).cloned().collect();
     // Rows that a guard kept from being written are as they were, and locked: they can still tell why.
-    let stock = short_rows(connection, &failures).await?;
+    let stock = terms.in_time(short_rows(connection, &failures, terms)).await?;
     Ok(FailedGuards { failures, stock })
 }
 
 /// The keys that each guarded section touched.
 type Touched = Vec<Vec<String>>;
 
-async fn write_at_once(connection: &mut PgConnection, plan: &Statement) -> Result<Touched, sqlx::Error> {
+async fn write_at_once(
+    connection: &mut PgConnection,
+    plan: &Statement,
+    terms: Terms<'_>,
+) -> Result<Touched, sqlx::Error> {
     let mut args = PgArguments::default();
     for column in plan.sections().iter().flat_map(TableWrite::columns) {
         column.bind(&mut args).map_err(sqlx::Error::Encode)?;
     }
-    let row = query_with(AssertSqlSafe(plan.folded()), args).fetch_one(connection).await?;
+    let query = query_with(AssertSqlSafe(plan.folded()), args).persistent(terms.names_statements());
+    let row = query.fetch_one(connection).await?;
     (0..row.len()).map(|i| row.try_get(i)).collect()
 }
 
-async fn write_row_by_row(connection: &mut PgConnection, plan: &Statement) -> Result<Touched, sqlx::Error> {
+async fn write_row_by_row(
+    connection: &mut PgConnection,
+    plan: &Statement,
+    terms: Terms<'_>,
+) -> Result<Touched, sqlx::Error> {
     let mut all = Touched::new();
     for section in plan.sections() {
         let sql = section.for_a_row();
@@ -185,7 +231,8 @@ async fn write_row_by_row(connection: &mut PgConnection, plan: &Statement) -> Re
             for column in section.columns() {
                 column.bind_cell(row, &mut args).map_err(sqlx::Error::Encode)?;
             }
-            for row in query_with(AssertSqlSafe(sql.as_str()), args).fetch_all(&mut *connection).await? {
+            let query = query_with(AssertSqlSafe(sql.as_str()), args).persistent(terms.names_statements());
+            for row in terms.in_time(query.fetch_all(&mut *connection)).await? {
                 if section.is_guarded() {
                     touched.push(row.try_get("k")?);
                 }
@@ -207,7 +254,11 @@ struct StockRow {
     alerted: i64,
 }
 
-async fn short_rows(connection: &mut PgConnection, failures: &[GuardFailure]) -> Result<Vec<StockRow>, sqlx::Error> {
+async fn short_rows(
+    connection: &mut PgConnection,
+    failures: &[GuardFailure],
+    terms: Terms<'_>,
+) -> Result<Vec<StockRow>, sqlx::Error> {
     let variants: Vec<Uuid> = failures
         .iter()
         .filter_map(|failure| match failure {
@@ -218,10 +269,10 @@ async fn short_rows(connection: &mut PgConnection, failures: &[GuardFailure]) ->
     if variants.is_empty() {
         return Ok(Vec::new());
     }
-    query_as("SELECT variant_id, on_hand, reserved, alerted FROM commerce_stock WHERE variant_id = ANY($1)")
-        .bind(variants)
-        .fetch_all(connection)
-        .await
+    let sql = "SELECT variant_id, on_hand, reserved, alerted FROM commerce_stock WHERE variant_id = ANY($1)";
+    let mut args = PgArguments::default();
+    args.add(variants).map_err(sqlx::Error::Encode)?;
+    query_as_with(sql, args).persistent(terms.names_statements()).fetch_all(connection).await
 }
 
 impl FailedGuards {

@@ -1,64 +1,23 @@
-//! Connections: pools, statements with their parameters, what an error means, and reads that survive a lost connection.
+//! Statements with their parameters, what an error means, and reads that survive a lost connection.
 
-use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc};
 
 use commerce_core::{
     page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
 };
 use sqlx::{
-    AssertSqlSafe, Connection as _, Encode, FromRow, PgConnection, PgPool, Postgres, Type,
-    pool::PoolConnection,
-    postgres::{PgArguments, PgConnectOptions, PgDatabaseError, PgPoolOptions, PgRow, PgSeverity},
+    AssertSqlSafe, Connection as _, Encode, FromRow, Postgres, Type,
+    postgres::{PgArguments, PgDatabaseError, PgRow, PgSeverity},
     query_as_with,
 };
 use uuid::Uuid;
 
 use crate::{
     layout::{Known, Layout},
+    pool::{ConnectionPool, Need, PooledConn, is_refusal},
     replica::Watch,
 };
-
-/// How long a client waits for a connection, and for the database to answer.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-pub(crate) const CONNECTIONS: u32 = 20;
-const STATEMENTS: usize = 256;
-
-/// The options of a pool's connections, from a URL.
-pub(crate) fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(StoreError::bug)?;
-    Ok(options
-        .application_name("commerce")
-        .statement_cache_capacity(STATEMENTS)
-        // Compiling a statement takes longer than any of ours runs.
-        .options([("jit", "off")])
-        // A connection that is left in a transaction by a cancelled task would hold its locks for ever.
-        .options([("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "20s")]))
-}
-
-/// A pool as the store wants it: no ping before each use, as reads and writes survive a lost connection by themselves.
-pub(crate) async fn pool(options: PgConnectOptions) -> Result<PgPool, StoreError> {
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(store_error)
-}
-
-/// How long a replica has to answer before the primary is asked.
-const REPLICA_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The pool of a replica, which doesn't have to be there yet.
-pub(crate) fn replica_pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(REPLICA_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_lazy_with(options)
-}
 
 /// What an error means for what was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +37,7 @@ pub(crate) fn classify(error: &sqlx::Error) -> ErrorClass {
         // A process of the server's that panics takes all connections with it, and may have committed first.
         sqlx::Error::Database(error) if error.try_downcast_ref().is_some_and(is_panic) => ErrorClass::Lost,
         sqlx::Error::Database(error) => error.code().map_or(ErrorClass::Bug, |code| classify_code(&code)),
-        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => ErrorClass::Busy,
+        sqlx::Error::Io(error) if is_refusal(error) => ErrorClass::Busy,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
             ErrorClass::Lost
         }
@@ -96,10 +55,15 @@ fn is_panic(error: &PgDatabaseError) -> bool {
     matches!(error.severity(), PgSeverity::Panic)
 }
 
+/// A statement that this connection had prepared is gone, or another has its name, as behind poolers; or it was prepared before
+/// the schema changed. A new connection prepares its own.
+const NOT_PREPARED: &[&str] = &["26000", "42P05", "0A000"];
+
 // SQLSTATE, PostgreSQL's appendix A.
 fn classify_code(code: &str) -> ErrorClass {
     match code {
         "40001" | "40P01" => ErrorClass::Clash,
+        code if NOT_PREPARED.contains(&code) => ErrorClass::Lost,
         // XX000, an internal error: so Citus reports a node that went away while it answered.
         "25006" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "XX000" => ErrorClass::Lost,
         _ if code.starts_with("08") => ErrorClass::Lost,
@@ -116,51 +80,42 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// A connection that goes back to its pool only if its owner says that it is sound; otherwise it is closed.
-pub(crate) struct PooledConn(Option<PoolConnection<Postgres>>);
-
-impl PooledConn {
-    pub(crate) async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        Ok(Self(Some(pool.acquire().await?)))
-    }
-
-    /// A connection that answers: the first of the pool's that does. After a restart of the server, all idle ones are dead.
-    pub(crate) async fn fresh(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut tries = pool.size() + 1;
-        loop {
-            let mut conn = Self::from(pool).await?;
-            match conn.connection()?.ping().await {
-                Ok(()) => return Ok(conn),
-                Err(error) if tries == 0 => return Err(error),
-                Err(_) => tries -= 1,
-            }
-        }
-    }
-
-    pub(crate) fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
-        self.0.as_deref_mut().ok_or(sqlx::Error::WorkerCrashed)
-    }
-
-    pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for PooledConn {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-        }
-    }
-}
-
 /// A statement with its parameters, which can be run more than once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sql {
     text: Cow<'static, str>,
     args: PgArguments,
     bound: usize,
-    once: bool,
+    mode: Mode,
+}
+
+/// How a statement is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Read,
+    /// Planned for its parameters each time.
+    PlannedAnew,
+    /// Takes as long as it takes.
+    Unhurried,
+    /// Changes rows, and is a transaction of its own.
+    Write,
+}
+
+impl Mode {
+    /// With what its transaction begins, if it needs one. The driver prepares a statement and runs it in two steps: between
+    /// them, a pooler lends the server's connection to others, unless a transaction keeps it.
+    fn begin(self, named: bool) -> Option<&'static str> {
+        match self {
+            Self::PlannedAnew => {
+                Some("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off")
+            }
+            Self::Unhurried => Some("BEGIN READ ONLY; SET LOCAL statement_timeout = 0"),
+            Self::Read if !named => Some("BEGIN READ ONLY"),
+            Self::Write if !named => Some("BEGIN"),
+            Self::Read | Self::Write => None,
+        }
+    }
 }
 
 impl Sql {
@@ -170,7 +125,19 @@ impl Sql {
 
     /// Has the statement planned for these parameters each time: for those whose best plan depends on them.
     pub(crate) const fn planned_anew(&mut self) -> &mut Self {
-        self.once = true;
+        self.mode = Mode::PlannedAnew;
+        self
+    }
+
+    /// Gives the statement all the time it takes: for those that go through whole tables, which nobody waits for.
+    pub(crate) const fn unhurried(&mut self) -> &mut Self {
+        self.mode = Mode::Unhurried;
+        self
+    }
+
+    /// Says that the statement changes rows.
+    pub(crate) const fn writes(&mut self) -> &mut Self {
+        self.mode = Mode::Write;
         self
     }
 
@@ -250,19 +217,19 @@ impl Direction {
 /// Where reads go.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    pool: PgPool,
+    pool: ConnectionPool,
     // Of a replica: whom to tell that it doesn't answer, and the primary, which answers in its place.
-    instead: Option<(Arc<Watch>, PgPool)>,
+    instead: Option<(Arc<Watch>, ConnectionPool)>,
     layout: Known,
 }
 
 impl Reader {
-    pub(crate) const fn new(pool: PgPool, layout: Known) -> Self {
+    pub(crate) const fn new(pool: ConnectionPool, layout: Known) -> Self {
         Self { pool, instead: None, layout }
     }
 
     /// The same of a replica, which this one stands in for.
-    pub(crate) fn replica(&self, pool: PgPool, watch: Arc<Watch>) -> Self {
+    pub(crate) fn replica(&self, pool: ConnectionPool, watch: Arc<Watch>) -> Self {
         Self { pool, instead: Some((watch, self.pool.clone())), layout: self.layout.clone() }
     }
 
@@ -277,14 +244,14 @@ impl Reader {
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         let Some((watch, primary)) = &self.instead else { return read(&self.pool, sql).await };
-        let from_replica = async { fetch(PooledConn::from(&self.pool).await?, sql).await };
-        match tokio::time::timeout(REPLICA_TIMEOUT, from_replica).await {
-            Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(error)) if classify(&error) == ErrorClass::Bug => Err(store_error(error)),
+        match fetch(&self.pool, sql).await {
+            Ok(rows) => Ok(rows),
+            Err((error, _)) if classify(&error) == ErrorClass::Bug => Err(store_error(error)),
             // What it replays removes rows that this statement needs: it is well, and busy.
-            Ok(Err(error)) if classify(&error) == ErrorClass::Clash => read(primary, sql).await,
-            Ok(Err(_)) | Err(_) => {
+            Err((error, _)) if classify(&error) == ErrorClass::Clash => read(primary, sql).await,
+            Err((_, epoch)) => {
                 watch.failed();
+                self.pool.forget_idle(epoch);
                 read(primary, sql).await
             }
         }
@@ -353,32 +320,62 @@ pub(crate) const fn at(key: i64, id: Uuid) -> Cursor {
     Cursor { key: SortKey::Int(key), id }
 }
 
-async fn read<T>(pool: &PgPool, sql: &Sql) -> Result<Vec<T>, StoreError>
+/// Reads from a server, and once more if the connection was lost or its call ran into the deadline.
+async fn read<T>(pool: &ConnectionPool, sql: &Sql) -> Result<Vec<T>, StoreError>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let first = match PooledConn::from(pool).await {
-        Ok(conn) => fetch(conn, sql).await,
-        Err(error) => Err(error),
-    };
-    match first {
-        Err(error) if classify(&error) == ErrorClass::Lost => {
-            let conn = PooledConn::fresh(pool).await.map_err(store_error)?;
-            fetch(conn, sql).await.map_err(store_error)
+    match fetch(pool, sql).await {
+        Err((error, epoch)) if classify(&error) == ErrorClass::Lost => {
+            pool.note(&error);
+            pool.look(epoch, true).await.map_err(store_error)?;
+            fetch(pool, sql).await.map_err(|(error, _)| store_error(error))
         }
-        answer => answer.map_err(store_error),
+        answer => answer.map_err(|(error, _)| store_error(error)),
     }
 }
 
-async fn fetch<T>(mut conn: PooledConn, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
+/// The rows of a statement within a transaction.
+pub(crate) async fn fetch_in<T>(connection: &mut sqlx::PgConnection, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
 where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let connection = conn.connection()?;
-    let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).persistent(!sql.once);
-    let answer = query.fetch_all(connection).await;
+    query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).fetch_all(connection).await
+}
+
+/// Reads once; an error comes with the epoch of the connection it happened on.
+async fn fetch<T>(pool: &ConnectionPool, sql: &Sql) -> Result<Vec<T>, (sqlx::Error, u64)>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let epoch = pool.epoch();
+    let need = if sql.mode == Mode::Write { Need::Write } else { Need::Read };
+    let mut conn = pool.acquire(need).await.map_err(|error| (error, epoch))?;
+    let epoch = conn.epoch();
+    let answer = match sql.mode {
+        Mode::Unhurried => run(&mut conn, sql, pool.names_statements()).await,
+        _ => pool.in_time(epoch, run(&mut conn, sql, pool.names_statements())).await,
+    };
     if answer.as_ref().err().is_none_or(is_answer) {
         conn.give_back();
+    }
+    answer.map_err(|error| (error, epoch))
+}
+
+async fn run<T>(conn: &mut PooledConn, sql: &Sql, named: bool) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    let query = query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).persistent(named);
+    let Some(begin) = sql.mode.begin(named) else { return query.fetch_all(conn.connection()?).await };
+    let mut transaction = conn.connection()?.begin_with(begin).await?;
+    let answer = query.fetch_all(&mut *transaction).await;
+    if sql.mode == Mode::Write && answer.is_ok() {
+        transaction.commit().await?;
+    } else {
+        // Has the ROLLBACK sent on the connection's way back: nobody waits for it.
+        drop(transaction);
+        conn.is_unsettled();
     }
     answer
 }

@@ -1,9 +1,9 @@
 //! Spreading the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter "Scaling out".
 
 use commerce_core::store::StoreError;
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, query_as, raw_sql};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, query_as, raw_sql};
 
-use crate::connect::store_error;
+use crate::{connect::store_error, pool::ConnectionPool};
 
 /// Why the tables weren't spread.
 #[derive(Debug, thiserror::Error)]
@@ -26,21 +26,23 @@ pub(crate) fn calls() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// Places every table that isn't yet; how many that were.
-pub(crate) async fn distribute(pool: &PgPool) -> Result<u64, DistributeError> {
+pub(crate) async fn distribute(pool: &ConnectionPool) -> Result<u64, DistributeError> {
     let present = query_as::<_, (bool,)>("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')");
-    let (present,) = present.fetch_one(pool).await.map_err(store_error)?;
+    let mut connection = pool.unhurried().await.map_err(store_error)?;
+    let (present,) = present.fetch_one(&mut connection).await.map_err(store_error)?;
     if !present {
         return Err(DistributeError::NoCitus);
     }
     let mut placed = 0;
     for (table, call) in calls() {
         let known = "SELECT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = $1::regclass)";
-        let (known,): (bool,) = query_as(known).bind(table).fetch_one(pool).await.map_err(store_error)?;
+        let (known,): (bool,) = query_as(known).bind(table).fetch_one(&mut connection).await.map_err(store_error)?;
         if !known {
-            pool.execute(raw_sql(AssertSqlSafe(call))).await.map_err(store_error)?;
+            connection.execute(raw_sql(AssertSqlSafe(call))).await.map_err(store_error)?;
             placed += 1;
         }
     }
+    connection.close().await.map_err(store_error)?;
     Ok(placed)
 }
 

@@ -10,6 +10,7 @@ use commerce_core::{
     inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
     page::{Cursor, PageSpec, Rows, SortKey},
     store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
+    text::look,
 };
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -360,9 +361,9 @@ impl InventoryQueries for PgReads {
         if query.low_stock {
             from.push(" AND s.low");
         }
-        if let Some(q) = query.q.as_ref().map(|q| q.to_lowercase()) {
-            from.push(" AND (starts_with(v.sku_key, ").bind(q.clone());
-            from.push(") OR strpos(p.title_key, ").bind(q).push(") > 0)");
+        if let Some(q) = &query.q {
+            from.push(" AND (starts_with(v.sku_key, ").bind(look(q));
+            from.push(") OR strpos(p.title_key, ").bind(q.to_lowercase()).push(") > 0)");
         }
         let list = List { select: ITEM, key: "v.sku", id: "v.id", direction: Direction::Rising };
         self.reader.list::<ItemRow, StockItem>(list, &from, spec).await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, query_as};
+use sqlx::{PgConnection, Row as _, raw_sql};
 use tokio::sync::OnceCell;
 
 /// Where the rows are.
@@ -25,8 +25,9 @@ impl Layout {
 
     /// That of the server at the other end.
     pub(crate) async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        let (distributed,) = query_as(Self::QUERY).fetch_one(connection).await?;
-        Ok(Self::new(distributed))
+        // Not prepared: poolers tell one connection's statements from another's only within a transaction.
+        let row = raw_sql(Self::QUERY).fetch_one(connection).await?;
+        Ok(Self::new(row.try_get(0)?))
     }
 }
 

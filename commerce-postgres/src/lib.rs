@@ -2,7 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `connect` | pools, reads, what an error means |
+//! | `address` | URLs: hosts, what a session must be able to do, parameters |
+//! | `pool` | connections, deadlines, and whether the server is there |
+//! | `connect` | statements, reads, what an error means |
 //! | `replica` | which replicas may be read from |
 //! | `table_dump` | whole tables as JSON, for copying a shop |
 //! | `migrate` | the schema, applied once however many servers start, and how to change it |
@@ -28,9 +30,14 @@
 #![forbid(unsafe_code)]
 
 mod account;
-mod batch;
+mod address;
 mod cart;
 mod catalog;
+// Product names, most of which look like code.
+#[allow(clippy::doc_markdown)]
+#[doc = include_str!("clusters.md")]
+pub mod clusters {}
+mod batch;
 mod codec;
 mod commit;
 mod connect;
@@ -42,10 +49,14 @@ mod migrate;
 mod order;
 mod order_child;
 mod outbox;
+mod pool;
 mod product_view;
 mod reads;
+mod reindex;
+mod rekey;
 mod replica;
 mod review;
+mod settings;
 mod statement;
 mod table_dump;
 #[cfg(feature = "testing")]
@@ -65,8 +76,21 @@ use sqlx::{PgPool, Postgres, Transaction};
 #[cfg(feature = "testing")]
 use tokio::sync::OnceCell;
 
-pub use self::distribute::DistributeError;
-use crate::{commit::Target, connect::Reader, layout::Known, reads::PgReads, replica::Replicas, writer::Writer};
+pub use self::{
+    address::{UrlError, check_url},
+    distribute::DistributeError,
+    settings::PoolSettings,
+};
+use crate::{
+    address::Address,
+    commit::Target,
+    connect::{Reader, store_error},
+    layout::Known,
+    pool::ConnectionPool,
+    reads::PgReads,
+    replica::Replicas,
+    writer::Writer,
+};
 
 /// A shop in a PostgreSQL database (version 13 or later). Cheap to clone; any number of processes can share one database.
 #[derive(Clone, Debug)]
@@ -77,12 +101,23 @@ pub struct PgStore {
 }
 
 impl PgStore {
-    /// Connects to a database by its URL, `postgres://user:password@host:port/name`.
+    /// Connects to a database by its URL, `postgres://user:password@host:port/name`, which may list several servers and say
+    /// which of them is wanted; see [`clusters`].
     ///
     /// # Errors
     /// If the URL isn't one, or the database can't be reached within seconds.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        Ok(Self::from_pool(connect::pool(connect::options(url)?).await?))
+        Self::connect_with(url, PoolSettings::default()).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(url: &str, settings: PoolSettings) -> Result<Self, StoreError> {
+        let pool = ConnectionPool::new(Address::parse(url).map_err(StoreError::bug)?, settings);
+        pool.find().await.map_err(store_error)?;
+        Ok(Self::laid_out(pool, Known::default()))
     }
 
     /// Connects to a database that is up to date, for hosts that run [`migrate`](Self::migrate) at a time of their own, maybe by
@@ -92,9 +127,16 @@ impl PgStore {
     /// [`StoreError::Schema`] if it lacks migrations, and says which, or if a newer version of this crate wrote it; as
     /// [`connect`](Self::connect).
     pub async fn connect_existing(url: &str) -> Result<Self, StoreError> {
-        let store = Self::connect(url).await?;
-        let mut connection = store.pool().acquire().await.map_err(connect::store_error)?;
-        require_migrated(&migrate::missing(&mut connection).await?)?;
+        Self::connect_existing_with(url, PoolSettings::default()).await
+    }
+
+    /// The same with other limits.
+    ///
+    /// # Errors
+    /// As [`connect_existing`](Self::connect_existing).
+    pub async fn connect_existing_with(url: &str, settings: PoolSettings) -> Result<Self, StoreError> {
+        let store = Self::connect_with(url, settings).await?;
+        require_migrated(&migrate::missing(&store.writer.target().pool).await?)?;
         Ok(store)
     }
 
@@ -102,10 +144,10 @@ impl PgStore {
     /// `synchronous_commit = on`, the server's default: an answer of success is as durable as that.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self::laid_out(pool, Known::default())
+        Self::laid_out(ConnectionPool::of_host(pool), Known::default())
     }
 
-    fn laid_out(pool: PgPool, layout: Known) -> Self {
+    fn laid_out(pool: ConnectionPool, layout: Known) -> Self {
         let primary = PgReads::new(Reader::new(pool.clone(), layout.clone()));
         Self { writer: Writer::new(Target { pool, layout }), primary, replicas: None }
     }
@@ -114,7 +156,10 @@ impl PgStore {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn as_if_distributed(self) -> Self {
-        Self::laid_out(self.pool().clone(), Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))))
+        Self::laid_out(
+            self.writer.target().pool.clone(),
+            Arc::new(OnceCell::new_with(Some(layout::Layout::Distributed))),
+        )
     }
 
     /// Lets streaming replicas of this database, given by their URLs, serve what is only shown
@@ -136,8 +181,13 @@ impl PgStore {
     /// # Errors
     /// [`StoreError::Schema`] if a newer version of this crate wrote the database. If the database can't be reached, or doesn't let this user create tables.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let pool = self.pool().clone();
-        task(async move { migrate::migrate(&pool).await }).await.map_err(StoreError::bug)?
+        let pool = self.writer.target().pool.clone();
+        let work = async move {
+            migrate::migrate(&pool).await?;
+            rekey::rekey(&pool).await?;
+            reindex::reindex(&pool).await
+        };
+        task(work).await.map_err(StoreError::bug)?
     }
 
     /// Spreads the tables over the nodes of a distributed PostgreSQL, by the calls of the chapter above; those that are placed
@@ -146,7 +196,7 @@ impl PgStore {
     /// # Errors
     /// [`DistributeError::NoCitus`] on a plain PostgreSQL; if a call fails.
     pub async fn distribute(&self) -> Result<u64, DistributeError> {
-        let pool = self.pool().clone();
+        let pool = self.writer.target().pool.clone();
         task(async move { distribute::distribute(&pool).await }).await.map_err(StoreError::bug)?
     }
 
@@ -160,10 +210,16 @@ impl PgStore {
         commit::apply(transaction, &write_plan::write_plan(set).into_plan()).await
     }
 
-    /// The pool of the primary, for what the host wants to ask itself.
+    /// Ends the connections that aren't in use, for tests and orderly ends. The store must not be used any more.
+    pub async fn close(&self) {
+        self.writer.target().pool.close().await;
+    }
+
+    /// A pool of connections to the primary, for what the host wants to ask itself: the host's own, or one that isn't connected
+    /// until it is used. Its connections have a `statement_timeout` a little shorter than [`PoolSettings::call_timeout`].
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.writer.target().pool
+        self.writer.target().pool.driver()
     }
 }
 

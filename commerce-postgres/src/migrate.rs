@@ -19,12 +19,15 @@ use std::{sync::LazyLock, time::Duration};
 
 use commerce_core::store::{StoreError, missing_migrations};
 use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool,
+    Connection as _, Executor as _, PgConnection,
     migrate::{MigrateError, Migrator},
     query, query_scalar, raw_sql,
 };
 
-use crate::connect::{ErrorClass, PooledConn, classify, store_error};
+use crate::{
+    connect::{ErrorClass, classify, store_error},
+    pool::ConnectionPool,
+};
 
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
@@ -34,20 +37,15 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
 
 const ATTEMPTS: u32 = 20;
 
-pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+pub(crate) async fn migrate(pool: &ConnectionPool) -> Result<(), StoreError> {
     let mut attempt = 0;
     loop {
-        let mut conn = PooledConn::fresh(pool).await.map_err(store_error)?;
-        let connection = conn.connection().map_err(store_error)?;
-        if missing(connection).await?.is_empty() {
-            conn.give_back();
+        if missing(pool).await?.is_empty() {
             return Ok(());
         }
-        match run(connection).await {
-            Ok(()) => {
-                conn.give_back();
-                return Ok(());
-            }
+        let mut connection = pool.unhurried().await.map_err(store_error)?;
+        match run(&mut connection, pool.begin_unhurried()).await {
+            Ok(()) => return connection.close().await.map_err(store_error),
             Err(error) if attempt < ATTEMPTS && may_pass(&error) => attempt += 1,
             Err(error) => return Err(migration_error(error)),
         }
@@ -56,16 +54,26 @@ pub(crate) async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
 }
 
 /// The migrations that the database lacks. Reads only, and needs no right but that.
-pub(crate) async fn missing(connection: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+pub(crate) async fn missing(pool: &ConnectionPool) -> Result<Vec<String>, StoreError> {
+    let applied = async {
+        let mut connection = pool.unhurried().await?;
+        let mut transaction = connection.begin_with(pool.begin_unhurried()).await?;
+        let applied = applied(&mut transaction).await?;
+        transaction.rollback().await?;
+        connection.close().await?;
+        Ok(applied)
+    };
     let known = MIGRATOR.iter().map(|migration| (migration.version, &*migration.description));
-    missing_migrations(known, &applied(connection).await.map_err(store_error)?)
+    missing_migrations(known, &pool.to_its_end(applied).await.map_err(store_error)?)
 }
 
 async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    // Read before the table is looked for: whoever migrates meanwhile makes it and raises the number in one commit.
+    let number = number_of_first_release(connection).await?;
     if exists(connection, "commerce_migration").await? {
         return query_scalar("SELECT version FROM commerce_migration").fetch_all(connection).await;
     }
-    Ok((1..=number_of_first_release(connection).await?).collect())
+    Ok((1..=number).collect())
 }
 
 /// What the first release's migrator noted, or 0.
@@ -80,8 +88,8 @@ async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx
     query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(connection).await
 }
 
-async fn run(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let mut transaction = connection.begin().await?;
+async fn run(connection: &mut PgConnection, begin: &'static str) -> Result<(), MigrateError> {
+    let mut transaction = connection.begin_with(begin).await?;
     // Migrations take as long as they take; whoever waits for them here waits too. Citus may not alter the shards of a table
     // in parallel with other changes of one transaction; other servers don't know that setting and don't mind it.
     let settings = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \

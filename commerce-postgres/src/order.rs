@@ -1,5 +1,7 @@
 //! Orders with their lines, payments, refunds, fulfilments and returns.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
@@ -46,6 +48,7 @@ table! {
         shipping_method: Json<ShippingMethod>,
         cart_id: Option<Uuid>,
         idempotency_key: Option<[u8; 32]>,
+        note: Option<String>,
         cancel_reason: Option<String>,
         declined: bool,
         placed_at: i64,
@@ -76,6 +79,7 @@ impl From<&Order> for OrderRow {
             shipping_method: Json(order.shipping_method.clone()),
             cart_id: order.cart_id.map(Into::into),
             idempotency_key: order.idempotency_key,
+            note: order.note.clone(),
             cancel_reason: order.cancel_reason.clone(),
             declined: order.declined,
             placed_at: order.placed_at.as_micros(),
@@ -156,6 +160,7 @@ impl From<WholeOrder> for Order {
             returns: returns.into_iter().map(Into::into).collect(),
             cart_id: row.cart_id.map(CartId),
             idempotency_key: row.idempotency_key,
+            note: row.note,
             cancel_reason: row.cancel_reason,
             declined: row.declined,
             placed_at: Timestamp::from_micros(row.placed_at),
@@ -249,6 +254,9 @@ impl OrderQueries for PgReads {
             .and("o.number =", query.number.as_deref())
             .and("o.placed_at >=", query.placed_after.map(Timestamp::as_micros))
             .and("o.placed_at <", query.placed_before.map(Timestamp::as_micros));
+        if query.of_guests {
+            from.push(" AND o.customer_id IS NULL");
+        }
         if query.hide_declined {
             from.push(" AND NOT o.declined");
         }
@@ -296,12 +304,20 @@ impl OrderQueries for PgReads {
         Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
     }
 
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError> {
+        let customers: BTreeSet<Uuid> = pairs.iter().map(|(customer, _)| customer.0).collect();
+        let products: BTreeSet<Uuid> = pairs.iter().map(|(_, product)| product.0).collect();
         let mut sql = Sql::new(
-            "SELECT 1 FROM commerce_order o JOIN commerce_order_line l ON l.order_id = o.id \
-             WHERE o.status IN ('confirmed', 'completed') AND o.customer_id = ",
+            "SELECT DISTINCT o.customer_id, l.product_id FROM commerce_order o \
+             JOIN commerce_order_line l ON l.order_id = o.id WHERE o.status IN ('confirmed', 'completed') \
+             AND (o.payment_status IN ('paid', 'partially_refunded') \
+                  OR o.payment_status <> 'refunded' AND o.fulfilment_status = 'delivered') \
+             AND greatest(l.cancelled, l.refunded + l.uncharged, l.returned) < l.quantity AND o.customer_id = ANY(",
         );
-        sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(" LIMIT 1");
-        Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
+        sql.bind(customers.into_iter().collect::<Vec<_>>()).push(") AND l.product_id = ANY(");
+        sql.bind(products.into_iter().collect::<Vec<_>>()).push(")");
+        let rows: Vec<(Uuid, Uuid)> = self.reader.all(&sql).await?;
+        let found = rows.into_iter().map(|(customer, product)| (UserId(customer), ProductId(product)));
+        Ok(found.filter(|pair| pairs.contains(pair)).collect())
     }
 }

@@ -159,7 +159,7 @@ pub(crate) async fn lease(
         let mut found = Sql::default();
         find(&mut found);
         for (id,) in primary.all::<(Uuid,)>(&found).await? {
-            match primary.optional(take().bind(id).push(" RETURNING *")).await {
+            match primary.optional(take().bind(id).push(" RETURNING *").writes()).await {
                 Ok(row) => rows.extend(row),
                 // What was taken is worked on; whoever asks next hears of it.
                 Err(_) if !rows.is_empty() => break,
@@ -170,7 +170,7 @@ pub(crate) async fn lease(
         let mut sql = take();
         sql.push("ANY (ARRAY(");
         find(&mut sql);
-        sql.push(" FOR UPDATE SKIP LOCKED)) RETURNING *");
+        sql.push(" FOR UPDATE SKIP LOCKED)) RETURNING *").writes();
         rows = primary.all(&sql).await?;
     }
     rows.sort_by_key(|row| (row.due, row.id));
@@ -249,7 +249,7 @@ impl EventQueries for PgReads {
     }
 
     async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
-        let rows: Vec<DriftRow> = self.reader.all(&Sql::new(VERIFY)).await?;
+        let rows: Vec<DriftRow> = self.reader.all(Sql::new(VERIFY).unhurried()).await?;
         let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
         Ok(rows.into_iter().map(drift).collect())
     }

@@ -3,11 +3,12 @@
 //! Lag isn't a time that a replica could tell: while nobody writes, the last transaction it replayed grows old though nothing
 //! is missing. So each replica is watched from here: the primary's position in its log is noted with the time, and once the
 //! replica has replayed up to there, it holds all that was committed before that time. What it holds may be [`BEHIND`] old.
+//! While the primary is silent, nobody can tell how old it is: then any that answers stands in, rather than nobody.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -17,13 +18,22 @@ use commerce_core::store::StoreError;
 use tokio::time::timeout;
 
 use crate::{
+    address::Address,
     commit::Target,
-    connect::{self, Reader, Sql},
+    connect::{Reader, Sql},
+    pool::ConnectionPool,
     reads::PgReads,
 };
 
+/// How long a replica has to answer before the primary is asked.
+const REPLICA_LIMIT: Duration = Duration::from_secs(2);
+
 /// How far a replica may be behind and still be asked.
 const BEHIND: Duration = Duration::from_secs(1);
+/// How long the primary may say nothing before replicas stand in for it: shorter than any of them stays current by itself.
+const SILENT_AFTER: Duration = Duration::from_millis(500);
+/// How long ago a replica may have answered to stand in for a primary that is silent.
+const STANDS_IN: Duration = Duration::from_secs(2);
 /// How often each is looked at.
 const PERIOD: Duration = Duration::from_millis(150);
 /// How long a look may take.
@@ -45,24 +55,47 @@ struct Mark {
 
 /// What a replica is known to hold.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+struct Seen {
     /// Everything that was committed before.
-    covers: Mutex<Option<Instant>>,
+    covers: Option<Instant>,
+    /// When it last answered as a copy of this database.
+    answered: Option<Instant>,
 }
 
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Mutex<Seen>);
+
 impl Watch {
-    fn is_current(&self) -> bool {
-        let covers = *self.covers.lock().unwrap_or_else(PoisonError::into_inner);
-        covers.is_some_and(|covers| covers.elapsed() < BEHIND)
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, covers: Option<Instant>) {
-        *self.covers.lock().unwrap_or_else(PoisonError::into_inner) = covers;
+    fn is_current(&self) -> bool {
+        self.seen().covers.is_some_and(|covers| covers.elapsed() < BEHIND)
+    }
+
+    /// Whether it can stand in for a primary that is silent, whatever that wrote last.
+    fn answers(&self) -> bool {
+        self.seen().answered.is_some_and(|answered| answered.elapsed() < STANDS_IN)
     }
 
     /// It failed to answer: not to be asked until it has been seen alive again.
     pub(crate) fn failed(&self) {
-        self.note(None);
+        *self.seen() = Seen::default();
+    }
+}
+
+/// When the primary last answered those who watch its replicas.
+#[derive(Debug)]
+struct PrimaryWatch(Mutex<Instant>);
+
+impl PrimaryWatch {
+    fn answered(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_silent(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > SILENT_AFTER
     }
 }
 
@@ -77,66 +110,107 @@ struct Replica {
 pub(crate) struct Replicas {
     all: Vec<Replica>,
     turn: AtomicUsize,
+    primary: ConnectionPool,
+    primary_watch: Arc<PrimaryWatch>,
 }
 
 impl Replicas {
     /// Replicas by their URLs, watched until this is dropped. None of them has to be there yet.
     pub(crate) fn watch(primary: &Target, urls: &[impl AsRef<str>]) -> Result<Arc<Self>, StoreError> {
+        let settings = primary.pool.settings().clone();
+        let settings =
+            settings.call_timeout(REPLICA_LIMIT).connect_timeout(REPLICA_LIMIT).acquire_timeout(REPLICA_LIMIT);
+        let primary_watch = Arc::new(PrimaryWatch(Mutex::new(Instant::now())));
         let mut all = Vec::new();
         for (n, url) in urls.iter().enumerate() {
-            let options = connect::options(url.as_ref())?;
+            let address = Address::parse(url.as_ref()).map_err(StoreError::bug)?;
             let watch = Arc::new(Watch::default());
             // A connection of its own: looks mustn't wait until reads have ended.
-            let looks = Reader::new(connect::replica_pool(options.clone(), 1), primary.layout.clone());
+            let looks = ConnectionPool::new(address.clone(), settings.clone().connections(1));
             let primary_reader = Reader::new(primary.pool.clone(), primary.layout.clone());
-            tokio::spawn(look_on(n + 1, primary_reader.clone(), looks, Arc::downgrade(&watch)));
-            let pool = connect::replica_pool(options, connect::CONNECTIONS);
+            let watcher = Watcher {
+                primary: primary_reader.clone(),
+                primary_watch: primary_watch.clone(),
+                replica: Reader::new(looks, primary.layout.clone()),
+                cluster: None,
+                marks: VecDeque::new(),
+            };
+            tokio::spawn(watcher.look_on(n + 1, Arc::downgrade(&watch)));
+            let pool = ConnectionPool::new(address, settings.clone());
             all.push(Replica { reads: PgReads::new(primary_reader.replica(pool, watch.clone())), watch });
         }
-        Ok(Arc::new(Self { all, turn: AtomicUsize::new(0) }))
+        Ok(Arc::new(Self { all, turn: AtomicUsize::new(0), primary: primary.pool.clone(), primary_watch }))
     }
 
-    /// The next replica that is current.
+    /// The next replica that is current; while the primary is silent, the next that answers: what is shown may then lack what
+    /// the primary wrote last.
     pub(crate) fn pick(&self) -> Option<&PgReads> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..self.all.len()).map(|n| &self.all[(turn + n) % self.all.len()]);
-        in_turn.into_iter().find(|replica| replica.watch.is_current()).map(|replica| &replica.reads)
+        let next = |fits: fn(&Watch) -> bool| {
+            let mut in_turn = (0..self.all.len()).map(|n| &self.all[(turn + n) % self.all.len()]);
+            in_turn.find(|replica| fits(&replica.watch)).map(|replica| &replica.reads)
+        };
+        let is_silent = || self.primary.is_away() || self.primary_watch.is_silent();
+        next(Watch::is_current).or_else(|| if is_silent() { next(Watch::answers) } else { None })
     }
 }
 
-/// Looks at a replica time and again, as long as anybody wants to know.
-async fn look_on(n: usize, primary: Reader, replica: Reader, watch: Weak<Watch>) {
-    let mut marks = VecDeque::new();
-    let mut was_current = false;
-    while let Some(watch) = watch.upgrade() {
-        match timeout(PROBE_TIMEOUT, look(&primary, &replica, &mut marks)).await {
-            Ok(Ok(Some(covers))) => watch.note(Some(covers)),
-            // What it held when it was last seen stays true, and grows old.
-            Ok(Ok(None)) | Err(_) => {}
+/// Watches one replica.
+struct Watcher {
+    primary: Reader,
+    primary_watch: Arc<PrimaryWatch>,
+    replica: Reader,
+    /// Which database the primary has, once it has been asked.
+    cluster: Option<String>,
+    marks: VecDeque<Mark>,
+}
+
+impl Watcher {
+    /// Looks at the replica time and again, as long as anybody wants to know.
+    async fn look_on(mut self, n: usize, watch: Weak<Watch>) {
+        let mut was_current = false;
+        while let Some(watch) = watch.upgrade() {
+            self.look(n, &watch).await;
+            let is_current = watch.is_current();
+            match (was_current, is_current) {
+                (false, true) => tracing::info!(replica = n, "the replica is read from"),
+                (true, false) => {
+                    tracing::warn!(replica = n, "the replica is left out: it is behind, or doesn't answer");
+                }
+                _ => {}
+            }
+            was_current = is_current;
+            drop(watch);
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    async fn look(&mut self, n: usize, watch: &Watch) {
+        let at = Instant::now();
+        let (ask_primary, ask_replica) = (Sql::new(PRIMARY), Sql::new(REPLICA));
+        let primary = timeout(PROBE_TIMEOUT, self.primary.one::<(String, i64)>(&ask_primary));
+        let replica = timeout(PROBE_TIMEOUT, self.replica.one::<(String, Option<i64>)>(&ask_replica));
+        let (primary, replica) = tokio::join!(primary, replica);
+        if let Ok(Ok((cluster, position))) = primary {
+            self.primary_watch.answered();
+            self.marks.retain(|mark| mark.at.elapsed() < BEHIND);
+            self.marks.push_back(Mark { at, position });
+            self.cluster = Some(cluster);
+        }
+        match replica {
+            Ok(Ok((copied, replayed))) if self.cluster.as_ref() == Some(&copied) => {
+                let holds = |mark: &&Mark| replayed.is_some_and(|replayed| mark.position <= replayed);
+                let covers = self.marks.iter().rev().find(holds).map(|mark| mark.at);
+                let mut seen = watch.seen();
+                seen.answered = Some(Instant::now());
+                // What it held when it was last seen stays true, and grows old.
+                seen.covers = covers.or(seen.covers);
+            }
+            Ok(Ok(_)) | Err(_) => {}
             Ok(Err(error)) => {
                 tracing::debug!(replica = n, %error, "a replica can't be looked at");
                 watch.failed();
             }
         }
-        let is_current = watch.is_current();
-        match (was_current, is_current) {
-            (false, true) => tracing::info!(replica = n, "the replica is read from"),
-            (true, false) => tracing::warn!(replica = n, "the replica is left out: it is behind, or doesn't answer"),
-            _ => {}
-        }
-        was_current = is_current;
-        drop(watch);
-        tokio::time::sleep(PERIOD).await;
     }
-}
-
-/// Up to when the replica holds everything; `None` if that is longer ago than anybody remembers.
-async fn look(primary: &Reader, replica: &Reader, marks: &mut VecDeque<Mark>) -> Result<Option<Instant>, StoreError> {
-    let at = Instant::now();
-    let (cluster, position): (String, i64) = primary.one(&Sql::new(PRIMARY)).await?;
-    marks.retain(|mark: &Mark| mark.at.elapsed() < BEHIND);
-    marks.push_back(Mark { at, position });
-    let (copied, replayed): (String, Option<i64>) = replica.one(&Sql::new(REPLICA)).await?;
-    let Some(replayed) = replayed.filter(|_| copied == cluster) else { return Ok(None) };
-    Ok(marks.iter().rev().find(|mark| mark.position <= replayed).map(|mark| mark.at))
 }

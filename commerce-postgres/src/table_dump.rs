@@ -45,12 +45,14 @@ fn names(table: &Table) -> Vec<&'static str> {
 #[async_trait]
 impl Portable for PgStore {
     async fn count(&self, table: &str) -> Result<u64, StoreError> {
-        self.primary.reader.count(&Sql::new(format!(" FROM {table}"))).await
+        let (count,): (i64,) =
+            self.primary.reader.one(Sql::new(format!("SELECT count(*) FROM {table}")).unhurried()).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     async fn ids(&self, table: &str, after: Option<Uuid>, limit: u32) -> Result<Vec<Uuid>, StoreError> {
         let mut sql = Sql::new(format!("SELECT id FROM {table} WHERE TRUE"));
-        sql.and("id >", after).push(&format!(" ORDER BY id LIMIT {limit}"));
+        sql.and("id >", after).push(&format!(" ORDER BY id LIMIT {limit}")).unhurried();
         let ids: Vec<(Uuid,)> = self.primary.reader.all(&sql).await?;
         Ok(ids.into_iter().map(|(id,)| id).collect())
     }
@@ -66,7 +68,7 @@ impl Portable for PgStore {
             let from = from.map(|value| value.replace("x->", "$1::jsonb->")).collect::<Vec<_>>().join(", ");
             sql.push(&format!(" WHERE ({key}) > ({from}) AND ")).bind(Json(after.clone())).push(" IS NOT NULL");
         }
-        sql.push(&format!(" ORDER BY {key} LIMIT {limit}"));
+        sql.push(&format!(" ORDER BY {key} LIMIT {limit}")).unhurried();
         let rows: Vec<(Json<Value>,)> = self.primary.reader.all(&sql).await?;
         Ok(rows.into_iter().map(|(Json(row),)| row).collect())
     }
@@ -81,7 +83,7 @@ impl Portable for PgStore {
         }
         let into = format!("INSERT INTO {} ({columns}) SELECT {values} FROM jsonb_array_elements(", table.name);
         let mut sql = Sql::new(into);
-        sql.bind(Json(rows.to_vec())).push(") AS e (x) ON CONFLICT DO NOTHING");
+        sql.bind(Json(rows.to_vec())).push(") AS e (x) ON CONFLICT DO NOTHING").writes();
         let reader = self.primary.reader.clone();
         task(async move { reader.all::<(i64,)>(&sql).await }).await.map_err(StoreError::bug)?.map(drop)
     }

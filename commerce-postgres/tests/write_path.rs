@@ -168,7 +168,17 @@ async fn a_server_that_takes_no_writes_is_unavailable() {
     let refused = store.commit(&moving).await;
     assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
     read_only("off").await;
-    assert_eq!(store.commit(&moving).await.unwrap(), Applied::Now);
+    let written = async {
+        // It is looked for, twice a second.
+        loop {
+            match store.commit(&moving).await {
+                Err(CommitError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                other => return other,
+            }
+        }
+    };
+    let written = tokio::time::timeout(Duration::from_secs(20), written).await.expect("it takes writes again");
+    assert_eq!(written.unwrap(), Applied::Now);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,9 +15,9 @@ use crate::{
     SqliteStore,
     batch::Batch,
     codec::{self, Row, shadow},
+    head::head,
     list::{Keyset, listed},
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -88,9 +88,14 @@ struct MailTokenRow {
     used_at: Option<Timestamp>,
     #[serde(deserialize_with = "codec::time")]
     created_at: Timestamp,
+    email: Option<String>,
+    former_email: Option<String>,
     version: i64,
 }
 shadow!(MailToken, MailTokenRow);
+
+const MAIL_TOKEN: &str = "json_array(hex(id), hex(user_id), kind, hex(hash), expires_at, used_at, created_at, email, \
+    former_email, version)";
 
 #[derive(Deserialize)]
 #[serde(remote = "Address")]
@@ -152,13 +157,17 @@ pub(crate) fn save_session(batch: &mut Batch, save: &AggregateWrite<Session>) {
 }
 
 pub(crate) fn save_mail_token(batch: &mut Batch, save: &AggregateWrite<MailToken>) {
-    head(batch, save, &["user_id", "kind", "hash", "expires_at", "used_at", "created_at"], |batch, token| {
+    const COLUMNS: [&str; 8] =
+        ["user_id", "kind", "hash", "expires_at", "used_at", "created_at", "email", "former_email"];
+    head(batch, save, &COLUMNS, |batch, token| {
         let kind = match token.kind {
             MailTokenKind::ConfirmEmail => "confirm_email",
             MailTokenKind::ResetPassword => "reset_password",
+            MailTokenKind::ChangeEmail => "change_email",
         };
         batch.bind(token.user_id.0).bind(kind).bind(token.hash.to_vec()).bind(token.expires_at.as_micros());
         batch.bind(token.used_at.map(Timestamp::as_micros)).bind(token.created_at.as_micros());
+        batch.bind(token.email.clone()).bind(token.former_email.clone());
     });
 }
 
@@ -214,12 +223,15 @@ impl AccountQueries for SqliteStore {
     }
 
     async fn load_mail_token(&self, id: MailTokenId) -> Result<Option<MailToken>, StoreError> {
-        let mut sql = Sql::new(
-            "SELECT json_array(hex(id), hex(user_id), kind, hex(hash), expires_at, used_at, created_at, version) \
-             FROM commerce_mail_token WHERE id = ?",
-        );
-        sql.bind(id.0);
+        let mut sql = Sql::new("SELECT ");
+        sql.push(MAIL_TOKEN).push(" FROM commerce_mail_token WHERE id = ?").bind(id.0);
         self.entity(sql).await
+    }
+
+    async fn list_mail_tokens(&self, user: UserId) -> Result<Vec<MailToken>, StoreError> {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(MAIL_TOKEN).push(" FROM commerce_mail_token WHERE user_id = ?").bind(user.0);
+        self.entities(sql).await
     }
 
     async fn load_address(&self, id: AddressId) -> Result<Option<Address>, StoreError> {

@@ -8,6 +8,7 @@ use commerce_core::{
     inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
     page::{PageSpec, Rows, SortKey},
     store::{AggregateId, AggregateWrite, ChangeSet, ExpectedVersion, MovementKind, StoreError},
+    text::look,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -17,9 +18,9 @@ use crate::{
     batch::Batch,
     catalog::ANY_AVAILABLE,
     codec::{self, Shadowed, json, shadow},
+    head::head,
     list::{Keyset, listed},
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]
@@ -184,9 +185,8 @@ impl InventoryQueries for SqliteStore {
                 sql.push(" AND v.id IN (SELECT variant_id FROM commerce_stock WHERE low = 1)");
             }
             if let Some(q) = &query.q {
-                let q = q.to_lowercase();
-                sql.push(" AND (instr(lower(v.sku), ?) = 1 OR v.product IN (SELECT product FROM commerce_listing ");
-                sql.push("WHERE category = x'' AND instr(title_key, ?)))").bind(q.clone()).bind(q);
+                sql.push(" AND (instr(v.sku_key, ?) = 1 OR v.product IN (SELECT product FROM commerce_listing ");
+                sql.push("WHERE category = x'' AND instr(title_key, ?)))").bind(look(q)).bind(q.to_lowercase());
             }
         };
         let rows = self.page::<StockItem>(STOCK, filter, &Keyset::rising("v.sku", "v.id"), spec).await?;

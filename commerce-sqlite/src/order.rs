@@ -2,6 +2,8 @@
 
 mod save;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use commerce_core::{
     account::PostalAddress,
@@ -54,6 +56,7 @@ struct OrderRow {
     cart_id: Option<CartId>,
     #[serde(deserialize_with = "codec::maybe_hash")]
     idempotency_key: Option<[u8; 32]>,
+    note: Option<String>,
     cancel_reason: Option<String>,
     #[serde(deserialize_with = "codec::flag")]
     declined: bool,
@@ -120,7 +123,7 @@ fn order() -> String {
           FROM commerce_fulfilment f WHERE f.order_id = o.id), \
          (SELECT json_group_array({RETURN} ORDER BY r.created_at, r.id) FROM commerce_return r WHERE r.order_id = o.id), \
          iif(o.cart_id IS NULL, NULL, hex(o.cart_id)), iif(o.idempotency_key IS NULL, NULL, hex(o.idempotency_key)), \
-         o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
+         o.note, o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
     )
 }
 
@@ -208,14 +211,23 @@ impl OrderQueries for SqliteStore {
         Ok(self.number(sql).await? != 0)
     }
 
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError> {
+        if pairs.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         // A customer has fewer orders than a product has buyers.
-        let mut sql = Sql::new(
-            "SELECT EXISTS (SELECT 1 FROM commerce_order o CROSS JOIN commerce_order_line l ON l.order_id = o.id \
-             WHERE o.customer_id = ? AND o.status IN ('confirmed', 'completed') AND l.product_id = ?)",
+        let mut sql = Sql::new("SELECT json_array(hex(w.column1), hex(w.column2)) FROM (VALUES ");
+        for (n, (customer, product)) in pairs.iter().enumerate() {
+            sql.push(if n == 0 { "(?, ?)" } else { ", (?, ?)" }).bind(customer.0).bind(product.0);
+        }
+        sql.push(
+            ") w WHERE EXISTS (SELECT 1 FROM commerce_order o CROSS JOIN commerce_order_line l ON l.order_id = o.id \
+             WHERE o.customer_id = w.column1 AND l.product_id = w.column2 AND o.status IN ('confirmed', 'completed') \
+             AND (o.payment_status IN ('paid', 'partially_refunded') \
+                  OR o.payment_status <> 'refunded' AND o.fulfilment_status = 'delivered') \
+             AND max(l.cancelled, l.refunded + l.uncharged, l.returned) < l.quantity)",
         );
-        sql.bind(customer.0).bind(product.0);
-        Ok(self.number(sql).await? != 0)
+        Ok(self.many::<(UserId, ProductId)>(sql).await?.into_iter().collect())
     }
 }
 
@@ -223,6 +235,9 @@ fn order_filter(sql: &mut Sql, query: &OrderQuery) {
     sql.push(" FROM commerce_order o WHERE true");
     if let Some(customer) = query.customer {
         sql.push(" AND o.customer_id = ?").bind(customer.0);
+    }
+    if query.of_guests {
+        sql.push(" AND o.customer_id IS NULL");
     }
     if query.hide_declined {
         sql.push(" AND NOT o.declined");

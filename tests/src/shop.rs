@@ -71,7 +71,7 @@ impl TestShop {
         let builder = Commerce::builder()
             .shared_store(store.clone())
             .gateway(gateway.clone())
-            .gateway(ManualGateway::new())
+            .gateway(ManualGateway::new().instructions(HOW_TO_PAY))
             .mailer(mailer.clone())
             .shared_clock(clock.clone())
             .secret([7; 32]);
@@ -227,6 +227,9 @@ pub fn user(role: Role) -> RequestContext {
 pub fn keyed(call: &RequestContext, key: &str) -> RequestContext {
     call.clone().once(Idempotency::new(&format!("{:?}", call.actor.user()), key, b"the same request"))
 }
+
+/// How offline payments are made.
+pub const HOW_TO_PAY: &str = "IBAN DE89 3704 0044 0532 0130 00";
 
 /// Where everything is sent.
 #[must_use]

@@ -17,15 +17,17 @@ const MOST: usize = 100;
 pub struct AddressPatch {
     /// The recipient.
     pub name: Option<String>,
+    /// The company they work at.
+    pub company: Option<Option<String>>,
     /// Street and number.
     pub line1: Option<String>,
-    /// Flat, floor, company.
+    /// Flat, floor.
     pub line2: Option<Option<String>>,
-    /// Town.
+    /// Town; empty takes it away.
     pub city: Option<String>,
     /// State, province, canton.
     pub region: Option<Option<String>>,
-    /// Postal code.
+    /// Postal code; empty takes it away.
     pub postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<String>,
@@ -37,6 +39,7 @@ impl AddressPatch {
     fn apply(self, old: PostalAddress) -> PostalAddress {
         PostalAddress {
             name: self.name.unwrap_or(old.name),
+            company: self.company.unwrap_or(old.company),
             line1: self.line1.unwrap_or(old.line1),
             line2: self.line2.unwrap_or(old.line2),
             city: self.city.unwrap_or(old.city),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, email::counted_as};
 use crate::{
     context::{Actor, Idempotency},
     error::CommonError,
@@ -19,7 +19,7 @@ impl Accounts {
     /// tried at once.
     pub(super) async fn take_attempt(&self, email: &str) -> Result<Option<[u8; 32]>, AccountError> {
         let Some(attempts) = self.engine.settings.sign_in_attempts else { return Ok(None) };
-        if let Some(slot) = self.take_slot("sign-in", &email.trim().to_lowercase(), attempts).await? {
+        if let Some(slot) = self.take_slot("sign-in", &counted_as(email), attempts).await? {
             return Ok(Some(slot));
         }
         let (now, window) = self.window();
@@ -31,6 +31,12 @@ impl Accounts {
     pub(super) async fn may_mail(&self, user: UserId) -> Result<bool, CommonError> {
         let Some(links) = self.engine.settings.mailed_links else { return Ok(true) };
         Ok(self.take_slot("mailed-link", &user.to_string(), links).await?.is_some())
+    }
+
+    /// Takes one of the slots for links mailed to an address that isn't an account's yet; whether there was one.
+    pub(super) async fn may_mail_to(&self, email: &str) -> Result<bool, CommonError> {
+        let Some(links) = self.engine.settings.mailed_links else { return Ok(true) };
+        Ok(self.take_slot("mailed-link-to", email, links).await?.is_some())
     }
 
     /// Takes one of the slots of the current window. A slot is an idempotency key, and like all keys it is purged in the end.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    AccountError, Accounts, Session, User, normalise_email,
+    AccountError, Accounts, Session, User,
     password::Check,
     session::{Presented, RefreshDecision, begin, decide_refresh, is_alive},
     session_cache::Ticket,
@@ -103,10 +103,7 @@ impl Accounts {
         password: &str,
         attempt: Option<[u8; 32]>,
     ) -> Result<Planned<(Login, Identity)>, AccountError> {
-        let user = match normalise_email(email) {
-            Ok(email) => self.engine.reads().load_user_by_email(&email).await?,
-            Err(_) => None,
-        };
+        let user = self.find_by_email(email).await?;
         let kept = user.as_ref().map(|user| user.password_hash.as_str());
         let check = self.shared().passwords.check(password, kept).await?;
         let (Some(mut user), Check::Right | Check::Rehashed(_)) = (user, &check) else {

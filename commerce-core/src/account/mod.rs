@@ -4,19 +4,23 @@
 //! |---|---|
 //! | `mod` | the entities and the handle [`Accounts`] |
 //! | `queries` | what a backend can be asked |
-//! | `rules`, `session` | pure rules: fields; refresh rotation and the life of sessions |
+//! | `rules`, `email`, `phone`, `session` | pure rules: names and addresses; e-mail; phones; refresh rotation and the life of sessions |
 //! | `token`, `access`, `password` | opaque tokens, access tokens (JWT), Argon2id |
 //! | `shared` | what this process remembers between calls |
-//! | `register`, `login`, `recovery`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
+//! | `register`, `login`, `recovery`, `email`, `guest_orders`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
 
 mod access;
 mod addresses;
 mod attempts;
 mod devices;
+mod email;
+mod email_change;
 mod error;
 mod export;
+mod guest_orders;
 mod login;
 mod password;
+mod phone;
 mod profile;
 mod queries;
 mod recovery;
@@ -37,35 +41,37 @@ use crate::{
     engine::{Conflicts, Engine, Planned, Replay},
     error::CommonError,
     id::{AddressId, MailTokenId, SessionId, UserId},
-    store::Version,
+    store::{StoreError, Version},
 };
 
-pub(crate) use self::session_cache::SessionCache;
 pub use self::{
     addresses::AddressPatch,
+    email::{normalise_email, normalise_international_email},
     error::AccountError,
     login::{Credentials, Login, Tokens},
     profile::ProfilePatch,
     queries::{AccountQueries, UserQuery},
     register::Registration,
-    rules::{holds_card_number, normalise_email, validate_address},
+    rules::validate_address,
     users::UserPatch,
 };
+pub(crate) use self::{email::reachable, session_cache::SessionCache};
+pub use crate::text::holds_card_number;
 
 /// A registered person.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Its id.
     pub id: UserId,
-    /// The e-mail address, normalised; unique by [`crate::store::Claim::email`]. Empty once erased.
+    /// The e-mail address, normalised (its domain in ASCII); unique by [`crate::store::Claim::email`]. Empty once erased.
     pub email: String,
     /// Whether the address was confirmed by its mailed token.
     pub email_confirmed: bool,
     /// Argon2id, PHC string. Empty (no password fits) once erased.
     pub password_hash: String,
-    /// First name.
+    /// First name; may be empty if the last name isn't.
     pub first_name: String,
-    /// Last name.
+    /// Last name; may be empty if the first name isn't.
     pub last_name: String,
     /// Phone number.
     pub phone: Option<String>,
@@ -81,6 +87,14 @@ pub struct User {
     pub updated_at: Timestamp,
     /// Counts writes.
     pub version: Version,
+}
+
+impl User {
+    /// What to call them: by their first name, or by their only one. Empty once erased.
+    #[must_use]
+    pub fn called(&self) -> &str {
+        if self.first_name.is_empty() { &self.last_name } else { &self.first_name }
+    }
 }
 
 impl std::fmt::Debug for User {
@@ -141,6 +155,8 @@ pub enum MailTokenKind {
     ConfirmEmail,
     /// Sets a new password.
     ResetPassword,
+    /// Makes the address it was mailed to the account's.
+    ChangeEmail,
 }
 
 /// A single-use token sent by e-mail. Its secret is derived by HMAC from the id when the message is sent; only a hash is kept.
@@ -160,6 +176,10 @@ pub struct MailToken {
     pub used_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The address it was mailed to. Tokens made by an earlier version don't say.
+    pub email: Option<String>,
+    /// Of a change of address: the account's address when it was asked for, which is told of it.
+    pub former_email: Option<String>,
     /// Counts writes.
     pub version: Version,
 }
@@ -169,15 +189,18 @@ pub struct MailToken {
 pub struct PostalAddress {
     /// The recipient.
     pub name: String,
+    /// The company they work at, if it goes there.
+    #[serde(default)]
+    pub company: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// Flat, floor, company.
+    /// Flat, floor.
     pub line2: Option<String>,
-    /// Town.
+    /// Town; empty where the country is one.
     pub city: String,
     /// State, province, canton.
     pub region: Option<String>,
-    /// Postal code.
+    /// Postal code; empty where the country's post needs none.
     pub postal_code: String,
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
@@ -307,6 +330,16 @@ impl Accounts {
                 Done::again(user.ok_or(CommonError::NotFound("user"))?)
             }
         })
+    }
+
+    /// The account with an address, in whatever spelling it is kept.
+    async fn find_by_email(&self, text: &str) -> Result<Option<User>, StoreError> {
+        for form in email::forms(text) {
+            if let Some(user) = self.engine.reads().load_user_by_email(&form).await? {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
     }
 
     /// The signed-in user, as stored.

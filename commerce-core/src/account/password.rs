@@ -1,4 +1,7 @@
 //! Passwords: judged by zxcvbn, kept as Argon2id, worked on beside the async threads and never by too many at once.
+//!
+//! A password is what it looks like: it is put into NFC before it is judged or hashed, since keyboards differ in how they compose
+//! letters (NIST SP 800-63B, 3.1.1.2). Hashes from before that are found by the password as it was typed, and replaced.
 
 use std::sync::Arc;
 
@@ -9,7 +12,11 @@ use argon2::{
 use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
-use crate::{error::Invalid, store::StoreError};
+use crate::{
+    error::Invalid,
+    store::StoreError,
+    text::{Lines, nfc},
+};
 
 /// How long a password may be, in characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
@@ -32,7 +39,7 @@ pub(super) enum Check {
     Wrong,
     /// The same.
     Right,
-    /// The same, but the hash was made with weaker parameters than today's: keep this one instead.
+    /// The same, but the hash was made with weaker parameters than today's, or not from the composed form: keep this one instead.
     Rehashed(String),
 }
 
@@ -57,13 +64,17 @@ impl Passwords {
         password: &str,
         inputs: Vec<String>,
     ) -> Result<(), StoreError> {
+        if !invalid.check_characters(password, pointer, Lines::One) {
+            return Ok(());
+        }
+        let password = nfc(password);
         let length = password.chars().count();
         if length > *LENGTH.end() {
             invalid.add(pointer, "too_long", "must not be longer than 128 characters");
         } else if length < *LENGTH.start() {
             invalid.add(pointer, "weak_password", "must have at least 8 characters");
         } else {
-            let password = password.to_owned();
+            let password = password.into_owned();
             let strong = self.work(move || is_strong(&password, &inputs)).await?;
             let detail = "is too easy to guess; use several uncommon words, or let a password manager choose";
             invalid.check(strong, pointer, "weak_password", detail);
@@ -73,13 +84,14 @@ impl Passwords {
 
     /// The hash to keep of a password.
     pub async fn hash(&self, password: &str) -> Result<String, StoreError> {
-        let password = password.to_owned();
+        let password = nfc(password).into_owned();
         self.work(move || hash(&password)).await?
     }
 
     /// Compares a password with what is kept, which is `None` where there is no account. Takes as long either way.
     pub async fn check(&self, password: &str, kept: Option<&str>) -> Result<Check, StoreError> {
-        if password.chars().count() > *LENGTH.end() {
+        // Taking it apart makes a password up to three times as long.
+        if password.chars().count() > 3 * *LENGTH.end() {
             return Ok(Check::Wrong);
         }
         let kept = kept.filter(|hash| !hash.is_empty()).map(str::to_owned);
@@ -117,11 +129,15 @@ fn hash(password: &str) -> Result<String, StoreError> {
 
 fn check(password: &str, kept: Option<&str>) -> Result<Check, StoreError> {
     let parsed = PasswordHash::new(kept.unwrap_or(DECOY)).map_err(StoreError::bug)?;
-    let same = hasher().verify_password(password.as_bytes(), &parsed).is_ok();
-    if !same || kept.is_none() {
+    let same = |password: &str| hasher().verify_password(password.as_bytes(), &parsed).is_ok();
+    let composed = nfc(password);
+    let known = same(&composed);
+    // Tried where there is no account too, so that both take as long.
+    let known_as_typed = !known && composed != password && same(password);
+    if kept.is_none() || !(known || known_as_typed) {
         return Ok(Check::Wrong);
     }
-    if is_weaker(&parsed) { hash(password).map(Check::Rehashed) } else { Ok(Check::Right) }
+    if known_as_typed || is_weaker(&parsed) { hash(&composed).map(Check::Rehashed) } else { Ok(Check::Right) }
 }
 
 /// Whether a hash was made with less work than a new one would be.
@@ -197,6 +213,25 @@ mod tests {
             assert_eq!(judged(weak, &[]).await, Some("weak_password"), "{weak}");
         }
         assert_eq!(judged(&"x".repeat(129), &[]).await, Some("too_long"));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_however_its_letters_are_composed() {
+        let (composed, apart) = ("Größe ündert nichts é", "Gro\u{308}ße u\u{308}ndert nichts e\u{301}");
+        let passwords = Passwords::new();
+        for (set, typed) in [(composed, apart), (apart, composed), (apart, apart)] {
+            let kept = passwords.hash(set).await.unwrap();
+            assert_eq!(passwords.check(typed, Some(&kept)).await.unwrap(), Check::Right);
+        }
+        // A hash from before passwords were composed.
+        let before = hash(apart).unwrap();
+        let Check::Rehashed(now) = passwords.check(apart, Some(&before)).await.unwrap() else {
+            panic!("it should be replaced")
+        };
+        assert_eq!(passwords.check(composed, Some(&now)).await.unwrap(), Check::Right);
+        assert_eq!(passwords.check("wrong e\u{301}", Some(&before)).await.unwrap(), Check::Wrong);
+        assert_eq!(judged(&"e\u{301}".repeat(65), &[]).await, Some("weak_password"), "65 letters aren't too long");
+        assert_eq!(judged("correct horse\0battery staple", &[]).await, Some("invalid_character"));
     }
 
     #[tokio::test]

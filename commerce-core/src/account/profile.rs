@@ -1,23 +1,24 @@
 //! The signed-in user's own account: profile, password, erasure.
 
-use super::{AccountError, Accounts, User, expect_version, password::Check, rules, session::end_all};
+use super::{AccountError, Accounts, User, expect_version, password::Check, phone::phone, rules, session::end_all};
 use crate::{
-    context::{Actor, RequestContext, Role},
+    context::{Actor, Identity, RequestContext, Role},
     engine::Planned,
     error::Invalid,
     event::DomainEvent,
-    id::{ReviewId, UserId},
+    id::{OrderId, ReviewId, UserId},
+    order::OrderQuery,
     page::PageSpec,
     review::ReviewQuery,
-    store::{Aggregate, Claim, Version},
+    store::{Aggregate, ChangeSet, Claim, Version},
 };
 
 /// What to change of a profile; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProfilePatch {
-    /// First name.
+    /// First name; empty takes it away, if the last name stays.
     pub first_name: Option<String>,
-    /// Last name.
+    /// Last name; empty takes it away, if the first name stays.
     pub last_name: Option<String>,
     /// Phone number; `Some(None)` takes it away.
     pub phone: Option<Option<String>>,
@@ -64,14 +65,14 @@ impl Accounts {
         let mut changes = self.engine.set(&call.actor);
         let mut user = before.clone();
         let mut invalid = Invalid::default();
-        if let Some(text) = patch.first_name {
-            user.first_name = rules::name(&mut invalid, &text, "/first_name");
-        }
-        if let Some(text) = patch.last_name {
-            user.last_name = rules::name(&mut invalid, &text, "/last_name");
+        if patch.first_name.is_some() || patch.last_name.is_some() {
+            let first = patch.first_name.as_ref().unwrap_or(&before.first_name);
+            let last = patch.last_name.as_ref().unwrap_or(&before.last_name);
+            let blamed = if patch.first_name.is_some() { "/first_name" } else { "/last_name" };
+            (user.first_name, user.last_name) = rules::names(&mut invalid, first, last, blamed);
         }
         if let Some(text) = patch.phone {
-            user.phone = rules::phone(&mut invalid, text.as_deref(), "/phone");
+            user.phone = phone(&mut invalid, text.as_deref(), "/phone");
         }
         invalid.into_result()?;
         expect_version(expected, before.version)?;
@@ -84,12 +85,14 @@ impl Accounts {
     /// Changes the actor's password. Their other sessions end; the one that asks goes on.
     ///
     /// # Errors
-    /// [`AccountError::InvalidCredentials`] if `current` is wrong; `weak_password` at `/new_password`.
+    /// [`AccountError::InvalidCredentials`] if `current` is wrong, which counts as a sign-in that failed; `weak_password` at
+    /// `/new_password`.
     pub async fn change_password(&self, call: &RequestContext, current: &str, new: &str) -> Result<(), AccountError> {
         let identity = call.actor.identity()?;
         let (current, new) = (current.to_owned(), new.to_owned());
         self.run(call, |this, call| async move {
             let user = this.signed_in(&call.actor).await?;
+            let attempt = this.take_attempt(&user.email).await?;
             this.prove_password(&user, &current).await?;
             let password_hash = this.new_password_hash(&user, &new).await?;
             let plan = || async {
@@ -99,12 +102,10 @@ impl Accounts {
                 }
                 let mut changes = this.engine.set(&call.actor);
                 let user = this.replace_password(&mut changes, &before, &password_hash);
-                // The session that proved to know the password begins anew with it.
-                if let Some((old, _)) = this.engine.reads().load_session(identity.session).await? {
-                    let mut session = old.clone();
-                    session.created_at = user.sessions_from;
-                    changes.update(&old, &mut session);
+                if let Some(attempt) = attempt {
+                    changes.forget(attempt);
                 }
+                this.spare_session(&mut changes, identity, &user).await?;
                 Ok(Planned { changes, output: () })
             };
             let done = this.engine.transact(&call, plan, |_| None::<AccountError>).await;
@@ -114,7 +115,22 @@ impl Accounts {
         .await
     }
 
-    async fn prove_password(&self, user: &User, password: &str) -> Result<(), AccountError> {
+    /// Has the session that proved to know the password begin anew, where the user's others end.
+    pub(super) async fn spare_session(
+        &self,
+        changes: &mut ChangeSet,
+        identity: Identity,
+        user: &User,
+    ) -> Result<(), AccountError> {
+        if let Some((old, _)) = self.engine.reads().load_session(identity.session).await? {
+            let mut session = old.clone();
+            session.created_at = user.sessions_from;
+            changes.update(&old, &mut session);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn prove_password(&self, user: &User, password: &str) -> Result<(), AccountError> {
         match self.shared().passwords.check(password, Some(&user.password_hash)).await? {
             Check::Wrong => Err(AccountError::InvalidCredentials),
             Check::Right | Check::Rehashed(_) => Ok(()),
@@ -132,6 +148,7 @@ impl Accounts {
             let mut changes = this.engine.set(&call.actor);
             this.keep_an_admin(&mut changes, &this.signed_in(&call.actor).await?).await?;
             this.unname_reviews(&call.actor, identity.user).await?;
+            this.drop_notes(&call.actor, identity.user).await?;
             let done = this.engine.transact(&call, || this.plan_erase(&call.actor), |_| None).await;
             this.shared().forget(identity.user);
             done.map(drop)
@@ -163,6 +180,10 @@ impl Accounts {
         for address in self.engine.reads().list_addresses(user.id).await? {
             changes.remove(address.root(), address.version);
         }
+        // They hold addresses.
+        for token in self.engine.reads().list_mail_tokens(user.id).await? {
+            changes.remove(token.root(), token.version);
+        }
         for session in self.engine.reads().list_sessions(user.id).await? {
             let mut ended = session.clone();
             ended.ended_at = Some(now);
@@ -186,6 +207,38 @@ impl Accounts {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Takes a user's notes from their orders; the orders stay.
+    async fn drop_notes(&self, actor: &Actor, customer: UserId) -> Result<(), AccountError> {
+        let query = OrderQuery { customer: Some(customer), ..OrderQuery::default() };
+        let mut spec = PageSpec::first(100);
+        loop {
+            let listed = self.engine.reads().list_orders(&query, &spec).await?;
+            for order in listed.items.into_iter().filter(|order| order.note.is_some()) {
+                self.drop_note(actor, order.id).await?;
+            }
+            match listed.next {
+                Some(next) => spec.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn drop_note(&self, actor: &Actor, id: OrderId) -> Result<(), AccountError> {
+        let plan = || async {
+            let mut changes = self.engine.set(actor);
+            if let Some(before) = self.engine.reads().load_order(id).await?
+                && before.note.is_some()
+            {
+                let mut after = before.clone();
+                after.note = None;
+                after.updated_at = changes.at();
+                changes.update(&before, &mut after);
+            }
+            Ok(Planned { changes, output: () })
+        };
+        self.engine.transact(&RequestContext::by(actor.clone()), plan, |_| None::<AccountError>).await.map(drop)
     }
 
     async fn unname_review(&self, actor: &Actor, id: ReviewId) -> Result<(), AccountError> {

@@ -41,6 +41,9 @@ pub trait AccountQueries: Send + Sync {
     /// A mailed token.
     async fn load_mail_token(&self, id: MailTokenId) -> Result<Option<MailToken>, StoreError>;
 
+    /// The tokens mailed for a user that weren't purged yet, in any order.
+    async fn list_mail_tokens(&self, user: UserId) -> Result<Vec<MailToken>, StoreError>;
+
     /// An address.
     async fn load_address(&self, id: AddressId) -> Result<Option<Address>, StoreError>;
 

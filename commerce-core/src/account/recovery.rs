@@ -1,7 +1,7 @@
 //! What mailed tokens do: confirm an address, set a new password.
 
 use super::{
-    AccountError, Accounts, MailToken, MailTokenKind, User, normalise_email,
+    AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
     token::digest,
 };
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Accounts {
-    /// Confirms an e-mail address by the token that was mailed to it.
+    /// Confirms an e-mail address by the token that was mailed to it. Orders that were placed with it by a guest become the
+    /// user's.
     ///
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if it is unknown, used or too old.
@@ -32,6 +33,7 @@ impl Accounts {
                 changes.update(&before, &mut user);
                 let event = DomainEvent::EmailConfirmed { user: user.id };
                 changes.event(this.engine.ids(), user.root(), user.version, event);
+                this.join_orders(&mut changes, &user).await?;
                 Ok(Planned { changes, output: user })
             };
             this.save_user(&call, plan, |_| None).await.map(|done| done.value)
@@ -113,9 +115,20 @@ impl Accounts {
 
     /// Adds a token to be mailed to a user. What is kept of it is a hash.
     pub(super) fn mail_token(&self, changes: &mut ChangeSet, user: &User, kind: MailTokenKind) -> MailTokenId {
+        self.token_for(changes, user, kind, &user.email)
+    }
+
+    /// As [`Self::mail_token`], to an address that needn't be the user's yet.
+    pub(super) fn token_for(
+        &self,
+        changes: &mut ChangeSet,
+        user: &User,
+        kind: MailTokenKind,
+        email: &str,
+    ) -> MailTokenId {
         let now = changes.at();
         let ttl = match kind {
-            MailTokenKind::ConfirmEmail => self.engine.settings.confirm_ttl,
+            MailTokenKind::ConfirmEmail | MailTokenKind::ChangeEmail => self.engine.settings.confirm_ttl,
             MailTokenKind::ResetPassword => self.engine.settings.reset_ttl,
         };
         let id = MailTokenId(self.engine.uuid());
@@ -130,13 +143,19 @@ impl Accounts {
             expires_at,
             used_at: None,
             created_at,
+            email: Some(email.to_owned()),
+            former_email: (kind == MailTokenKind::ChangeEmail).then(|| user.email.clone()),
             version: 0,
         });
         id
     }
 
     /// The token and its user, if it is good now.
-    async fn find_mail_token(&self, token: &str, kind: MailTokenKind) -> Result<(MailToken, User), AccountError> {
+    pub(super) async fn find_mail_token(
+        &self,
+        token: &str,
+        kind: MailTokenKind,
+    ) -> Result<(MailToken, User), AccountError> {
         let id = self.engine.signer.open_mail_token(token).ok_or(AccountError::InvalidMailToken)?;
         let mail = self.engine.reads().load_mail_token(id).await?;
         let mail = mail
@@ -144,11 +163,7 @@ impl Accounts {
             .filter(|mail| self.engine.now() < mail.expires_at)
             .ok_or(AccountError::InvalidMailToken)?;
         let user = self.engine.reads().load_user(mail.user_id).await?;
-        let user = user
-            // What ends the sessions, a reset above all, also voids the resets that were asked for before.
-            .filter(|user| kind != MailTokenKind::ResetPassword || mail.created_at >= user.sessions_from)
-            .filter(|user| !user.disabled)
-            .ok_or(AccountError::InvalidMailToken)?;
+        let user = user.filter(|user| is_good_for(&mail, user)).ok_or(AccountError::InvalidMailToken)?;
         Ok((mail, user))
     }
 
@@ -163,8 +178,7 @@ impl Accounts {
     }
 
     async fn mail_now(&self, call: &RequestContext, email: &str, kind: MailTokenKind) -> Result<(), AccountError> {
-        let Ok(email) = normalise_email(email) else { return Ok(()) };
-        let Some(user) = self.engine.reads().load_user_by_email(&email).await? else { return Ok(()) };
+        let Some(user) = self.find_by_email(email).await? else { return Ok(()) };
         if user.disabled || (kind == MailTokenKind::ConfirmEmail && user.email_confirmed) {
             return Ok(());
         }
@@ -178,6 +192,7 @@ impl Accounts {
         let message = match kind {
             MailTokenKind::ConfirmEmail => Notice::ConfirmEmail { user: user.id, token },
             MailTokenKind::ResetPassword => Notice::ResetPassword { user: user.id, token },
+            MailTokenKind::ChangeEmail => Notice::ChangeEmail { user: user.id, token },
         };
         changes.task(ids, now, Task::Send { message });
         // The set has no guard that could fail: its one row is new.
@@ -186,8 +201,22 @@ impl Accounts {
     }
 }
 
+/// Whether a token still means its user as they are now.
+fn is_good_for(mail: &MailToken, user: &User) -> bool {
+    // What ends the sessions, a reset or another change of address, also voids what was asked for before.
+    let is_younger = mail.created_at >= user.sessions_from;
+    let is_theirs = match (mail.kind, &mail.email) {
+        (MailTokenKind::ChangeEmail, Some(email)) => *email != user.email && is_younger,
+        // Mailed to an address, it proves that address and no other.
+        (MailTokenKind::ConfirmEmail, Some(email)) => *email == user.email,
+        (MailTokenKind::ResetPassword, Some(email)) => *email == user.email && is_younger,
+        (_, None) => is_younger,
+    };
+    is_theirs && !user.disabled
+}
+
 /// Marks a token as used. Its version guard lets only one of several callers do that.
-fn spend(changes: &mut ChangeSet, before: &MailToken) {
+pub(super) fn spend(changes: &mut ChangeSet, before: &MailToken) {
     let mut after = before.clone();
     after.used_at = Some(changes.at());
     changes.update(before, &mut after);

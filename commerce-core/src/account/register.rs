@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AccountError, Accounts, MailTokenKind, User, normalise_email, rules};
+use super::{AccountError, Accounts, MailTokenKind, User, email::in_letters, phone::phone as phone_of, rules};
 use crate::{
     context::{Done, Permission, RequestContext, Role},
     engine::{Conflicts, Planned},
@@ -19,9 +19,9 @@ pub struct Registration {
     pub email: String,
     /// Their password, in the clear.
     pub password: String,
-    /// First name.
+    /// First name; may be empty if the last name isn't.
     pub first_name: String,
-    /// Last name.
+    /// Last name; may be empty if the first name isn't.
     pub last_name: String,
     /// Phone number.
     pub phone: Option<String>,
@@ -91,7 +91,8 @@ impl Accounts {
         Ok(self.create(call, &new_user, Role::Customer, false))
     }
 
-    /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself.
+    /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself. As nobody proved to own the
+    /// address, no orders of guests join the account.
     ///
     /// # Errors
     /// As [`Self::register`], and if the actor may not edit users.
@@ -113,16 +114,21 @@ impl Accounts {
     async fn validate(&self, registration: Registration) -> Result<NewUser, AccountError> {
         let Registration { email, password, first_name, last_name, phone } = registration;
         let mut invalid = Invalid::default();
-        let email = normalise_email(&email).unwrap_or_else(|wrong| {
+        let email = self.engine.new_email(&email).unwrap_or_else(|wrong| {
             invalid.errors.extend(wrong.errors);
             email
         });
         let known = vec![email.clone(), first_name.clone(), last_name.clone()];
         self.shared().passwords.validate(&mut invalid, "/password", &password, known).await?;
-        let first_name = rules::name(&mut invalid, &first_name, "/first_name");
-        let last_name = rules::name(&mut invalid, &last_name, "/last_name");
-        let phone = rules::phone(&mut invalid, phone.as_deref(), "/phone");
+        let (first_name, last_name) = rules::names(&mut invalid, &first_name, &last_name, "/first_name");
+        let phone = phone_of(&mut invalid, phone.as_deref(), "/phone");
         invalid.into_result()?;
+        // Versions before kept the domain in letters; no such account is new, so it needn't be guarded by the commit.
+        if let Some(letters) = in_letters(&email)
+            && self.engine.reads().load_user_by_email(&letters).await?.is_some()
+        {
+            return Err(AccountError::EmailTaken);
+        }
         let password_hash = self.shared().passwords.hash(&password).await?;
         Ok(NewUser { email, password_hash, first_name, last_name, phone })
     }
@@ -158,6 +164,6 @@ impl Accounts {
     }
 }
 
-fn email_taken(conflicts: &Conflicts) -> Option<AccountError> {
+pub(super) fn email_taken(conflicts: &Conflicts) -> Option<AccountError> {
     conflicts.taken(ClaimKind::Email).then_some(AccountError::EmailTaken)
 }

@@ -9,6 +9,7 @@ use crate::{
     id::UserId,
     page::{Page, PageRequest, PageSpec},
     store::{Aggregate, ChangeSet, Version},
+    text::check_filter,
 };
 
 /// What an admin may change of a user; what is absent stays.
@@ -27,6 +28,7 @@ impl Accounts {
     /// If the actor may not see users, or the cursor belongs to another list.
     pub async fn users(&self, actor: &Actor, query: UserQuery, page: &PageRequest) -> Result<Page<User>, AccountError> {
         actor.require(Permission::ViewUsers)?;
+        check_filter(&[("/q", query.q.as_deref())])?;
         let spec = page.spec(&query)?;
         Ok(self.engine.reads().list_users(&query, &spec).await?.page(&query))
     }

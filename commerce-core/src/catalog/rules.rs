@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     error::Invalid,
-    id::CategoryId,
+    id::{CategoryId, VariantId},
     inventory::MAX_STOCK,
     money::{Currency, Money},
+    text::{Lines, code, forbidden, look, shows_nothing, trim},
 };
 
 const MAX_TITLE: usize = 200;
@@ -57,12 +58,15 @@ pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTre
     check_images(&mut invalid, &draft.images);
     invalid.check(!draft.variants.is_empty(), "/variants", "required", "a product needs at least one variant");
     check_count(&mut invalid, "/variants", draft.variants.len(), MAX_VARIANTS);
-    let mut skus = BTreeSet::new();
+    let (mut skus, mut choices) = (BTreeSet::new(), BTreeSet::new());
     for (n, variant) in draft.variants.iter().enumerate() {
         let at = format!("/variants/{n}");
         check_variant_draft(&mut invalid, &at, variant, currency);
-        let first = skus.insert(&variant.sku);
+        let first = skus.insert(look(&variant.sku));
         invalid.check(first, &format!("{at}/sku"), "duplicate", "another variant of this product has the same SKU");
+        if !variant.options.is_empty() && !choices.insert(choice(&variant.options)) {
+            invalid.add(format!("{at}/options"), "duplicate", SAME_OPTIONS);
+        }
     }
     invalid.into_result()?;
     Ok(draft)
@@ -117,12 +121,40 @@ pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<Varian
     Ok(draft)
 }
 
+const SAME_OPTIONS: &str =
+    "another variant of this product has the same options: customers couldn't choose between them";
+
+/// What customers choose by: options without regard to case or blanks around them. Two variants of a product that lead to the
+/// same choice can't be told apart; those without any options aren't compared.
+fn choice(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    options.iter().map(|(name, value)| (plain(name), plain(value))).collect()
+}
+
+/// Checks that no other variant of the product that is sold has the same options. What an edit leaves as it is isn't judged,
+/// nor is a variant with the SKU of another: it hears that the SKU is taken.
+pub(super) fn check_choice(
+    product: &Product,
+    id: Option<VariantId>,
+    sku: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let wanted = choice(options);
+    let before = product.variants.iter().find(|variant| Some(variant.id) == id);
+    let unchanged = before.is_some_and(|before| choice(&before.options) == wanted);
+    let mut others = product.sold().filter(|variant| Some(variant.id) != id && variant.sku != sku);
+    if options.is_empty() || unchanged || !others.any(|variant| choice(&variant.options) == wanted) {
+        return Ok(());
+    }
+    Err(Invalid::field("/options", "duplicate", SAME_OPTIONS))
+}
+
 /// A variant with a patch applied, if the patched fields keep all rules.
 pub(super) fn patched_variant(variant: &Variant, patch: &VariantPatch, currency: Currency) -> Result<Variant, Invalid> {
     let mut after = variant.clone();
     let mut invalid = Invalid::default();
     if let Some(sku) = &patch.sku {
-        after.sku = trimmed(sku);
+        after.sku = trimmed_sku(sku);
         check_line(&mut invalid, "/sku", &after.sku, 1, MAX_SKU);
     }
     if let Some(title) = &patch.title {
@@ -191,19 +223,18 @@ fn check_variant_draft(invalid: &mut Invalid, at: &str, variant: &VariantDraft, 
 }
 
 fn check_line(invalid: &mut Invalid, pointer: &str, text: &str, min: usize, max: usize) {
-    invalid.check_text(text, pointer, min, max);
-    let plain = !text.chars().any(char::is_control);
-    invalid.check(plain, pointer, "invalid_text", "must be one line without control characters");
+    invalid.check_code(text, pointer, min, max);
 }
 
 fn check_description(invalid: &mut Invalid, text: &str) {
-    invalid.check_text(text, "/description", 0, MAX_DESCRIPTION);
-    let plain = !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
-    invalid.check(plain, "/description", "invalid_text", "must not contain control characters");
+    invalid.check_lines(text, "/description", 0, MAX_DESCRIPTION);
 }
 
 fn check_slug(invalid: &mut Invalid, slug: Option<&str>) {
     let Some(slug) = slug else { return };
+    if !invalid.check_characters(slug, "/slug", Lines::One) {
+        return;
+    }
     if slug.len() > MAX_SLUG {
         invalid.add("/slug", "too_long", format!("must not be longer than {MAX_SLUG} characters"));
     } else if !is_slug(slug) {
@@ -227,6 +258,7 @@ fn check_categories(invalid: &mut Invalid, ids: &[CategoryId], tree: &CategoryTr
 
 fn check_attributes(invalid: &mut Invalid, attributes: &BTreeMap<String, String>) {
     check_count(invalid, "/attributes", attributes.len(), MAX_ATTRIBUTES);
+    check_names(invalid, "/attributes", attributes);
     for (name, value) in attributes {
         let at = format!("/attributes/{}", escaped(name));
         check_line(invalid, &at, name, 1, MAX_NAME);
@@ -236,10 +268,21 @@ fn check_attributes(invalid: &mut Invalid, attributes: &BTreeMap<String, String>
 
 fn check_options(invalid: &mut Invalid, at: &str, options: &BTreeMap<String, String>) {
     check_count(invalid, at, options.len(), MAX_OPTIONS);
+    check_names(invalid, at, options);
     for (name, value) in options {
         let at = format!("{at}/{}", escaped(name));
         check_line(invalid, &at, name, 1, MAX_NAME);
         check_line(invalid, &at, value, 1, MAX_TITLE);
+    }
+}
+
+/// Two names that look the same are one name, given twice.
+fn check_names(invalid: &mut Invalid, at: &str, named: &BTreeMap<String, String>) {
+    let mut looks = BTreeSet::new();
+    for name in named.keys() {
+        let first = looks.insert(look(name));
+        let pointer = format!("{at}/{}", escaped(name));
+        invalid.check(first, &pointer, "duplicate", "another name here looks the same");
     }
 }
 
@@ -248,8 +291,10 @@ fn check_images(invalid: &mut Invalid, images: &[Image]) {
     for (n, image) in images.iter().enumerate() {
         let at = format!("/images/{n}/url");
         let parsed = Url::parse(&image.url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        invalid.check(parsed.is_some(), &at, "invalid_url", "must be an http or https URL");
-        check_line(invalid, &at, &image.url, 0, MAX_URL);
+        if invalid.check_characters(&image.url, &at, Lines::One) {
+            invalid.check(parsed.is_some(), &at, "invalid_url", "must be an http or https URL");
+            invalid.check_reference(&image.url, &at, 0, MAX_URL);
+        }
         check_line(invalid, &format!("/images/{n}/alt"), image.alt.as_deref().unwrap_or(""), 0, MAX_ALT);
     }
 }
@@ -299,8 +344,14 @@ fn merge(into: &mut BTreeMap<String, String>, patch: Option<&BTreeMap<String, Op
     }
 }
 
+/// As it is kept: empty if it shows nothing. What holds line breaks or control characters is left as it is, to be refused.
 fn trimmed(text: &str) -> String {
-    text.trim().to_owned()
+    if shows_nothing(text) && forbidden(text, Lines::One).is_none() { String::new() } else { trim(text).to_owned() }
+}
+
+/// A SKU without characters that don't show.
+fn trimmed_sku(sku: &str) -> String {
+    if forbidden(sku, Lines::One).is_some() { sku.to_owned() } else { code(sku) }
 }
 
 fn trimmed_image(image: &Image) -> Image {
@@ -309,7 +360,7 @@ fn trimmed_image(image: &Image) -> Image {
 }
 
 fn trimmed_variant(variant: &VariantDraft) -> VariantDraft {
-    VariantDraft { sku: trimmed(&variant.sku), title: variant.title.as_deref().map(trimmed), ..variant.clone() }
+    VariantDraft { sku: trimmed_sku(&variant.sku), title: variant.title.as_deref().map(trimmed), ..variant.clone() }
 }
 
 fn without_doubles(ids: &[CategoryId]) -> Vec<CategoryId> {

@@ -7,6 +7,7 @@
 //! 4. **Settle** (one commit): sold and confirmed, or declined and released, or pending.
 //! 5. **Recovery**: the [worker](crate::Worker) settles what is left, by the same function.
 
+mod again;
 mod place;
 mod quote;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::quote::Quote;
+pub use self::{again::PaymentChoice, quote::Quote};
 use crate::{
     account::PostalAddress,
     cart::Carts,
@@ -45,6 +46,8 @@ pub struct CheckoutInput {
     pub payment_token: Option<String>,
     /// The grand total the customer has seen: another one is refused.
     pub expected_total: Option<Money>,
+    /// What the customer wants the shop to know, at most 1000 characters.
+    pub note: Option<String>,
 }
 
 impl CheckoutInput {
@@ -59,6 +62,7 @@ impl CheckoutInput {
             payment_method: payment_method.into(),
             payment_token: None,
             expected_total: None,
+            note: None,
         }
     }
 }
@@ -100,6 +104,12 @@ pub enum CheckoutError {
     /// The gateway of the chosen method can't take this total. Another method may.
     #[error(transparent)]
     AmountNotPayable(#[from] crate::payment::AmountNotPayable),
+    /// The order isn't waiting to be paid, or its goods aren't reserved any more.
+    #[error("this order can't be paid (any more)")]
+    NotPayable,
+    /// Its payment is being made right now.
+    #[error("another call on this order's payment is running; try again")]
+    PaymentBusy,
     /// The payment gateway isn't reached; try again.
     #[error("the payment gateway is unavailable; nothing was charged, try again")]
     GatewayUnavailable,

@@ -7,7 +7,7 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, holds_card_number, normalise_email, validate_address},
+    account::{PostalAddress, validate_address},
     cart::{Cart, CartStatus},
     clock::Timestamp,
     context::{Actor, Done, IdempotencyError, RequestContext},
@@ -18,17 +18,20 @@ use crate::{
     id::{OrderId, PaymentId},
     order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
-        AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentGateway, PaymentStatus, PlacementOutcome,
+        AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentMethod, PaymentStatus, PlacementOutcome,
         gateway::GatewayError,
         processor::{PaymentProcessor, PlacementRecord},
     },
     store::{AggregateId, ChangeSet, Claim, StoreError},
+    text::{Lines, holds_card_number, shows_nothing, trim},
 };
 
 /// How often a checkout starts over when its cart was changed meanwhile.
 const ATTEMPTS: u32 = 12;
 /// How often a gateway that isn't reached is called again before the attempt is undone.
 const CALLS: u32 = 3;
+/// How long a customer's note may be.
+const MAX_NOTE: usize = 1000;
 
 /// Checked input.
 struct CheckedInput {
@@ -36,11 +39,12 @@ struct CheckedInput {
     shipping_address: PostalAddress,
     billing_address: PostalAddress,
     gateway: String,
+    instructions: Option<String>,
     input: CheckoutInput,
 }
 
 /// What the idempotency key says before anything is done.
-enum PriorAttempt {
+pub(super) enum PriorAttempt {
     Nothing,
     Answered(Box<PlacementRecord>),
     Resume(OrderId),
@@ -109,7 +113,7 @@ impl Checkout {
     }
 
     /// What is known of the call's idempotency key.
-    async fn prior_attempt(&self, call: &RequestContext) -> Result<PriorAttempt, CommonError> {
+    pub(super) async fn prior_attempt(&self, call: &RequestContext) -> Result<PriorAttempt, CommonError> {
         let Some(key) = call.idempotency else { return Ok(PriorAttempt::Nothing) };
         let Some(record) = self.engine.reads().load_key(&key.key).await? else { return Ok(PriorAttempt::Nothing) };
         if record.fingerprint != key.fingerprint {
@@ -126,7 +130,7 @@ impl Checkout {
     }
 
     /// Goes on with a checkout that stopped between its commits.
-    async fn resume(&self, call: &RequestContext, id: OrderId) -> Result<Placement, CheckoutError> {
+    pub(super) async fn resume(&self, call: &RequestContext, id: OrderId) -> Result<Placement, CheckoutError> {
         let processor = PaymentProcessor { engine: self.engine.clone() };
         let order = processor.load(id).await?;
         let Some(payment) = order.payments.last().cloned() else {
@@ -141,7 +145,7 @@ impl Checkout {
     }
 
     /// The order's token is the same however often it is asked for.
-    fn placement(&self, call: &RequestContext, order: Order, outcome: PlacementOutcome) -> Placement {
+    pub(super) fn placement(&self, call: &RequestContext, order: Order, outcome: PlacementOutcome) -> Placement {
         let guest = matches!(call.actor, Actor::Guest { .. });
         let order_token = guest.then(|| self.engine.signer.issue_order_token(order.id, order.placed_at).0);
         Placement { order, order_token, outcome }
@@ -162,7 +166,7 @@ impl Checkout {
             None => shipping_address.clone(),
         };
         let email = match (&input.email, call.actor.user()) {
-            (Some(email), _) => normalise_email(email).unwrap_or_else(|error| {
+            (Some(email), _) => self.engine.new_email(email).unwrap_or_else(|error| {
                 invalid.errors.extend(error.errors);
                 String::new()
             }),
@@ -175,21 +179,36 @@ impl Checkout {
                 String::new()
             }
         };
-        let offers = |gateway: &&std::sync::Arc<dyn PaymentGateway>| {
-            gateway.methods().iter().any(|method| method.code == input.payment_method)
-        };
-        let gateway = self.engine.gateways.values().find(offers).map(|gateway| gateway.code().to_owned());
-        if gateway.is_none() {
-            let detail = format!("'{}' isn't a payment method of this shop", input.payment_method);
+        let note = input.note.as_deref().filter(|note| !shows_nothing(note)).map(|note| {
+            invalid.check_lines(note, "/note", 0, MAX_NOTE);
+            trim(note).to_owned()
+        });
+        invalid.check_characters(input.shipping_method.as_deref().unwrap_or_default(), "/shipping_method", Lines::One);
+        let method = self.check_payment(&mut invalid, &input.payment_method, input.payment_token.as_deref());
+        invalid.into_result()?;
+        let (gateway, instructions) = method.map(|method| (method.gateway, method.instructions)).unwrap_or_default();
+        let input = CheckoutInput { note, ..input };
+        Ok(CheckedInput { email, shipping_address, billing_address, gateway, instructions, input })
+    }
+
+    /// Checks how it is to be paid; the method, if there is such a one.
+    pub(super) fn check_payment(
+        &self,
+        invalid: &mut Invalid,
+        method: &str,
+        token: Option<&str>,
+    ) -> Option<PaymentMethod> {
+        let found = self.payment_methods().into_iter().find(|offered| offered.code == method);
+        if found.is_none() {
+            let detail = format!("'{method}' isn't a payment method of this shop");
             invalid.add("/payment/method", "unknown_payment_method", detail);
         }
-        let token_fits = input.payment_token.as_ref().is_none_or(|token| (1..=500).contains(&token.len()));
+        invalid.check_characters(token.unwrap_or_default(), "/payment/token", Lines::One);
+        let token_fits = token.is_none_or(|token| (1..=500).contains(&token.len()));
         invalid.check(token_fits, "/payment/token", "out_of_range", "must be between 1 and 500 characters");
-        let is_card = input.payment_token.as_deref().is_some_and(holds_card_number);
+        let is_card = token.is_some_and(holds_card_number);
         invalid.check(!is_card, "/payment/token", "card_number", "must be the gateway's token, never a card number");
-        invalid.into_result()?;
-        let gateway = gateway.unwrap_or_default();
-        Ok(CheckedInput { email, shipping_address, billing_address, gateway, input })
+        found
     }
 
     /// Composes the reservation from fresh reads.
@@ -266,7 +285,7 @@ impl Checkout {
             reference: None,
             token: checked.input.payment_token.clone(),
             next_action: None,
-            instructions: None,
+            instructions: checked.instructions.clone(),
             failure: None,
             lease_until: Some(now + settings.gateway_lease),
             reserved_until: Some(now + settings.reservation_ttl),
@@ -292,6 +311,7 @@ impl Checkout {
             returns: Vec::new(),
             cart_id: Some(cart.id),
             idempotency_key: call.idempotency.map(|key| key.key),
+            note: checked.input.note.clone(),
             cancel_reason: None,
             declined: false,
             placed_at: now,
@@ -302,12 +322,17 @@ impl Checkout {
 
     /// Calls the gateway and settles its answer. If the gateway certainly isn't reached, the attempt is undone, so that the
     /// customer can try again with the same cart and the same key.
-    async fn pay(&self, call: &RequestContext, order: Order, payment: PaymentId) -> Result<Order, CheckoutError> {
+    pub(super) async fn pay(
+        &self,
+        call: &RequestContext,
+        order: Order,
+        payment: PaymentId,
+    ) -> Result<Order, CheckoutError> {
         let processor = PaymentProcessor { engine: self.engine.clone() };
         for attempt in 1..=CALLS {
             match processor.authorize(order.clone(), payment).await? {
                 Ok(order) if order.payment(payment)?.failure.as_deref() == Some(AMOUNT_NOT_PAYABLE) => {
-                    self.forget(call, &order).await?;
+                    self.forget(call).await?;
                     let amount = order.payment(payment)?.amount;
                     let reason = "the payment gateway doesn't take such an amount".to_owned();
                     return Err(AmountNotPayable { amount, reason }.into());
@@ -322,13 +347,15 @@ impl Checkout {
         }
         let refusal = PaymentProcessor::refusal(&order, payment, "gateway_unavailable")?;
         let order = processor.settle(order, payment, &refusal).await?;
-        self.forget(call, &order).await?;
+        if order.payment(payment)?.status.is_given_up() {
+            self.forget(call).await?;
+        }
         Err(CheckoutError::GatewayUnavailable)
     }
 
     /// Forgets the key of a call that came to nothing, so that it may be sent again.
-    async fn forget(&self, call: &RequestContext, order: &Order) -> Result<(), CheckoutError> {
-        if let (Some(key), true) = (call.idempotency, order.status == OrderStatus::Cancelled) {
+    async fn forget(&self, call: &RequestContext) -> Result<(), CheckoutError> {
+        if let Some(key) = call.idempotency {
             let mut set = self.engine.set(&call.actor);
             set.forget(key.key);
             self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;

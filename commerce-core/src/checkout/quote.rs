@@ -9,6 +9,7 @@ use crate::{
     error::{CommonError, Invalid},
     money::Money,
     order::ShippingMethod,
+    payment::{PaymentGateway, PaymentMethod},
     pricing::{PricedLine, PricingError, TaxBreakdown, TaxRequest, Totals, totals},
     store::StoreError,
 };
@@ -20,6 +21,8 @@ pub struct Quote {
     pub shipping_methods: Vec<ShippingMethod>,
     /// The totals with the chosen method, or the cheapest.
     pub totals: Totals,
+    /// The ways to pay that can take this total.
+    pub payment_methods: Vec<PaymentMethod>,
 }
 
 /// A cart with what is to be known of its variants. What isn't sold any more is left out.
@@ -51,7 +54,21 @@ impl Checkout {
         let destination = destination.map(|address| validate_address(&address, "/shipping_address")).transpose()?;
         let basket = self.basket(actor).await?;
         let Priced { methods, totals, .. } = self.price(&basket, destination.as_ref(), shipping_method).await?;
-        Ok(Quote { shipping_methods: methods, totals })
+        let payment_methods = self.methods_for(totals.grand_total);
+        Ok(Quote { shipping_methods: methods, totals, payment_methods })
+    }
+
+    /// The ways to pay that can take so much. What is free needs none of them, so that all will do.
+    fn methods_for(&self, total: Money) -> Vec<PaymentMethod> {
+        let takes = |gateway: &dyn PaymentGateway| {
+            total.is_zero() || gateway.amounts(total.currency).check_payment(total).is_ok()
+        };
+        self.engine
+            .gateways
+            .values()
+            .filter(|gateway| takes(&***gateway))
+            .flat_map(|gateway| gateway.methods())
+            .collect()
     }
 
     pub(super) async fn basket(&self, actor: &Actor) -> Result<Basket, CheckoutError> {

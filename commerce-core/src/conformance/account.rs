@@ -6,7 +6,7 @@ use super::{
     shop::{ODD, Outcome, Shop, minutes, same},
 };
 use crate::{
-    account::{Address, MailTokenKind, Session, User, UserQuery},
+    account::{Address, MailToken, MailTokenKind, Session, User, UserQuery},
     context::Role,
     id::UserId,
     page::{PageSpec, Rows},
@@ -201,9 +201,12 @@ pub async fn mail_tokens_load_as_committed(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let user = shop.save_user(shop.user("ada@example.com")).await;
     let load = async |id| shop.reads().load_mail_token(id).await.expect("a token can be read");
-    for kind in [MailTokenKind::ConfirmEmail, MailTokenKind::ResetPassword] {
+    let list = async |user| shop.reads().list_mail_tokens(user).await.expect("tokens can be listed");
+    for kind in [MailTokenKind::ConfirmEmail, MailTokenKind::ResetPassword, MailTokenKind::ChangeEmail] {
         let token = shop.insert(shop.mail_token(user.id, kind)).await;
         same(&load(token.id).await, &Some(token.clone()));
+        same(&list(user.id).await, &vec![token.clone()]);
+        same(&list(shop.id()).await, &vec![]);
         let at = shop.now();
         let used = shop.update(&token, |token| token.used_at = Some(at)).await;
         same(&load(token.id).await, &Some(used.clone()));
@@ -214,6 +217,9 @@ pub async fn mail_tokens_load_as_committed(fixture: &dyn StoreFixture) {
         shop.remove(&used).await;
         same(&load(token.id).await, &None);
     }
+    let old = MailToken { email: None, ..shop.mail_token(user.id, MailTokenKind::ConfirmEmail) };
+    let old = shop.insert(old).await;
+    same(&load(old.id).await, &Some(old));
 }
 
 /// Addresses load as they were committed, are listed oldest first, and can be changed and removed.

@@ -152,6 +152,8 @@ pub async fn tasks_come_back_as_written(fixture: &dyn StoreFixture) {
         Task::VoidPayment { order: shop.id(), payment: shop.id() },
         Task::SettleRefund { order: shop.id(), refund: shop.id() },
         Task::MergeCart { from: shop.id(), owner: guest(1) },
+        Task::JoinOrders { user: shop.id() },
+        Task::Send { message: Notice::ChangeEmail { user: shop.id(), token: shop.id() } },
         Task::Send { message: Notice::ResetPassword { user: shop.id(), token: shop.id() } },
         Task::Publish { event: Box::new(event) },
     ];

@@ -68,6 +68,8 @@ impl Shop {
             expires_at: at + minutes(30),
             used_at: None,
             created_at: at,
+            email: Some(ODD.to_owned()),
+            former_email: (kind == MailTokenKind::ChangeEmail).then(|| "ada@example.com".to_owned()),
             version: 0,
         }
     }
@@ -170,6 +172,7 @@ pub(super) fn cart_lines(lines: &[(VariantId, u32)]) -> Vec<CartLine> {
 pub(super) fn full_address() -> PostalAddress {
     PostalAddress {
         name: "Ada Lovelace".to_owned(),
+        company: Some("Analytical Engines & Co".to_owned()),
         line1: "St James's Square 12".to_owned(),
         line2: Some(ODD.to_owned()),
         city: "Zürich".to_owned(),

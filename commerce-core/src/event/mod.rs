@@ -27,6 +27,7 @@ use crate::{
 pub enum DomainEvent {
     UserRegistered { user: UserId },
     EmailConfirmed { user: UserId },
+    EmailChanged { user: UserId },
     PasswordChanged { user: UserId },
     UserErased { user: UserId },
     UserChanged { user: UserId },
@@ -45,6 +46,7 @@ pub enum DomainEvent {
     OrderCancelled { order: OrderId, reason: String },
     OrderLinesCancelled { order: OrderId, reason: String },
     OrderCompleted { order: OrderId },
+    OrderJoinedAccount { order: OrderId, user: UserId },
     FulfilmentCreated { order: OrderId, fulfilment: FulfilmentId },
     FulfilmentShipped { order: OrderId, fulfilment: FulfilmentId, carrier: String, tracking_number: String },
     FulfilmentDelivered { order: OrderId, fulfilment: FulfilmentId },
@@ -144,6 +146,11 @@ pub enum Task {
         /// Whose.
         owner: CartOwner,
     },
+    /// Make more of the orders that a user placed as a guest theirs.
+    JoinOrders {
+        /// The user.
+        user: UserId,
+    },
     /// Send a message.
     Send {
         /// Which.
@@ -171,6 +178,16 @@ pub enum Notice {
     },
     PasswordChanged {
         user: UserId,
+    },
+    /// To the new address.
+    ChangeEmail {
+        user: UserId,
+        token: MailTokenId,
+    },
+    /// To the former address.
+    EmailChangeRequested {
+        user: UserId,
+        token: MailTokenId,
     },
     OrderConfirmed {
         order: OrderId,
@@ -203,6 +220,7 @@ impl Task {
             Self::VoidPayment { .. } => "void_payment",
             Self::SettleRefund { .. } => "settle_refund",
             Self::MergeCart { .. } => "merge_cart",
+            Self::JoinOrders { .. } => "join_orders",
             Self::Send { .. } => "send",
             Self::Publish { .. } => "publish",
         }

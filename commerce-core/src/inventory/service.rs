@@ -11,6 +11,7 @@ use crate::{
     id::{AlertId, VariantId},
     page::{Page, PageRequest},
     store::{AggregateId, ChangeSet, MovementKind, StockDelta},
+    text::check_filter,
     write::{OneCommit, Write, WriteContext},
 };
 
@@ -25,9 +26,9 @@ impl Inventory {
     pub async fn stock(&self, query: StockQuery, page: &PageRequest) -> Result<Page<StockItem>, InventoryError> {
         self.scope.actor().require(Permission::EditStock)?;
         let spec = page.spec(&query)?;
-        // Databases refuse NUL in texts; no SKU or title has one.
-        let sought = StockQuery { q: query.q.as_deref().map(|q| q.trim().replace('\0', "")), ..query.clone() };
-        let sought = StockQuery { q: sought.q.filter(|q| !q.is_empty()), ..sought };
+        check_filter(&[("/q", query.q.as_deref())])?;
+        let q = query.q.as_deref().map(str::trim).filter(|q| !q.is_empty());
+        let sought = StockQuery { q: q.map(ToOwned::to_owned), ..query.clone() };
         let reads = self.scope.engine.reads_for(self.scope.actor());
         Ok(reads.list_stock(&sought, &spec).await?.page(&query))
     }
@@ -213,9 +214,7 @@ fn check_adjustment(item: &StockItem, delta: i64, reason: &str) -> Result<(), In
     } else if item.on_hand + delta > MAX_STOCK {
         invalid.add("/delta", "out_of_range", format!("no more than {MAX_STOCK} units can be on hand"));
     }
-    invalid.check_text(reason, "/reason", 1, MAX_REASON);
-    let plain = !reason.trim().chars().any(char::is_control);
-    invalid.check(plain, "/reason", "invalid_text", "must be one line without control characters");
+    invalid.check_lines(reason, "/reason", 1, MAX_REASON);
     invalid.into_result()
 }
 
@@ -257,6 +256,8 @@ mod tests {
             assert_eq!(broken(delta, "x"), [("/delta".to_owned(), "out_of_range")], "{delta}");
         }
         assert_eq!(broken(1, "  "), [("/reason".to_owned(), "required")]);
-        assert_eq!(broken(1, "a\0b"), [("/reason".to_owned(), "invalid_text")]);
+        assert_eq!(broken(1, "a\0b"), [("/reason".to_owned(), "invalid_character")]);
+        assert_eq!(broken(1, "4111-1111-1111-1111"), [("/reason".to_owned(), "card_number")]);
+        assert_eq!(broken(1, "two\nlines"), []);
     }
 }

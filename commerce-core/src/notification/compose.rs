@@ -5,7 +5,8 @@ use super::{
     text::{EmailContext, EmailTemplate},
 };
 use crate::{
-    account::{MailToken, User},
+    account::{MailToken, MailTokenKind, User, reachable as reachable_address},
+    commerce::LOCAL_SENDER,
     context::Permission,
     engine::Engine,
     event::Notice,
@@ -20,12 +21,13 @@ use crate::{
 pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> Result<Option<Message>, StoreError> {
     let Some((to, letter)) = write(engine, notice).await? else { return Ok(None) };
     let settings = &engine.settings;
-    let host = settings.mail_from.rsplit_once('@').map_or("localhost", |(_, host)| host);
+    let from = settings.mail_from.as_deref().unwrap_or(LOCAL_SENDER);
+    let host = from.rsplit_once('@').map_or("localhost", |(_, host)| host);
     Ok(Some(Message {
         id: format!("{task}@{host}"),
         from_name: settings.shop_name.clone(),
-        from: settings.mail_from.clone(),
-        to,
+        from: from.to_owned(),
+        to: reachable_address(&to),
         subject: letter.subject,
         text: letter.text,
         at: engine.now(),
@@ -43,6 +45,22 @@ async fn write(engine: &Engine, notice: &Notice) -> Result<Option<(String, Email
             let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
             let letter = to_user(engine, &user).reset_password(&engine.signer.mail_token(token.id), token.expires_at);
             Some((user.email, letter))
+        }
+        Notice::ChangeEmail { user, token } => {
+            let Some((user, token)) = user_and_token(engine, user, token).await? else { return Ok(None) };
+            let Some(email) = token.email else { return Ok(None) };
+            // Whose address it is by now isn't told to whoever asked, nor are they bothered.
+            if engine.reads().load_user_by_email(&email).await?.is_some() {
+                return Ok(None);
+            }
+            let letter = to_user(engine, &user).change_email(&engine.signer.mail_token(token.id), token.expires_at);
+            Some((email, letter))
+        }
+        Notice::EmailChangeRequested { user, token } => {
+            let Some(user) = reachable(engine, user).await? else { return Ok(None) };
+            let token = engine.reads().load_mail_token(token).await?;
+            let letter = to_user(engine, &user).email_change_requested();
+            token.and_then(|token| token.former_email).map(|email| (email, letter))
         }
         Notice::PasswordChanged { user } => reachable(engine, user).await?.map(|user| {
             let letter = to_user(engine, &user).password_changed();
@@ -95,7 +113,11 @@ async fn user_and_token(
     let Some(user) = reachable(engine, user).await? else { return Ok(None) };
     let token = engine.reads().load_mail_token(token).await?;
     let good = |token: &MailToken| token.used_at.is_none() && engine.now() < token.expires_at;
-    Ok(token.filter(good).map(|token| (user, token)))
+    // A token for an address that the account no longer has is void.
+    let fits = |token: &MailToken| {
+        token.kind == MailTokenKind::ChangeEmail || token.email.as_ref().is_none_or(|email| *email == user.email)
+    };
+    Ok(token.filter(|token| good(token) && fits(token)).map(|token| (user, token)))
 }
 
 /// A letter about an order, to the address it was placed with.
@@ -105,15 +127,61 @@ async fn about(
     letter: impl FnOnce(&EmailContext<'_>, &Order) -> Option<EmailTemplate> + Send,
 ) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     let Some(order) = engine.reads().load_order(order).await? else { return Ok(None) };
-    let head = letterhead(engine, &order.shipping_address.name);
-    let letter = letter(&head, &order);
+    let account = match order.customer_id {
+        Some(customer) => engine.reads().load_user(customer).await?,
+        None => None,
+    };
+    let letter = letter(&letterhead(engine, buyer(&order, account.as_ref())), &order);
     Ok(letter.map(|letter| (order.email, letter)))
 }
 
 fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
-    letterhead(engine, &user.first_name)
+    letterhead(engine, user.called())
+}
+
+/// Who is greeted in a letter about an order: who placed it, not who receives the goods. An account's name comes first, as the
+/// billing address of a present is the recipient's if no other was given.
+fn buyer<'a>(order: &'a Order, account: Option<&'a User>) -> &'a str {
+    account.map(User::called).filter(|name| !name.is_empty()).unwrap_or(&order.billing_address.name)
 }
 
 fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {
-    EmailContext { shop: &engine.settings.shop_name, url: &engine.settings.public_url, name }
+    let settings = &engine.settings;
+    EmailContext { shop: &settings.shop_name, url: &settings.public_url, name, gross: settings.prices_include_tax }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, context::Role, order::sample};
+
+    fn account(first_name: &str, last_name: &str) -> User {
+        User {
+            id: UserId(uuid::Uuid::nil()),
+            email: "ada@example.com".to_owned(),
+            email_confirmed: true,
+            password_hash: String::new(),
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+            phone: None,
+            role: Role::Customer,
+            disabled: false,
+            sessions_from: Timestamp::default(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn the_buyer_is_greeted_and_not_the_recipient() {
+        let mut order = sample::pending(&[(1, 1000)], 0);
+        order.shipping_address.name = "Bob".to_owned();
+        order.billing_address.name = "Ada Lovelace".to_owned();
+        assert_eq!(buyer(&order, None), "Ada Lovelace");
+        order.billing_address.name = "Bob".to_owned();
+        assert_eq!(buyer(&order, Some(&account("Ada", "Lovelace"))), "Ada");
+        assert_eq!(buyer(&order, Some(&account("", "Lovelace"))), "Lovelace");
+        assert_eq!(buyer(&order, Some(&account("", ""))), "Bob", "an erased account has no name");
+    }
 }

@@ -4,8 +4,8 @@ use super::{Effects, ItemSelection, Order, OrderError, OrderStatus, Orders, edit
 use crate::{
     clock::Timestamp,
     context::{Permission, RequestContext},
-    id::{OrderId, RefundId},
-    payment::NewRefund,
+    id::{OrderId, PaymentId, RefundId},
+    payment::{NewRefund, PaymentStatus},
     store::{MovementKind, StoreError},
 };
 
@@ -88,6 +88,21 @@ impl Orders {
         }
         let given_up = self.processor().give_up(order, payment.id, crate::payment::CANCELLED).await?;
         given_up.map_err(|_| OrderError::GatewayUnavailable)
+    }
+
+    /// Gives an order up whose offline payment hasn't come in time, unless some of it has left already.
+    pub(crate) async fn cancel_unpaid(&self, id: OrderId, payment: PaymentId) -> Result<(), OrderError> {
+        let call = RequestContext::system();
+        let edit = self.edit(&call, id, |order, effects, now| {
+            let is_awaited = order.payment(payment)?.status == PaymentStatus::Pending;
+            if order.status == OrderStatus::Confirmed && is_awaited && !order.has_left() {
+                let input = CancelInput::new(crate::payment::UNPAID);
+                let refund = self.new_refund(&input.reason, input.restock, now);
+                cancel_rule(order, input, refund, effects, now)?;
+            }
+            Ok(())
+        });
+        edit.await.map(drop)
     }
 
     pub(super) fn new_refund(&self, reason: &str, restock: bool, now: Timestamp) -> NewRefund {

@@ -79,12 +79,14 @@ impl FulfilmentUpdate {
 
 fn check_tracking(carrier: Option<&str>, number: Option<&str>, url: Option<&str>) -> Result<(), Invalid> {
     let mut invalid = Invalid::default();
-    for (text, pointer) in [(carrier, "/carrier"), (number, "/tracking_number")] {
-        if let Some(text) = text {
-            invalid.check_text(text, pointer, 1, 100);
-        }
+    if let Some(carrier) = carrier {
+        invalid.check_text(carrier, "/carrier", 1, 100);
+    }
+    if let Some(number) = number {
+        invalid.check_reference(number, "/tracking_number", 1, 100);
     }
     if let Some(url) = url {
+        invalid.check_characters(url, "/tracking_url", crate::text::Lines::One);
         let is_url = url.len() <= 2000 && (url.starts_with("https://") || url.starts_with("http://"));
         invalid.check(is_url, "/tracking_url", "invalid_url", "must be an http or https URL");
     }

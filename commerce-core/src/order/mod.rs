@@ -4,6 +4,7 @@ mod cancel;
 mod edit;
 mod error;
 mod fulfil;
+mod number;
 mod owed;
 mod queries;
 mod returns;
@@ -35,6 +36,7 @@ pub use self::{
     cancel::CancelInput,
     error::OrderError,
     fulfil::{FulfilmentInput, FulfilmentUpdate},
+    number::normalise_number,
     queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
     returns::{ReturnDecision, ReturnRefund},
     rules::OrderAction,
@@ -319,6 +321,8 @@ pub struct Order {
     pub cart_id: Option<CartId>,
     /// The idempotency key of the checkout, answered by whoever settles the payment.
     pub idempotency_key: Option<[u8; 32]>,
+    /// What the customer wanted the shop to know.
+    pub note: Option<String>,
     /// Why it was cancelled.
     pub cancel_reason: Option<String>,
     /// The checkout was refused by the gateway: such an attempt isn't listed among a customer's orders.
@@ -332,6 +336,22 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether the order shows that its customer has bought a product: it was paid or delivered, isn't cancelled or wholly
+    /// refunded, and some unit of the product was neither cancelled nor refunded nor sent back.
+    #[must_use]
+    pub fn is_purchase_of(&self, product: ProductId) -> bool {
+        let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed);
+        let kept = match self.payment_status {
+            PaymentStatus::Paid | PaymentStatus::PartiallyRefunded => true,
+            PaymentStatus::Refunded => false,
+            _ => self.fulfilment_status == FulfilmentState::Delivered,
+        };
+        let mut lines = self.lines.iter().filter(|line| line.product_id == product);
+        stands
+            && kept
+            && lines.any(|line| line.cancelled.max(line.refunded + line.uncharged).max(line.returned) < line.quantity)
+    }
+
     /// The currency of all its amounts.
     #[must_use]
     pub const fn currency(&self) -> Currency {

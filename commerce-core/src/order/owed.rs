@@ -45,7 +45,9 @@ impl Order {
         }
         let share = |line: &OrderLine| line.charged.cumulative_share(line.released(), line.quantity).minor;
         let released: i64 = self.lines.iter().map(share).sum();
-        let amounts = self.refunds.iter().filter(|refund| refund.items.is_empty());
+        // An earlier payment that succeeded after the order had been paid in another way goes back without being owed less.
+        let paying = self.payments.last().map(|payment| payment.id);
+        let amounts = self.refunds.iter().filter(|refund| refund.items.is_empty() && paying == Some(refund.payment_id));
         let amounts = amounts.filter(|refund| refund.status != RefundStatus::Failed);
         let refunded: i64 = amounts.map(|refund| refund.amount.minor).sum();
         let waived: i64 = self.returns.iter().filter_map(|back| back.waived).sum();

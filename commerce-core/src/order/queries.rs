@@ -1,5 +1,7 @@
 //! What is read of orders.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -17,6 +19,8 @@ use crate::{
 pub struct OrderQuery {
     /// Only this customer's.
     pub customer: Option<UserId>,
+    /// Only those that belong to no account.
+    pub of_guests: bool,
     /// Whether attempts that the gateway declined are left out.
     pub hide_declined: bool,
     /// Only with this status.
@@ -27,7 +31,7 @@ pub struct OrderQuery {
     pub fulfilment_status: Option<FulfilmentState>,
     /// Only for this e-mail address, exactly (normalised).
     pub email: Option<String>,
-    /// Only with this number, exactly.
+    /// Only with this number, exactly (as [`normalise_number`](super::normalise_number) writes it).
     pub number: Option<String>,
     /// Only placed at this time or later.
     pub placed_after: Option<Timestamp>,
@@ -99,6 +103,6 @@ pub trait OrderQueries: Send + Sync {
     /// Whether any order has a line of this product.
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;
 
-    /// Whether a customer has a confirmed or completed order with a line of this product.
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
+    /// Which of these customers have bought which of these products, as [`Order::is_purchase_of`] says. One statement.
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError>;
 }

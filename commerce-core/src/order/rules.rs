@@ -26,7 +26,7 @@ pub enum OrderAction {
     Cancel,
     /// Send delivered goods back.
     Return,
-    /// Finish a payment that waits for the customer.
+    /// Finish a payment that waits for the customer, or pay in another way, while the goods are reserved.
     Pay,
 }
 
@@ -49,7 +49,7 @@ impl Order {
         if self.lines.iter().any(|line| self.returnable(line.variant_id) > 0) {
             actions.push(OrderAction::Return);
         }
-        if self.payment_status == PaymentStatus::RequiresAction {
+        if self.payment_status == PaymentStatus::RequiresAction || self.payable_until().is_some() {
             actions.push(OrderAction::Pay);
         }
         actions

@@ -99,6 +99,7 @@ pub(crate) fn pending(lines: &[(u32, i64)], shipping: i64) -> Order {
         returns: Vec::new(),
         cart_id: None,
         idempotency_key: None,
+        note: None,
         cancel_reason: None,
         declined: false,
         placed_at: NOW,

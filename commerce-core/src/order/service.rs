@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking};
+use super::{
+    Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number,
+};
 use crate::{
-    account::{normalise_email, token::OrderToken},
+    account::{normalise_international_email, reachable, token::OrderToken},
     context::{Actor, Permission, RequestContext},
     engine::Engine,
     error::CommonError,
@@ -12,6 +14,7 @@ use crate::{
     page::{Page, PageRequest},
     payment::{PaymentStatus, processor::PaymentProcessor},
     store::{AggregateId, Claim},
+    text::check_filter,
 };
 
 /// Orders after they were placed.
@@ -70,8 +73,15 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ViewOrders`].
-    pub async fn list(&self, actor: &Actor, query: OrderQuery, page: &PageRequest) -> Result<Page<Order>, OrderError> {
+    pub async fn list(
+        &self,
+        actor: &Actor,
+        mut query: OrderQuery,
+        page: &PageRequest,
+    ) -> Result<Page<Order>, OrderError> {
         actor.require(Permission::ViewOrders)?;
+        check_filter(&[("/email", query.email.as_deref()), ("/number", query.number.as_deref())])?;
+        query.number = query.number.as_deref().map(normalise_number);
         let spec = page.spec(&query)?;
         Ok(self.engine.reads().list_orders(&query, &spec).await?.page(&query))
     }
@@ -109,10 +119,27 @@ impl Orders {
             Actor::User(identity) => {
                 order.customer_id == Some(identity.user) || identity.role.allows(Permission::ViewOrders)
             }
-            Actor::Guest { order: Some(token), .. } => self.opened_by(token) == Some(order.id),
+            Actor::Guest { order: Some(token), .. } => {
+                // An order that joined an account is opened by that alone: whoever else had its token has no more to do with it.
+                order.customer_id.is_none() && self.opened_by(token) == Some(order.id)
+            }
             Actor::Guest { order: None, .. } => false,
             Actor::System => true,
         }
+    }
+
+    /// Who acts on an order: of somebody signed in who holds a token that opens it, the guest who placed it, unless they may
+    /// manage orders themselves.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn holder(&self, actor: Actor, token: OrderToken, id: OrderId) -> Result<Actor, OrderError> {
+        if self.opened_by(&token) != Some(id) || actor.may(Permission::ManageOrders) {
+            return Ok(actor);
+        }
+        let guest = Actor::Guest { cart: None, order: Some(token) };
+        let order = self.engine.reads().load_order(id).await?;
+        Ok(if order.is_some_and(|order| self.may_see(&guest, &order)) { guest } else { actor })
     }
 
     /// Where an order is and what has happened to it.
@@ -125,10 +152,12 @@ impl Orders {
         Ok(Tracking::of(&order, &events))
     }
 
-    /// Finds a guest's order again by its number and e-mail address, with a fresh token for it.
+    /// Finds a guest's order again by its number, however it is [written](normalise_number), and e-mail address, with a fresh
+    /// token for it.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if the two don't belong together.
+    /// [`CommonError::NotFound`] if the two don't belong together, or the order belongs to an account: whoever signs in to that
+    /// finds it there.
     pub async fn lookup(
         &self,
         _call: &RequestContext,
@@ -136,11 +165,12 @@ impl Orders {
         email: &str,
     ) -> Result<(Order, OrderToken), OrderError> {
         let not_found = || CommonError::NotFound("order");
-        let number = number.trim().to_ascii_uppercase();
-        let email = normalise_email(email).map_err(|_| not_found())?;
+        check_filter(&[("/number", Some(number)), ("/email", Some(email))])?;
+        let number = normalise_number(number);
+        let email = normalise_international_email(email).map_err(|_| not_found())?;
         let id = self.engine.reads().load_claim(&Claim::order_number(&number)).await?.ok_or_else(not_found)?;
         let order = self.processor().load(id.into()).await?;
-        if order.email != email {
+        if reachable(&order.email) != email || order.customer_id.is_some() {
             return Err(not_found().into());
         }
         let token = self.engine.signer.issue_order_token(order.id, self.engine.now());

@@ -32,7 +32,7 @@ pub use self::{
     service::{Payments, RefundInput, WebhookFailure},
     test_gateway::{GatewayFault, LedgerLine, TestGateway},
 };
-pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NOTHING_OWED, NewRefund};
+pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NOTHING_OWED, NewRefund, UNPAID};
 
 /// How a payment stands; an order's `payment_status` is that of its latest payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -29,6 +29,11 @@ pub(crate) const CANCELLED: &str = "cancelled";
 /// A payment that was given up because nothing is owed for the order any more.
 pub(crate) const NOTHING_OWED: &str = "nothing_owed";
 
+/// A payment that was given up so that the order could be paid in another way.
+pub(crate) const SUPERSEDED: &str = "superseded";
+/// An order whose offline payment hasn't come in time.
+pub(crate) const UNPAID: &str = "it was not paid in time";
+
 /// A payment that staff gave up, because the gateway knows of no money for it.
 pub(crate) const WRITTEN_OFF: &str = "written_off";
 
@@ -71,8 +76,10 @@ impl Order {
         let (before, order_status) = (self.payment(id)?.clone(), self.status);
         if report.amount != before.amount || report.captured.minor > before.amount.minor {
             let (ours, theirs) = (before.amount, report.amount);
-            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:#}, the order of {ours:#}")));
         }
+        let is_latest = self.payments.last().is_some_and(|latest| latest.id == id);
+        let is_first = self.payments.first().is_some_and(|first| first.id == id);
         let named = !report.reference.is_empty();
         if named && before.reference.as_ref().is_some_and(|reference| *reference != report.reference) {
             return Ok(Settlement::Mismatch(format!("the gateway calls the payment {} now", report.reference)));
@@ -108,7 +115,7 @@ impl Order {
         if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
             let (ours, theirs) = (before.amount, report.captured);
             *self.payment_mut(id)? = before;
-            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:#}, the order is about {ours:#}")));
         }
         // What was promised or taken before the word arrived isn't given back by an older word.
         let is_old_news = before.captured > 0
@@ -127,12 +134,13 @@ impl Order {
             return Ok(Settlement::Mismatch(format!("the gateway says the payment is {to}, which was {from}")));
         }
         payment.captured = captured;
+        let outlives = order_status == OrderStatus::Pending && before.may_be_followed(is_first, status, now);
         // Whoever asked has heard an answer.
         payment.lease_until = None;
         if !status.is_open() || report.state == GatewayState::Offline {
             payment.token = None;
             payment.next_action = None;
-            payment.reserved_until = None;
+            payment.reserved_until = payment.reserved_until.filter(|_| outlives);
         }
         if matches!(status, PaymentStatus::Authorized | PaymentStatus::Paid) {
             payment.failure = None;
@@ -143,13 +151,17 @@ impl Order {
         if moved {
             self.payment_mut(id)?.updated_at = now;
         }
-        self.payment_status = status;
+        if is_latest {
+            self.payment_status = status;
+        }
         let settlement = match self.status {
-            OrderStatus::Pending if succeeded => {
+            // It was given up for another one, which is under way or has paid the order.
+            _ if succeeded && !is_latest && before.status != status => Settlement::Late,
+            OrderStatus::Pending if succeeded && is_latest => {
                 self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
                 Settlement::Confirmed
             }
-            OrderStatus::Pending if status.is_given_up() => {
+            OrderStatus::Pending if status.is_given_up() && is_latest && !outlives => {
                 self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
                 self.declined = status == PaymentStatus::Failed;
                 let reason = self.payment(id)?.failure.clone().unwrap_or_default();
@@ -166,6 +178,29 @@ impl Order {
         };
         self.refresh_fulfilment_state().map_err(bug)?;
         Ok(settlement)
+    }
+
+    /// Until when the goods of a pending order are reserved, and it can be paid.
+    #[must_use]
+    pub fn payable_until(&self) -> Option<Timestamp> {
+        let latest = self.payments.last().filter(|_| self.status == OrderStatus::Pending)?;
+        latest.reserved_until
+    }
+
+    /// Gives a pending order up whose latest payment has failed already. `false` if it isn't such a one.
+    pub(crate) fn give_up_unpaid(&mut self, reason: &str) -> Result<bool, CommonError> {
+        let has_failed = self.payments.last().is_some_and(|latest| latest.status.is_given_up());
+        if self.status != OrderStatus::Pending || !has_failed {
+            return Ok(false);
+        }
+        self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
+        self.cancel_reason = Some(reason.to_owned());
+        for line in &mut self.lines {
+            line.cancelled = line.quantity;
+        }
+        self.payments.iter_mut().for_each(|payment| payment.reserved_until = None);
+        self.refresh_fulfilment_state().map_err(bug)?;
+        Ok(true)
     }
 
     /// Whether it was cancelled because its payment was given up, never having been confirmed.
@@ -205,6 +240,13 @@ impl Payment {
             self.failure = None;
             self.lease_until = None;
         }
+    }
+
+    /// Whether its order outlives its failure: while the goods are reserved, one that is paid again does.
+    fn may_be_followed(&self, is_first: bool, status: PaymentStatus, now: Timestamp) -> bool {
+        let is_superseded = self.failure.as_deref() == Some(SUPERSEDED);
+        let holds = self.reserved_until.is_some_and(|until| until > now);
+        holds && status.is_given_up() && (is_superseded || (!is_first && status == PaymentStatus::Failed))
     }
 
     fn is_being_given_up(&self, now: Timestamp) -> bool {

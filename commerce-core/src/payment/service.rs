@@ -150,7 +150,7 @@ impl Payments {
     ) -> Result<Done<(Order, RefundId)>, OrderError> {
         call.actor.require(Permission::Refund)?;
         let mut invalid = Invalid::default();
-        invalid.check_text(&input.reason, "/reason", 1, 500);
+        invalid.check_lines(&input.reason, "/reason", 1, 500);
         let restocks_nothing = input.restock && input.items == ItemSelection::All && input.amount.is_some();
         invalid.check(!restocks_nothing, "/restock", "ambiguous", "name the items that go back into stock");
         invalid.into_result()?;
@@ -282,7 +282,10 @@ impl Payments {
                     .map_err(|error| unreached(error, amount))?
                 {
                     Some(held) => Err(OrderError::PaymentHeld { held }),
-                    None => Ok(processor.write_off(order, id, WRITTEN_OFF).await?),
+                    None => {
+                        let order = processor.write_off(order, id, WRITTEN_OFF).await?;
+                        Ok(processor.give_up_unpaid(order, id, WRITTEN_OFF).await?)
+                    }
                 }
             })
             .await

@@ -21,13 +21,17 @@ pub struct Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimKind {
-    /// A user's e-mail address, lower-cased.
+    /// A user's e-mail address, in lower case, its domain in ASCII.
     Email,
     /// A product's slug.
     ProductSlug,
     /// A category's slug.
     CategorySlug,
-    /// A variant's SKU.
+    /// A slug that a product had before, and that still leads to it.
+    FormerProductSlug,
+    /// A slug that a category had before, and that still leads to it.
+    FormerCategorySlug,
+    /// A variant's SKU, as it looks.
     Sku,
     /// An order's number.
     OrderNumber,
@@ -47,6 +51,8 @@ impl ClaimKind {
             Self::Email => "email",
             Self::ProductSlug => "product_slug",
             Self::CategorySlug => "category_slug",
+            Self::FormerProductSlug => "former_product_slug",
+            Self::FormerCategorySlug => "former_category_slug",
             Self::Sku => "sku",
             Self::OrderNumber => "order_number",
             Self::OpenCart => "open_cart",
@@ -79,10 +85,23 @@ impl Claim {
         Self::new(ClaimKind::CategorySlug, slug)
     }
 
-    /// A variant's SKU.
+    /// A slug that a product had before. It stays with the product until it is given to another, and isn't checked against
+    /// [`product_slug`](Self::product_slug): whoever has a slug now comes first.
+    #[must_use]
+    pub fn former_product_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::FormerProductSlug, slug)
+    }
+
+    /// A slug that a category had before, as [`former_product_slug`](Self::former_product_slug).
+    #[must_use]
+    pub fn former_category_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::FormerCategorySlug, slug)
+    }
+
+    /// A variant's SKU, by its [look](crate::text::look): SKUs that look the same are the same, in all backends.
     #[must_use]
     pub fn sku(sku: &str) -> Self {
-        Self::new(ClaimKind::Sku, sku)
+        Self::new(ClaimKind::Sku, crate::text::look(sku))
     }
 
     /// An order's number.

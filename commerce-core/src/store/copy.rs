@@ -187,6 +187,19 @@ pub enum CopyError {
     /// The shop changed, or the target did.
     #[error("source or target changed while the shop was copied: stop all servers, empty the target and copy again")]
     Changed,
+    /// The target can't keep a text of the source's.
+    #[error(
+        "the {table} {id} has a NUL character (U+0000) in {field}, which the target can't keep: remove it in the source, then \
+         run the same command again, which goes on where it stopped"
+    )]
+    Text {
+        /// The table, without the prefix that all have.
+        table: String,
+        /// Which of its rows.
+        id: String,
+        /// The field within it, as a JSON Pointer for what is nested.
+        field: String,
+    },
     /// The source can't be read.
     #[error("the source can't be read: {0}; once that is mended, the same command goes on where it stopped")]
     Source(#[source] StoreError),
@@ -306,7 +319,9 @@ impl Copy<'_> {
     async fn rows(&self, table: &Table, note: Note) -> Result<Note, CopyError> {
         let rows = self.from.rows(table, note.after.as_ref(), self.batch).await.map_err(CopyError::Source)?;
         // Adding rows that are there already changes nothing: the note may follow in a commit of its own.
-        self.to.add_rows(table, &rows).await.map_err(CopyError::Target)?;
+        if let Err(error) = self.to.add_rows(table, &rows).await {
+            return Err(unkept_row(table, &rows).unwrap_or(CopyError::Target(error)));
+        }
         let mut set = self.set();
         self.note(&mut set, note, rows.len(), rows.last().cloned(), self.batch).await
     }
@@ -319,7 +334,13 @@ impl Copy<'_> {
             if tree.version > 0 {
                 set.import(Some(&absent), &tree);
             }
-            return self.note(&mut set, note, 1, None, u32::MAX).await;
+            return match self.note(&mut set, note, 1, None, u32::MAX).await {
+                Err(error @ CopyError::Target(_)) => match find_nul(&text(&tree)) {
+                    Some(field) => Err(CopyError::Text { table: short(table), id: String::new(), field }),
+                    None => Err(error),
+                },
+                done => done,
+            };
         }
         let limit = (self.batch / ROWS_OF_AN_AGGREGATE).max(1);
         let after = note.after.clone().and_then(|after| serde_json::from_value(after).ok());
@@ -327,7 +348,38 @@ impl Copy<'_> {
         for id in &ids {
             self.load(kind, *id, &mut set).await.map_err(CopyError::Source)?.ok_or(CopyError::Changed)?;
         }
-        self.note(&mut set, note, ids.len(), ids.last().map(text), limit).await
+        match self.note(&mut set, note, ids.len(), ids.last().map(text), limit).await {
+            Err(error @ CopyError::Target(_)) => Err(self.unkept(table, kind, &ids).await.unwrap_or(error)),
+            done => done,
+        }
+    }
+
+    /// Which of these aggregates has a text that can't be kept.
+    async fn unkept(&self, table: &str, kind: Kind, ids: &[Uuid]) -> Option<CopyError> {
+        for id in ids {
+            let document = self.document(kind, *id).await.ok()?;
+            if let Some(field) = find_nul(&document) {
+                return Some(CopyError::Text { table: short(table), id: id.to_string(), field });
+            }
+        }
+        None
+    }
+
+    /// An aggregate as a JSON document.
+    async fn document(&self, kind: Kind, id: Uuid) -> Result<Value, StoreError> {
+        let reads = self.from.reads();
+        Ok(match kind {
+            Kind::Categories => text(&reads.load_categories().await?),
+            Kind::Product => text(&reads.load_product(ProductId(id)).await?),
+            Kind::User => text(&reads.load_user(UserId(id)).await?),
+            Kind::Address => text(&reads.load_address(AddressId(id)).await?),
+            Kind::Session => text(&reads.load_session(SessionId(id)).await?.map(|(session, _)| session)),
+            Kind::MailToken => text(&reads.load_mail_token(MailTokenId(id)).await?),
+            Kind::Cart => text(&reads.load_cart(CartId(id)).await?),
+            Kind::Order => text(&reads.load_order(OrderId(id)).await?),
+            Kind::Review => text(&reads.load_review(ReviewId(id)).await?),
+            Kind::Alert => text(&reads.load_alert(AlertId(id)).await?),
+        })
     }
 
     /// Puts an aggregate into the set; `None` if it has gone.
@@ -376,7 +428,68 @@ impl Copy<'_> {
     }
 }
 
+/// A table's name as people read it.
+fn short(table: &str) -> String {
+    table.trim_start_matches("commerce_").replace('_', " ")
+}
+
+/// Which of these rows has a text that can't be kept.
+fn unkept_row(table: &Table, rows: &[Value]) -> Option<CopyError> {
+    rows.iter().find_map(|row| {
+        let mut columns = table.columns.iter();
+        // Documents travel as their text, in which the character is escaped.
+        let (name, _) = columns.find(|(name, _)| {
+            row[*name].as_str().is_some_and(|cell| cell.contains('\0') || cell.contains("\\u0000"))
+        })?;
+        let key: Vec<String> = table.columns[..table.key]
+            .iter()
+            .map(|(name, _)| {
+                row[*name].as_str().map_or_else(|| row[*name].to_string(), |cell| cell.replace('\0', "\\0"))
+            })
+            .collect();
+        Some(CopyError::Text { table: short(table.name), id: key.join("/"), field: (*name).to_owned() })
+    })
+}
+
+/// The JSON Pointer to the first text in a document that holds a NUL character, or whose name does.
+fn find_nul(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| find_nul(item).map(|below| format!("/{index}{below}")))
+        }
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            if name.contains('\0') {
+                return Some(format!("/{}", name.replace('\0', "\\0")));
+            }
+            find_nul(member).map(|below| format!("/{name}{below}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
 // Notes, ids and rows have string keys and no fallible serialisers.
 fn text(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_text_that_cannot_be_kept_is_named() {
+        assert_eq!(find_nul(&json!({ "title": "a", "lines": [{ "sku": "a\0b" }] })).as_deref(), Some("/lines/0/sku"));
+        assert_eq!(find_nul(&json!({ "a\0": 1 })).as_deref(), Some("/a\\0"));
+        assert_eq!(find_nul(&json!(["a", 1, null])), None);
+        let rows = [
+            json!({ "kind": "sku", "key": "a", "owner": "01" }),
+            json!({ "kind": "sku", "key": "b\0", "owner": "02" }),
+        ];
+        let error = unkept_row(&TABLES[1], &rows).map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with("the claim sku/b\\0 has a NUL character (U+0000) in key, which"), "{error}");
+        assert!(unkept_row(&TABLES[1], &rows[..1]).is_none());
+    }
 }

@@ -17,16 +17,23 @@ use crate::types::{Time, patch, present, sample};
 pub struct PostalAddress {
     /// The recipient.
     pub name: String,
+    /// The company they work at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
     /// Street and number.
     pub line1: String,
-    /// Flat, floor, company.
+    /// Flat, floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
-    pub city: String,
+    /// May be absent where the country is one city, as in Singapore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
     /// State, province, canton.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    pub postal_code: String,
+    /// May be absent where the country's post needs none, as in Hong Kong and Ireland.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: String,
     /// For the carrier.
@@ -36,27 +43,35 @@ pub struct PostalAddress {
 
 impl From<core::PostalAddress> for PostalAddress {
     fn from(address: core::PostalAddress) -> Self {
-        let core::PostalAddress { name, line1, line2, city, region, postal_code, country, phone } = address;
-        Self { name, line1, line2, city, region, postal_code, country, phone }
+        let core::PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } = address;
+        let (city, postal_code) = (given(city), given(postal_code));
+        Self { name, company, line1, line2, city, region, postal_code, country, phone }
     }
 }
 
 impl From<PostalAddress> for core::PostalAddress {
     fn from(address: PostalAddress) -> Self {
-        let PostalAddress { name, line1, line2, city, region, postal_code, country, phone } = address;
-        Self { name, line1, line2, city, region, postal_code, country, phone }
+        let PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } = address;
+        let (city, postal_code) = (city.unwrap_or_default(), postal_code.unwrap_or_default());
+        Self { name, company, line1, line2, city, region, postal_code, country, phone }
     }
+}
+
+/// What is empty isn't there.
+fn given(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 impl Example for PostalAddress {
     fn example() -> Self {
         Self {
             name: "Mia Berger".to_owned(),
+            company: Some("Berger Töpferei".to_owned()),
             line1: "Lindenstraße 7".to_owned(),
             line2: Some("2nd floor".to_owned()),
-            city: "Berlin".to_owned(),
+            city: Some("Berlin".to_owned()),
             region: Some("BE".to_owned()),
-            postal_code: "10969".to_owned(),
+            postal_code: Some("10969".to_owned()),
             country: "DE".to_owned(),
             phone: Some("+49 30 901820".to_owned()),
         }
@@ -70,14 +85,18 @@ pub struct Address {
     pub id: Uuid,
     /// The recipient.
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
     /// Street and number.
     pub line1: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
-    pub city: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    pub postal_code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,17 +106,19 @@ pub struct Address {
 
 impl From<core::Address> for Address {
     fn from(saved: core::Address) -> Self {
-        let core::PostalAddress { name, line1, line2, city, region, postal_code, country, phone } = saved.address;
+        let PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } =
+            saved.address.into();
         let (id, created_at) = (saved.id.0, saved.created_at.into());
-        Self { id, name, line1, line2, city, region, postal_code, country, phone, created_at }
+        Self { id, name, company, line1, line2, city, region, postal_code, country, phone, created_at }
     }
 }
 
 impl Example for Address {
     fn example() -> Self {
-        let PostalAddress { name, line1, line2, city, region, postal_code, country, phone } = PostalAddress::example();
+        let PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } =
+            PostalAddress::example();
         let (id, created_at) = (sample::OTHER, sample::time());
-        Self { id, name, line1, line2, city, region, postal_code, country, phone, created_at }
+        Self { id, name, company, line1, line2, city, region, postal_code, country, phone, created_at }
     }
 }
 
@@ -108,18 +129,25 @@ impl Example for Address {
 pub struct AddressPatch {
     #[serde(default, deserialize_with = "present")]
     pub name: Option<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub company: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
     pub line1: Option<String>,
     #[serde(default)]
     #[oai(nullable)]
     pub line2: MaybeUndefined<String>,
-    #[serde(default, deserialize_with = "present")]
-    pub city: Option<String>,
+    /// `null` takes it away where it may be absent.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub city: MaybeUndefined<String>,
     #[serde(default)]
     #[oai(nullable)]
     pub region: MaybeUndefined<String>,
-    #[serde(default, deserialize_with = "present")]
-    pub postal_code: Option<String>,
+    /// `null` takes it away where it may be absent.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub postal_code: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
     pub country: Option<String>,
     #[serde(default)]
@@ -131,11 +159,12 @@ impl From<AddressPatch> for core::AddressPatch {
     fn from(body: AddressPatch) -> Self {
         Self {
             name: body.name,
+            company: patch(body.company),
             line1: body.line1,
             line2: patch(body.line2),
-            city: body.city,
+            city: patch(body.city).map(Option::unwrap_or_default),
             region: patch(body.region),
-            postal_code: body.postal_code,
+            postal_code: patch(body.postal_code).map(Option::unwrap_or_default),
             country: body.country,
             phone: patch(body.phone),
         }
@@ -144,14 +173,16 @@ impl From<AddressPatch> for core::AddressPatch {
 
 impl Example for AddressPatch {
     fn example() -> Self {
-        let PostalAddress { name, line1, line2, city, region, postal_code, country, phone } = PostalAddress::example();
+        let PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } =
+            PostalAddress::example();
         Self {
             name: Some(name),
+            company: Some(company).into(),
             line1: Some(line1),
             line2: Some(line2).into(),
-            city: Some(city),
+            city: Some(city).into(),
             region: Some(region).into(),
-            postal_code: Some(postal_code),
+            postal_code: Some(postal_code).into(),
             country: Some(country),
             phone: Some(phone).into(),
         }

@@ -100,8 +100,11 @@ pub struct Register {
     pub email: String,
     /// 8 to 128 characters, not easily guessed.
     pub password: String,
-    pub first_name: String,
-    pub last_name: String,
+    /// One of the two names is enough.
+    #[serde(default)]
+    pub first_name: Option<String>,
+    #[serde(default)]
+    pub last_name: Option<String>,
     #[serde(default)]
     pub phone: Option<String>,
 }
@@ -109,6 +112,7 @@ pub struct Register {
 impl From<Register> for core::Registration {
     fn from(body: Register) -> Self {
         let Register { email, password, first_name, last_name, phone } = body;
+        let (first_name, last_name) = (first_name.unwrap_or_default(), last_name.unwrap_or_default());
         Self { email, password, first_name, last_name, phone }
     }
 }
@@ -118,8 +122,8 @@ impl Example for Register {
         Self {
             email: "mia@example.com".to_owned(),
             password: "violet-Harbour-27".to_owned(),
-            first_name: "Mia".to_owned(),
-            last_name: "Berger".to_owned(),
+            first_name: Some("Mia".to_owned()),
+            last_name: Some("Berger".to_owned()),
             phone: Some("+49 30 901820".to_owned()),
         }
     }
@@ -256,15 +260,34 @@ impl Example for PasswordChange {
     }
 }
 
+/// A new e-mail address, by the present password.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct EmailChange {
+    pub email: String,
+    pub password: String,
+}
+
+impl Example for EmailChange {
+    fn example() -> Self {
+        let (email, password) = ("mia.berger@example.com".to_owned(), "violet-Harbour-27".to_owned());
+        Self { email, password }
+    }
+}
+
 /// Changes to a profile.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ProfilePatch {
-    #[serde(default, deserialize_with = "present")]
-    pub first_name: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    pub last_name: Option<String>,
+    /// One of the two names is enough.
+    #[serde(default)]
+    #[oai(nullable)]
+    pub first_name: MaybeUndefined<String>,
+    #[serde(default)]
+    #[oai(nullable)]
+    pub last_name: MaybeUndefined<String>,
     #[serde(default)]
     #[oai(nullable)]
     pub phone: MaybeUndefined<String>,
@@ -272,15 +295,16 @@ pub struct ProfilePatch {
 
 impl From<ProfilePatch> for core::ProfilePatch {
     fn from(body: ProfilePatch) -> Self {
-        Self { first_name: body.first_name, last_name: body.last_name, phone: patch(body.phone) }
+        let name = |name| patch(name).map(Option::unwrap_or_default);
+        Self { first_name: name(body.first_name), last_name: name(body.last_name), phone: patch(body.phone) }
     }
 }
 
 impl Example for ProfilePatch {
     fn example() -> Self {
         Self {
-            first_name: Some("Mia".to_owned()),
-            last_name: Some("Berger-Lang".to_owned()),
+            first_name: MaybeUndefined::Value("Mia".to_owned()),
+            last_name: MaybeUndefined::Value("Berger-Lang".to_owned()),
             phone: MaybeUndefined::Value("+49 30 901821".to_owned()),
         }
     }

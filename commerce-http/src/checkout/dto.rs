@@ -70,6 +70,8 @@ pub struct Quote {
     pub shipping_methods: Vec<ShippingMethod>,
     /// `grand_total` is what checkout's `expected_total` means.
     pub totals: Totals,
+    /// The ways to pay that can take this total.
+    pub payment_methods: Vec<PaymentMethod>,
 }
 
 impl From<core::Quote> for Quote {
@@ -77,13 +79,15 @@ impl From<core::Quote> for Quote {
         Self {
             shipping_methods: quote.shipping_methods.into_iter().map(Into::into).collect(),
             totals: quote.totals.into(),
+            payment_methods: quote.payment_methods.into_iter().map(Into::into).collect(),
         }
     }
 }
 
 impl Example for Quote {
     fn example() -> Self {
-        Self { shipping_methods: vec![ShippingMethod::example()], totals: Totals::example() }
+        let payment_methods = vec![PaymentMethod::example()];
+        Self { shipping_methods: vec![ShippingMethod::example()], totals: Totals::example(), payment_methods }
     }
 }
 
@@ -102,6 +106,20 @@ pub struct PaymentChoice {
 impl Example for PaymentChoice {
     fn example() -> Self {
         Self { method: "test".to_owned(), token: Some("pm_card_visa".to_owned()) }
+    }
+}
+
+/// How a pending order is paid in another way.
+#[derive(Object, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[oai(example)]
+pub struct PaymentRequest {
+    pub payment: PaymentChoice,
+}
+
+impl Example for PaymentRequest {
+    fn example() -> Self {
+        Self { payment: PaymentChoice::example() }
     }
 }
 
@@ -124,6 +142,9 @@ pub struct CheckoutRequest {
     /// The grand total that was seen: if it has changed, nothing is ordered.
     #[serde(default)]
     pub expected_total: Option<Money>,
+    /// What the shop should know, at most 1000 characters.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 impl CheckoutRequest {
@@ -136,6 +157,7 @@ impl CheckoutRequest {
             shipping_method: self.shipping_method,
             payment_method: self.payment.method,
             payment_token: self.payment.token,
+            note: self.note,
         })
     }
 }
@@ -149,6 +171,7 @@ impl Example for CheckoutRequest {
             shipping_method: Some("standard".to_owned()),
             payment: PaymentChoice::example(),
             expected_total: Some(eur("44.70")),
+            note: Some("Please ring twice.".to_owned()),
         }
     }
 }

@@ -59,7 +59,7 @@ impl AdminOrderApi {
         fulfilment_status: Query<Option<FulfilmentState>>,
         /// Exactly this address.
         email: Query<Option<String>>,
-        /// Exactly this number.
+        /// This number: in any case, with or without hyphens, O for 0, I and L for 1.
         number: Query<Option<String>>,
         /// Placed then or later.
         placed_after: Query<Option<Time>>,
@@ -69,12 +69,13 @@ impl AdminOrderApi {
     ) -> Result<Reply<Page<Order>>, ApiError> {
         let query = core::OrderQuery {
             customer: None,
+            of_guests: false,
             hide_declined: false,
             status: status.0.map(Into::into),
             payment_status: payment_status.0.map(Into::into),
             fulfilment_status: fulfilment_status.0.map(Into::into),
             email: email.0.map(|email| email.trim().to_lowercase()),
-            number: number.0.map(|number| number.trim().to_ascii_uppercase()),
+            number: number.0,
             placed_after: placed_after.0.map(|at| at.0),
             placed_before: placed_before.0.map(|at| at.0),
         };

@@ -125,6 +125,10 @@ pub struct Order {
     pub returns: Vec<Return>,
     /// What the customer may do next.
     pub actions: Vec<OrderAction>,
+    /// What the customer wanted the shop to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[oai(skip_serializing_if_is_none)]
+    pub note: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     pub cancel_reason: Option<String>,
@@ -162,6 +166,7 @@ impl From<core::Order> for Order {
             refunds: order.refunds.into_iter().map(Into::into).collect(),
             fulfilments: order.fulfilments.into_iter().map(Into::into).collect(),
             returns: order.returns.into_iter().map(Into::into).collect(),
+            note: order.note,
             cancel_reason: order.cancel_reason,
             reserved_until: reserved_until.map(Into::into),
             order_token: None,
@@ -190,6 +195,7 @@ impl Example for Order {
             fulfilments: vec![],
             returns: vec![],
             actions: vec![OrderAction::Cancel],
+            note: None,
             cancel_reason: None,
             reserved_until: None,
             order_token: Some("AZq44moQfDGdUw8qaxxNBQ.c2lnbmF0dXJl".to_owned()),

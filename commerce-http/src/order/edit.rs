@@ -25,13 +25,14 @@ use crate::types::{Money, eur, patch, present};
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct OrderLookup {
+    /// In any case, with or without hyphens, O for 0, I and L for 1.
     pub number: String,
     pub email: String,
 }
 
 impl Example for OrderLookup {
     fn example() -> Self {
-        Self { number: "7K3M-Q9XA".to_owned(), email: "mia@example.com".to_owned() }
+        Self { number: "7K3MT-Q9XA0".to_owned(), email: "mia@example.com".to_owned() }
     }
 }
 

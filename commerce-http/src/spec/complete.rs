@@ -10,6 +10,7 @@ use poem_openapi::Tags;
 use serde_json::{Map, Value, json};
 
 use super::ORDER;
+use crate::parse::WITH_LINES;
 
 /// Codes by status.
 type Errors = BTreeMap<u16, BTreeSet<String>>;
@@ -68,7 +69,7 @@ fn complete_operation(path: &str, operation: &mut Value) {
     if operation["requestBody"].is_object() && !path.starts_with("/v1/webhooks") {
         note(400, &["malformed_json"]);
         note(415, &["unsupported_media_type"]);
-        note(422, &["invalid_type", "unknown_field"]);
+        note(422, &["invalid_character", "invalid_type", "unknown_field"]);
     }
     if answers_a_page(operation) {
         note(400, &["invalid_cursor", "invalid_parameter"]);
@@ -82,6 +83,8 @@ fn complete_operation(path: &str, operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         match (parameter["in"].as_str(), parameter["name"].as_str()) {
             (Some("query"), _) => note(400, &["invalid_parameter"]),
+            // Ids that aren't any name nothing: 404.
+            (Some("path"), _) if parameter["schema"]["format"].is_null() => note(400, &["invalid_parameter"]),
             (Some("header"), Some(name)) => {
                 if name == "idempotency_key" {
                     note(409, &["idempotency_in_progress"]);
@@ -146,6 +149,7 @@ fn describe_answers(operation: &mut Value, errors: Errors) {
             "201" => "Created; `Location` says where.",
             "202" => "Accepted; not finished yet.",
             "204" => "Done; nothing to tell.",
+            "308" => "Moved; `Location` and `Link` say where it is now.",
             _ => "OK",
         }
         .into();
@@ -154,6 +158,10 @@ fn describe_answers(operation: &mut Value, errors: Errors) {
         headers.insert("X-Request-Id".to_owned(), header("The request's id, for support."));
         if status == "201" {
             headers.insert("Location".to_owned(), header("Where the new resource is."));
+        }
+        if status == "308" {
+            headers.insert("Location".to_owned(), header("Where the resource is now."));
+            headers.insert("Link".to_owned(), header("The same, as `rel=\"canonical\"`."));
         }
         if answer["content"].is_object() {
             headers.insert("ETag".to_owned(), header("Version and hash of the answer."));
@@ -245,6 +253,12 @@ fn complete_schemas(document: &mut Value, requests: &BTreeSet<String>) {
         }
         if requests.contains(name) {
             schema["additionalProperties"] = false.into();
+            for (property, schema) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
+            {
+                if WITH_LINES.contains(&property.as_str()) && schema["type"] == "string" {
+                    schema["x-lines"] = true.into();
+                }
+            }
         } else if !shown.is_empty() {
             // Answers always have their nullable fields.
             match schema.get_mut("required").and_then(Value::as_array_mut) {

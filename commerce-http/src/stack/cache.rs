@@ -1,6 +1,7 @@
 //! A small cache of public catalogue pages: finished bodies, compressed or not, with their headers.
 //!
 //! A page is good while this process changed nothing in the catalogue, and for at most a second, as other processes may.
+//! While the database is away, one that was made in the last minutes is served in place of an error, and says that it is old.
 
 use std::{
     sync::Arc,
@@ -21,6 +22,8 @@ use super::{
 use crate::conditional;
 
 const MAX_AGE: Duration = Duration::from_secs(1);
+/// How old a page may be to be shown while the database is away.
+const STALE_FOR: Duration = Duration::from_mins(10);
 const CAPACITY: u64 = 16 * 1024 * 1024;
 
 /// A finished page.
@@ -50,6 +53,14 @@ impl Page {
         }
         response
     }
+
+    /// The same, for a time in which it can't be made anew: with its age, and the warning that it may not be true any more.
+    pub fn stale_response(&self, request: &HeaderMap) -> Response {
+        let mut response = self.response(request);
+        response.headers_mut().insert(header::AGE, HeaderValue::from(self.made.elapsed().as_secs()));
+        response.headers_mut().insert(header::WARNING, HeaderValue::from_static("110 - \"Response is Stale\""));
+        response
+    }
 }
 
 /// Pages by path and query, one cache an encoding.
@@ -75,6 +86,13 @@ pub fn is_public_page(request: &Request) -> bool {
     request.method() == Method::GET && (of("/v1/products") || of("/v1/categories"))
 }
 
+/// A product's reviews: the same for everybody, but not taken from the cache while the database is there, as authors look for
+/// their own.
+pub fn is_review_page(request: &Request) -> bool {
+    let product = request.uri().path().strip_prefix("/v1/products/").and_then(|rest| rest.strip_suffix("/reviews"));
+    request.method() == Method::GET && product.is_some_and(|product| !product.is_empty() && !product.contains('/'))
+}
+
 impl PageCache {
     pub fn new() -> Self {
         let cache = || {
@@ -92,6 +110,23 @@ impl PageCache {
     pub fn find(&self, request: &Request, encoding: Encoding, revision: u64) -> Option<Arc<Page>> {
         let page = self.0[encoding as usize].get(path_and_query(request))?;
         (page.revision == revision && page.made.elapsed() < MAX_AGE).then_some(page)
+    }
+
+    /// A page for want of a better one.
+    pub fn find_stale(&self, key: &str, encoding: Encoding) -> Option<Arc<Page>> {
+        self.0[encoding as usize].get(key).filter(|page| page.made.elapsed() < STALE_FOR)
+    }
+
+    /// Keeps an answer, complete with its headers, for a time in which there is none.
+    pub async fn keep_for_later(&self, key: String, encoding: Encoding, mut response: Response) -> Response {
+        let metrics = response.data::<Arc<RouteMetrics>>().cloned();
+        let Ok(body) = response.take_body().into_bytes().await else { return response };
+        let headers = response.headers().clone();
+        // No revision of the catalogue: it is never found as a fresh page.
+        let page = Page { revision: u64::MAX, made: Instant::now(), body: body.clone(), headers, metrics };
+        self.0[encoding as usize].insert(key, Arc::new(page));
+        response.set_body(Body::from_bytes(body));
+        response
     }
 
     /// Keeps a fresh answer. `revision` is that of before the answer was made: a change in between spoils it at once.
@@ -142,6 +177,17 @@ mod tests {
         assert!(cache.find(&request, Encoding::Gzip, 7).is_none());
         assert!(cache.find(&request, Encoding::Identity, 8).is_none());
         assert!(cache.find(&get("/v1/products?limit=3"), Encoding::Identity, 7).is_none());
+
+        assert!(cache.find_stale(&key(&request), Encoding::Identity).is_some(), "however the catalogue changed");
+        let stale = cache.find_stale(&key(&request), Encoding::Identity).unwrap().stale_response(&HeaderMap::new());
+        assert_eq!((stale.header("age"), stale.header("warning")), (Some("0"), Some("110 - \"Response is Stale\"")));
+
+        let reviews = get("/v1/products/mug/reviews");
+        assert!(is_review_page(&reviews) && !is_review_page(&request));
+        let kept = cache.keep_for_later(key(&reviews), Encoding::Identity, Response::builder().body("reviews")).await;
+        assert_eq!(kept.into_body().into_string().await.unwrap(), "reviews");
+        assert!(cache.find(&reviews, Encoding::Identity, u64::MAX - 1).is_none());
+        assert!(cache.find_stale(&key(&reviews), Encoding::Identity).is_some());
 
         let page = cache.find(&request, Encoding::Identity, 7).unwrap();
         let knows = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static("\"a\""))]);

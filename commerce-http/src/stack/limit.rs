@@ -1,5 +1,6 @@
 //! Rate limits: per client address on calls that guess or send, per account on those that name one.
 
+use commerce_core::account::normalise_international_email;
 use std::{hash::Hash, net::IpAddr, num::NonZeroU32};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
@@ -57,7 +58,9 @@ impl Limits {
     /// Counts a call that names an account, by what was typed: it needn't exist.
     pub fn account(&self, name: &str) -> Result<(), ApiError> {
         match &self.0 {
-            Some((_, accounts)) => accounts.check(&name.trim().to_lowercase()),
+            Some((_, accounts)) => {
+                accounts.check(&normalise_international_email(name).unwrap_or_else(|_| name.trim().to_lowercase()))
+            }
             None => Ok(()),
         }
     }

@@ -41,6 +41,9 @@ pub struct AppState {
     pub test_gateway: Option<TestGateway>,
 }
 
+/// How long an answer is waited for when an older page could be shown in its place.
+const STALE_AFTER: Duration = Duration::from_millis(1_500);
+
 /// One request's circumstances.
 pub struct RequestInfo {
     pub shared: Arc<AppState>,
@@ -112,7 +115,12 @@ impl HttpStack {
     /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
         if let Some(token) = caller::bearer(request)? {
-            let identity = self.shared.commerce.accounts().authenticate(token).await?;
+            let identity = match self.shared.commerce.accounts().authenticate(token).await.map_err(ApiError::from) {
+                Ok(identity) => identity,
+                // Whoever it is may see what everybody may.
+                Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+                Err(error) => return Err(error),
+            };
             if self.shared.commerce.may_have_written(&Actor::User(identity)) {
                 return Ok(None);
             }
@@ -130,13 +138,51 @@ impl HttpStack {
         }
         let revision = self.shared.commerce.catalog_revision();
         let (key, headers) = (cache::key(&request), request.headers().clone());
-        let response = self.answer(request, info).await;
+        let response = match self.answer_or_stale(request, info, &key, encoding).await {
+            Ok(response) => response,
+            Err(stale) => return stale,
+        };
         if response.status() != StatusCode::OK {
             return response;
         }
         match self.cache.keep(key, encoding, revision, response).await {
             Ok(page) => page.response(&headers),
             Err(response) => response,
+        }
+    }
+
+    /// An answer; or a page of the last minutes if the database is away, or takes so long that it may be.
+    async fn answer_or_stale(
+        &self,
+        request: Request,
+        info: &Arc<RequestInfo>,
+        key: &str,
+        encoding: Encoding,
+    ) -> Result<Response, Response> {
+        let Some(stale) = self.cache.find_stale(key, encoding) else { return Ok(self.answer(request, info).await) };
+        let headers = request.headers().clone();
+        match tokio::time::timeout(STALE_AFTER, self.answer(request, info)).await {
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => Ok(response),
+            Ok(_) | Err(_) => Err(stale.stale_response(&headers)),
+        }
+    }
+
+    /// A product's reviews: made anew each time, and kept for a time in which they can't be.
+    async fn review_page(&self, request: Request, info: &Arc<RequestInfo>, encoding: Encoding) -> Response {
+        let key = cache::key(&request);
+        let (headers, is_whole) = (request.headers().clone(), !request.headers().contains_key(header::IF_NONE_MATCH));
+        let making = self.private_page(request, info, encoding);
+        let Some(stale) = self.cache.find_stale(&key, encoding) else {
+            let response = making.await;
+            let keep = response.status() == StatusCode::OK && is_whole;
+            return if keep { self.cache.keep_for_later(key, encoding, response).await } else { response };
+        };
+        match tokio::time::timeout(STALE_AFTER, making).await {
+            Ok(response) if response.status() == StatusCode::OK && is_whole => {
+                self.cache.keep_for_later(key, encoding, response).await
+            }
+            Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => response,
+            Ok(_) | Err(_) => stale.stale_response(&headers),
         }
     }
 
@@ -181,6 +227,8 @@ impl Endpoint for HttpStack {
             preflight
         } else if cache::is_public_page(&request) {
             self.public_page(request, &info, encoding).await
+        } else if cache::is_review_page(&request) {
+            self.review_page(request, &info, encoding).await
         } else {
             self.private_page(request, &info, encoding).await
         };
@@ -242,12 +290,15 @@ pub fn mount_prefix(request: &Request) -> Option<String> {
 }
 
 fn place_under(response: &mut Response, prefix: &str) {
-    let placed = response.headers().get(header::LOCATION).and_then(|location| {
-        let location = location.to_str().ok().filter(|location| location.starts_with('/'))?;
-        HeaderValue::from_str(&format!("{prefix}{location}")).ok()
-    });
-    if let Some(location) = placed {
-        response.headers_mut().insert(header::LOCATION, location);
+    for (name, before) in [(header::LOCATION, "/"), (header::LINK, "</")] {
+        let placed = response.headers().get(&name).and_then(|value| {
+            let path = value.to_str().ok()?.strip_prefix(before)?;
+            let mark = before.trim_end_matches('/');
+            HeaderValue::from_str(&format!("{mark}{prefix}/{path}")).ok()
+        });
+        if let Some(placed) = placed {
+            response.headers_mut().insert(name, placed);
+        }
     }
 }
 

@@ -121,7 +121,7 @@ async fn ours(server: &Server, clients: usize, variants: usize) -> Result<(f64, 
         sqlx::query_scalar("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
             .fetch_one(store.pool())
             .await?;
-    store.pool().close().await;
+    store.close().await;
     Ok((rate, deadlocks))
 }
 
@@ -133,7 +133,7 @@ async fn bare(server: &Server, clients: usize, variants: usize) -> Result<f64, L
         async move { bare::write(&pool, &checkout).await }
     })
     .await?;
-    store.pool().close().await;
+    store.close().await;
     Ok(rate)
 }
 
@@ -161,6 +161,6 @@ async fn catalogue(server: &Server, products: u32) -> Result<Vec<(&'static str, 
     let products = fill(&store, products).await?;
     raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
     let figures = read_figures(&store, &products).await?;
-    store.pool().close().await;
+    store.close().await;
     Ok(figures)
 }

@@ -44,7 +44,7 @@ pub(crate) async fn run(server: &Server, clients: usize) -> Result<f64, LoadErro
     );
     raw_sql(AssertSqlSafe(format!("{CARTS}{stock}"))).execute(store.pool()).await?;
     raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
-    store.pool().close().await;
+    store.close().await;
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), SCRIPT)?;
     let mut pgbench = Command::new(binaries()?.join("pgbench"));

@@ -82,7 +82,7 @@ impl Citus {
         }
         store.migrate().await?;
         store.distribute().await?;
-        store.pool().close().await;
+        store.close().await;
         for node in &self.nodes {
             let mut connection = PgConnection::connect(&node.url("postgres")).await?;
             // The daemon too has to leave: a template with connections can't be copied.

@@ -137,7 +137,7 @@ async fn shared() -> Result<&'static Cluster, TestingError> {
         create(&cluster.url("postgres"), TEMPLATE, "").await?;
         let store = PgStore::connect(&cluster.url(TEMPLATE)).await?;
         store.migrate().await?;
-        store.pool().close().await;
+        store.close().await;
         Ok(cluster)
     };
     CLUSTER.get_or_try_init(start).await

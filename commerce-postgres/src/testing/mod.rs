@@ -14,6 +14,8 @@
 
 mod citus;
 mod database;
+mod freeze;
+mod pgbouncer;
 
 use std::{
     env, fs,
@@ -31,7 +33,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::DistributeError;
 
-pub use self::{citus::Citus, database::TestDatabase};
+pub use self::{citus::Citus, database::TestDatabase, pgbouncer::PgBouncer};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -194,6 +196,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // One that is stopped wouldn't hear that it shall end.
+        let _ = self.thaw();
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();
     }

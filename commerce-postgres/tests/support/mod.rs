@@ -133,6 +133,7 @@ pub fn reserve(cart: &Cart, products: &[Product]) -> (ChangeSet, Order) {
         returns: Vec::new(),
         cart_id: Some(cart.id),
         idempotency_key: Some(key(id).key),
+        note: None,
         cancel_reason: None,
         declined: false,
         placed_at: at,

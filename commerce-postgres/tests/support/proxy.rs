@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
 };
 
@@ -22,12 +22,17 @@ pub enum Commits {
     LoseAnswer = 1,
     /// It is lost itself.
     Lose = 2,
+    /// It reaches the server, and the line stays open and silent.
+    HoldAnswer = 3,
+    /// It doesn't get there, and the line stays open and silent.
+    Silence = 4,
 }
 
 #[derive(Clone, Default)]
 pub struct Proxy {
     trips: Arc<AtomicU32>,
     commits: Arc<AtomicU8>,
+    named: Arc<AtomicBool>,
     port: u16,
 }
 
@@ -55,6 +60,11 @@ impl Proxy {
         self.trips.swap(0, Ordering::SeqCst)
     }
 
+    /// Whether a statement was prepared under a name, as the driver makes them up.
+    pub fn saw_a_name(&self) -> bool {
+        self.named.load(Ordering::SeqCst)
+    }
+
     pub fn at_commit(&self, what: Commits) {
         self.commits.store(what as u8, Ordering::SeqCst);
     }
@@ -72,6 +82,9 @@ impl Proxy {
                         waits = true;
                         self.trips.fetch_add(1, Ordering::SeqCst);
                     }
+                    if message.windows(7).any(|window| window == b"sqlx_s_") {
+                        self.named.store(true, Ordering::SeqCst);
+                    }
                     let is_commit = message.windows(7).any(|window| window == b"COMMIT\0");
                     match if is_commit { self.commits.swap(0, Ordering::SeqCst) } else { 0 } {
                         0 => {}
@@ -80,7 +93,16 @@ impl Proxy {
                             let _ = server.read(&mut answered).await;
                             return;
                         }
-                        _ => return,
+                        2 => return,
+                        conn => {
+                            if conn == 3 {
+                                let _ = server.write_all(message).await;
+                                let _ = server.read(&mut answered).await;
+                            }
+                            // Until the client has had enough.
+                            while matches!(client.read(&mut asked).await, Ok(1..)) {}
+                            return;
+                        }
                     }
                     if server.write_all(message).await.is_err() { return }
                 }

@@ -10,8 +10,8 @@ use crate::{
     batch::Batch,
     child_rows::{children, remove},
     codec::json,
+    head::head,
     payment::{save_payments, save_refunds},
-    write_plan::head,
 };
 
 pub(crate) fn save_order(batch: &mut Batch, save: &AggregateWrite<Order>) {
@@ -35,7 +35,7 @@ const STATE: [&str; 8] = [
     "updated_at",
 ];
 /// What hardly ever does after it was placed, and what indexes are made of.
-const TERMS: [&str; 13] = [
+const TERMS: [&str; 14] = [
     "customer_id",
     "number",
     "email",
@@ -49,6 +49,7 @@ const TERMS: [&str; 13] = [
     "shipping_address",
     "billing_address",
     "shipping_method",
+    "note",
 ];
 
 fn save_head(batch: &mut Batch, save: &AggregateWrite<Order>) {
@@ -90,13 +91,14 @@ fn bind_terms(batch: &mut Batch, order: &Order) {
         batch.bind(amount.minor);
     }
     batch.bind(json(&order.shipping_address)).bind(json(&order.billing_address)).bind(json(&order.shipping_method));
+    batch.bind(order.note.clone());
 }
 
 fn same_terms(a: &Order, b: &Order) -> bool {
     (a.customer_id, &a.number, &a.email, a.placed_at) == (b.customer_id, &b.number, &b.email, b.placed_at)
         && a.totals == b.totals
         && (&a.shipping_address, &a.billing_address) == (&b.shipping_address, &b.billing_address)
-        && a.shipping_method == b.shipping_method
+        && (&a.shipping_method, &a.note) == (&b.shipping_method, &b.note)
 }
 
 fn save_lines(batch: &mut Batch, save: &AggregateWrite<Order>) {

@@ -170,6 +170,7 @@ impl Shop {
             returns: vec![],
             cart_id: None,
             idempotency_key: Some([7; 32]),
+            note: None,
             cancel_reason: None,
             declined: false,
             placed_at: NOW,

@@ -49,6 +49,8 @@ async fn accounts() {
         expires_at: NOW,
         used_at: None,
         created_at: NOW,
+        email: Some("new@example.org".into()),
+        former_email: Some("old@example.org".into()),
         version: 0,
     };
     let mut address = Address {

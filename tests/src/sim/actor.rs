@@ -8,7 +8,7 @@ use std::{
 use commerce_core::{
     Commerce,
     cart::CartError,
-    checkout::{CheckoutError, CheckoutInput},
+    checkout::{CheckoutError, CheckoutInput, PaymentChoice},
     clock::{Clock, ManualClock},
     context::{Actor, Idempotency, IdempotencyError, Identity, RequestContext, Role},
     error::CommonError,
@@ -25,7 +25,7 @@ use commerce_core::{
 use super::{SharedState, Wire, lock};
 use crate::shop::{cancel_of, eur, input, offline, parcel};
 
-use super::op::{How, Op};
+use super::op::{How, Op, latest};
 
 /// The reason of refunds by staff.
 pub(super) const SORRY: &str = "sorry";
@@ -102,7 +102,7 @@ impl Hand {
             Op::Checkout { who, key, how } => self.checkout(*who, *key, *how).await,
             Op::Authenticate { order, success, confirm } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                let payment = order.payments[0].id;
+                let payment = latest(&order).id;
                 let acted = self.wire.gateway.authenticate(payment, *success);
                 if acted && let Ok(Some(report)) = self.wire.gateway.retrieve(payment, None).await {
                     self.wire.say(payment, &report);
@@ -148,10 +148,10 @@ impl Hand {
             }
             Op::Receive { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                if order.payments[0].gateway != "manual" {
+                if latest(&order).gateway != "manual" {
                     return Ok("not offline".to_owned());
                 }
-                told(payments.receive(&staff, order.payments[0].id).await.map(drop), order_error)
+                told(payments.receive(&staff, latest(&order).id).await.map(drop), order_error)
             }
             Op::Adjust { variant, key, delta } => self.adjust(*variant, *key, *delta).await,
             Op::Count { variant, on_hand } => {
@@ -184,7 +184,7 @@ impl Hand {
             }
             Op::Forge { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                let payment = &order.payments[0];
+                let payment = latest(&order);
                 let amount = eur(payment.amount.minor + 1);
                 let (reference, state) = (payment.reference.clone().unwrap_or_default(), GatewayState::Captured);
                 self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured: amount });
@@ -193,7 +193,7 @@ impl Hand {
             // The gateway takes its time over what the customer has done.
             Op::Process { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                let payment = &order.payments[0];
+                let payment = latest(&order);
                 let (reference, state) = (payment.reference.clone().unwrap_or_default(), GatewayState::Processing);
                 let (amount, captured) = (payment.amount, payment.amount.currency.zero());
                 self.wire.say(payment.id, &GatewayPayment { reference, state, amount, captured });
@@ -201,23 +201,40 @@ impl Hand {
             }
             Op::PayAfterAll { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                let payment = order.payments[0].id;
-                let Some(report) = self.wire.gateway.pay_after_all(payment) else {
-                    return Ok("not declined".to_owned());
-                };
+                let report =
+                    order.payments.iter().find_map(|paid| Some((paid.id, self.wire.gateway.pay_after_all(paid.id)?)));
+                let Some((payment, report)) = report else { return Ok("not declined".to_owned()) };
                 let event = self.wire.say(payment, &report);
                 lock(&self.wire.after_all).push(event);
                 Ok("ok".to_owned())
             }
+            Op::PayAgain { order, how } => {
+                let choice = match how {
+                    How::Card(token) => PaymentChoice { method: "test".to_owned(), token: Some((*token).to_owned()) },
+                    How::Offline => PaymentChoice { method: "manual".to_owned(), token: None },
+                };
+                match self.shop.checkout().pay_again(&staff, *order, choice).await {
+                    Ok(done) => Ok(outcome(&done.value.outcome).to_owned()),
+                    Err(error) => checkout_error(&error),
+                }
+            }
+            Op::RefundPastUs { order, minor } => {
+                let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
+                let made = order.payments.iter().find_map(|paid| self.wire.gateway.refund_past_us(paid.id, *minor));
+                let Some(event) = made else { return Ok("nothing left".to_owned()) };
+                lock(&self.wire.past_us).push(event.clone());
+                lock(&self.wire.said).push(event);
+                Ok("ok".to_owned())
+            }
             Op::Dispute { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                let Some(reference) = order.payments[0].reference.clone() else { return Ok("not named".to_owned()) };
+                let Some(reference) = latest(&order).reference.clone() else { return Ok("not named".to_owned()) };
                 lock(&self.wire.said).push(GatewayEvent::Disputed { event_id: String::new(), reference });
                 Ok("ok".to_owned())
             }
             Op::Resolve { order, give_up } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                told(payments.resolve(&staff, order.payments[0].id, *give_up).await.map(drop), order_error)
+                told(payments.resolve(&staff, latest(&order).id, *give_up).await.map(drop), order_error)
             }
             Op::Arrive => {
                 let late = lock(&self.wire.delayed).pop();
@@ -291,16 +308,20 @@ impl Hand {
             Err(error) => return checkout_error(&error),
         };
         lock(&self.acknowledged).insert(placed.order.id);
-        let outcome = match &placed.outcome {
-            PlacementOutcome::Placed => "Placed",
-            PlacementOutcome::ActionRequired => "ActionRequired",
-            PlacementOutcome::Pending => PENDING,
-            PlacementOutcome::Declined { .. } => "Declined",
-        };
+        let outcome = outcome(&placed.outcome);
         if let Some(key) = key {
             self.answered(&key, placed.order.id, outcome)?;
         }
         Ok(outcome.to_owned())
+    }
+}
+
+fn outcome(outcome: &PlacementOutcome) -> &'static str {
+    match outcome {
+        PlacementOutcome::Placed => "Placed",
+        PlacementOutcome::ActionRequired => "ActionRequired",
+        PlacementOutcome::Pending => PENDING,
+        PlacementOutcome::Declined { .. } => "Declined",
     }
 }
 
@@ -355,6 +376,8 @@ fn checkout_error(error: &CheckoutError) -> Result<String, String> {
         CheckoutError::CartEmpty => "cart empty",
         CheckoutError::OutOfStock { .. } => "out of stock",
         CheckoutError::PriceChanged { .. } => "price changed",
+        CheckoutError::NotPayable => "not payable",
+        CheckoutError::PaymentBusy => "payment busy",
         CheckoutError::AmountNotPayable(_) => "amount not payable",
         CheckoutError::GatewayUnavailable => "gateway unavailable",
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use commerce_core::{
     cart::CartStatus,
     event::DomainEvent,
-    id::OrderId,
+    id::{OrderId, PaymentId},
     inventory::{Alert, AlertKind, MovementRecord},
     order::{FulfilmentStatus, Order, OrderLine, OrderStatus},
-    payment::{PaymentStatus, RefundStatus},
+    payment::{Payment, PaymentStatus, RefundStatus, gateway::GatewayEvent},
 };
 
 use super::{SharedState, lock};
@@ -96,8 +96,8 @@ impl World {
         for payment in &order.payments {
             let line = theirs.iter().find(|line| line.payment == payment.id);
             let (captured, refunded) = line.map_or((0, 0), |line| (line.captured, line.refunded));
-            let settled: i64 = sum(order, RefundStatus::Settled);
-            if payment.refunded != settled || payment.refund_pending != sum(order, RefundStatus::Pending) {
+            let sum = |status| sum(order, payment.id, status);
+            if payment.refunded != sum(RefundStatus::Settled) || payment.refund_pending != sum(RefundStatus::Pending) {
                 return broken("the refunds don't add up");
             }
             let ours = payment.gateway == "test";
@@ -108,7 +108,9 @@ impl World {
             if ours && (payment.captured > captured || payment.refunded > refunded + untold) {
                 return broken("we count money that the gateway didn't move");
             }
-            if ours && refunded > payment.refunded + payment.refund_pending {
+            let past_us: i64 =
+                lock(&self.wire.past_us).iter().filter_map(|event| unbooked(event, order, payment)).sum();
+            if ours && refunded > payment.refunded + payment.refund_pending + past_us {
                 return broken("the gateway sent more back than we know of");
             }
         }
@@ -179,6 +181,10 @@ impl World {
             if confirmed && !told {
                 return Err(format!("nobody told the customer of order {}", order.number));
             }
+            let paid: i64 = order.payments.iter().map(|payment| payment.captured - payment.refunded).sum();
+            if paid > order.totals.grand_total.minor {
+                return Err(format!("charged twice: {order:#?}"));
+            }
             let cart = order.cart_id.and_then(|id| shared.carts().into_iter().find(|cart| cart.id == id));
             if order.declined
                 && cart.is_some_and(|cart| cart.status == CartStatus::Ordered && !ordered_again(order, &orders))
@@ -230,6 +236,14 @@ fn was_cancelled(id: OrderId, shared: &SharedState) -> bool {
     shared.events.iter().any(|record| cancelled(&record.event))
 }
 
-fn sum(order: &Order, status: RefundStatus) -> i64 {
-    order.refunds.iter().filter(|refund| refund.status == status).map(|refund| refund.amount.minor).sum()
+fn sum(order: &Order, payment: PaymentId, status: RefundStatus) -> i64 {
+    let of = order.refunds.iter().filter(|refund| refund.payment_id == payment && refund.status == status);
+    of.map(|refund| refund.amount.minor).sum()
+}
+
+/// How much a refund past the shop was, if it is of this payment and the shop hasn't booked it yet.
+fn unbooked(event: &GatewayEvent, order: &Order, payment: &Payment) -> Option<i64> {
+    let GatewayEvent::Refund { payment_reference, refund, .. } = event else { return None };
+    let is_known = order.refunds.iter().any(|known| known.reference.as_ref() == Some(&refund.reference));
+    (payment.reference.as_ref() == Some(payment_reference) && !is_known).then_some(refund.amount.minor)
 }

@@ -149,6 +149,8 @@ pub struct Wire {
     pub said: Arc<Mutex<Vec<GatewayEvent>>>,
     /// Refunds that the customers' banks sent back.
     pub bounced: Arc<Mutex<BTreeMap<RefundId, GatewayEvent>>>,
+    /// Refunds that were made past the shop.
+    pub past_us: Arc<Mutex<Vec<GatewayEvent>>>,
     /// Payments that succeeded after a decline.
     pub after_all: Arc<Mutex<Vec<GatewayEvent>>>,
 }

@@ -3,7 +3,7 @@
 use commerce_core::{
     id::{OrderId, VariantId},
     order::{FulfilmentStatus, ItemSelection, Order, OrderStatus, ReturnRefund, ReturnStatus},
-    payment::{LineQuantity, PaymentStatus},
+    payment::{LineQuantity, Payment, PaymentStatus},
 };
 
 use super::lock;
@@ -38,6 +38,8 @@ pub(super) enum Op {
     Forge { order: OrderId },
     Process { order: OrderId },
     PayAfterAll { order: OrderId },
+    PayAgain { order: OrderId, how: How },
+    RefundPastUs { order: OrderId, minor: i64 },
     Dispute { order: OrderId },
     Resolve { order: OrderId, give_up: bool },
     Arrive,
@@ -66,6 +68,11 @@ impl Op {
 pub(super) enum How {
     Card(&'static str),
     Offline,
+}
+
+/// The payment that counts.
+pub(super) fn latest(order: &Order) -> &Payment {
+    order.payments.last().expect("an order has a payment")
 }
 
 impl World {
@@ -151,11 +158,11 @@ impl World {
                     amount: if chance.happens(200) { chance.pick(&[1, 333, 2000]) } else { None },
                 }
             }
-            84 => Op::Receive { order: with(&|order| order.payments[0].gateway == "manual").or(any)?.id },
+            84 => Op::Receive { order: with(&|order| latest(order).gateway == "manual").or(any)?.id },
             85..88 => Op::Adjust { variant, key, delta: key.map_or(chance.pick(&[-1, 1, 2])?, |_| 1) },
             88..90 => Op::Count { variant, on_hand: chance.pick(&COUNTS)? },
             90..94 => Op::Webhook { nth: self.some_word() },
-            94 => match chance.below(5) {
+            94 => match chance.below(6) {
                 0 => {
                     let order = with(&|order| !order.refunds.is_empty())?;
                     Op::Bounce { nth: chance.below(order.refunds.len()), order: order.id }
@@ -165,13 +172,26 @@ impl World {
                     let waits = |order: &Order| order.payment_status == PaymentStatus::RequiresAction;
                     Op::Process { order: with(&waits).or(any)?.id }
                 }
-                3 => Op::PayAfterAll { order: with(&|order| order.declined).or(any)?.id },
+                3 => {
+                    let failed = |order: &Order| order.payments.iter().any(|paid| paid.status == PaymentStatus::Failed);
+                    Op::PayAfterAll { order: with(&failed).or(any)?.id }
+                }
+                4 => {
+                    let paid = |order: &Order| order.payments.iter().any(|payment| payment.captured > 0);
+                    Op::RefundPastUs { order: with(&paid).or(any)?.id, minor: chance.pick(&[1, 99, 333, 900])? }
+                }
                 _ => Op::Dispute { order: any?.id },
             },
             95 => Op::Arrive,
             96 => {
                 let order = with(&|order| order.status == OrderStatus::Pending).or(any)?.id;
                 Op::Resolve { order, give_up: chance.happens(700) }
+            }
+            97 => {
+                let order = with(&|order| order.status == OrderStatus::Pending).or(any)?.id;
+                let tokens = ["pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined", crate::shop::SECURE];
+                let how = if chance.happens(100) { How::Offline } else { How::Card(chance.pick(&tokens)?) };
+                Op::PayAgain { order, how }
             }
             _ => Op::Tick,
         })

@@ -253,6 +253,7 @@ impl World {
         // The gateway repeats what it has to tell until it is heard.
         let mut untold: Vec<_> = lock(&self.wire.bounced).values().cloned().collect();
         untold.extend(lock(&self.wire.after_all).iter().cloned());
+        untold.extend(lock(&self.wire.past_us).iter().cloned());
         for event in untold {
             let nth = {
                 let mut said = lock(&self.wire.said);

@@ -1,5 +1,7 @@
 //! Journeys of accounts on a real store: registration, sessions, recovery, staff.
 
+mod email;
+mod guest_orders;
 mod profile;
 mod recovery;
 mod register;

@@ -36,6 +36,9 @@ async fn a_profile_is_changed_field_by_field() {
     let clear = ProfilePatch { first_name: Some("Augusta".into()), phone: Some(None), ..ProfilePatch::default() };
     let user = accounts.update_profile(&call, clear, None).await.unwrap();
     assert_eq!((user.first_name.as_str(), user.phone), ("Augusta", None));
+    let one = ProfilePatch { first_name: Some("\u{200b}".into()), ..ProfilePatch::default() };
+    let user = accounts.update_profile(&call, one, None).await.unwrap();
+    assert_eq!((user.first_name.as_str(), user.last_name.as_str(), user.called()), ("", "Lovelace", "Lovelace"));
     let bad = ProfilePatch { last_name: Some(String::new()), ..ProfilePatch::default() };
     assert_eq!(invalid(accounts.update_profile(&call, bad, None).await), [("/last_name".to_owned(), "required")]);
     refused!(

@@ -8,7 +8,7 @@ use commerce_core::{
     context::{AccessError, Actor, Origin, RequestContext, Role},
     error::CommonError,
     id::SessionId,
-    store::ChangeSet,
+    store::{ChangeSet, Claim},
 };
 use futures_util::future::join_all;
 
@@ -27,6 +27,27 @@ async fn signing_in_says_who_it_is() {
     let identity = shop.identity(&login).await;
     assert_eq!((identity.user, identity.role), (user.id, Role::Customer));
     assert!(!format!("{login:?}").contains(&login.tokens.refresh_token));
+}
+
+/// Versions before kept the domain of an address in letters.
+#[tokio::test]
+async fn accounts_from_before_are_found_by_all_spellings_of_their_address() {
+    let shop = Shop::open().await;
+    let (ascii, letters) = ("user@xn--mnchen-3ya.example", "user@münchen.example");
+    let user = shop.register(ascii).await;
+    let mut old = user.clone();
+    old.email = letters.to_owned();
+    let mut set = ChangeSet::new(&commerce_core::id::UuidV7, shop.clock.now(), Actor::System.reference());
+    set.free(Claim::email(ascii), user.id).hold(Claim::email(letters), user.id).update(&user, &mut old);
+    shop.store.commit(&set).await.unwrap();
+
+    for spelling in [letters, ascii, "User@MÜNCHEN.example"] {
+        assert_eq!(shop.login(spelling).await.user.id, user.id, "{spelling}");
+        let again = shop.accounts().register(&RequestContext::guest(), crate::registration(spelling)).await;
+        refused!(again, AccountError::EmailTaken);
+    }
+    shop.accounts().forgot_password(&RequestContext::guest(), ascii).await.unwrap();
+    assert_eq!(shop.letter(ascii, "password", 0).await.to, ascii);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Placing orders over the facade: every way it can end.
 
+mod again;
 mod once;
 mod paying;
 mod placing;

@@ -123,9 +123,14 @@ async fn a_lost_answer_is_found_by_the_worker() {
         let placed = shop.place(&once, VISA).await.unwrap();
         assert_eq!(placed.outcome, PlacementOutcome::Pending);
         assert_eq!(placed.order.payment_status, PaymentStatus::Unknown);
-        shop.gateway.script([GatewayFault::Refused]);
+        // The identical call, and then a look-up.
+        shop.gateway.script([GatewayFault::Refused, GatewayFault::Refused]);
         shop.wait(LEASE).await;
-        assert_eq!(shop.order(&placed.order).await.status, OrderStatus::Pending, "the worker's first call was refused");
+        assert_eq!(
+            shop.order(&placed.order).await.status,
+            OrderStatus::Pending,
+            "the worker's first calls were refused"
+        );
         shop.wait(LEASE).await;
         let order = shop.order(&placed.order).await;
         assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid), "{fault:?}");

@@ -9,7 +9,7 @@ use crate::BACKEND;
 
 /// Who a route is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum For {
+pub enum For {
     /// Anybody.
     All,
     /// Anybody signed in, about themselves.
@@ -42,6 +42,8 @@ const ROUTES: &str = "
     Members GET /v1/me
     Members PATCH /v1/me
     Members POST /v1/me/password
+    Members POST /v1/me/email
+    Members POST /v1/me/email/confirm
     Members GET /v1/me/sessions
     Owner DELETE /v1/me/sessions/{session}
     Members GET /v1/me/export
@@ -71,6 +73,7 @@ const ROUTES: &str = "
     OwnerOrStaff GET /v1/orders/{order}
     OwnerOrStaff GET /v1/orders/{order}/tracking
     All POST /v1/orders/lookup
+    OwnerOrManagers POST /v1/orders/{order}/payments
     OwnerOrStaff POST /v1/orders/{order}/payments/{payment}/confirm
     OwnerOrStaff GET /v1/orders/{order}/returns
     OwnerOrManagers POST /v1/orders/{order}/returns
@@ -116,7 +119,7 @@ const ROUTES: &str = "
     Members DELETE /v1/me
 ";
 
-fn routes() -> Vec<(For, &'static str, &'static str)> {
+pub fn routes() -> Vec<(For, &'static str, &'static str)> {
     let row = |line: &'static str| {
         let mut words = line.split_whitespace();
         let who = match words.next()? {
@@ -136,7 +139,7 @@ fn routes() -> Vec<(For, &'static str, &'static str)> {
 }
 
 /// A path with every parameter called the same.
-fn shape(path: &str) -> String {
+pub fn shape(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
 }
 
@@ -260,7 +263,8 @@ impl World {
         seen
     }
 
-    fn fill(&self, path: &str) -> String {
+    /// A path of the table with the ids of this shop.
+    pub fn fill(&self, path: &str) -> String {
         let fill = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
             Some(name) => self.ids[name].clone(),
             None => part.to_owned(),

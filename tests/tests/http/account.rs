@@ -1,6 +1,6 @@
 //! Registration, sessions, mailed links, profile, addresses.
 
-use commerce_tests::http::{PASSWORD, Server, address, at, id};
+use commerce_tests::http::{PASSWORD, Server, address, at, card, id};
 use serde_json::{Value, json};
 
 use crate::BACKEND;
@@ -36,7 +36,7 @@ async fn a_customer_registers_and_confirms_through_the_mailed_link() {
     refused("email", json!("noah")).await.refused_at(422, "invalid_email", "/email");
     refused("role", json!("admin")).await.refused_at(422, "unknown_field", "/role");
     refused("first_name", json!(7)).await.refused_at(422, "invalid_type", "/first_name");
-    let incomplete = json!({ "email": "noah@example.com", "password": PASSWORD, "last_name": "N" });
+    let incomplete = json!({ "email": "noah@example.com", "password": PASSWORD });
     anyone.post("/v1/auth/register", incomplete).await.refused_at(422, "required", "/first_name");
 
     let token = server.mailed_token("mia@example.com", "/confirm-email").await;
@@ -186,11 +186,94 @@ async fn addresses_are_kept() {
 
     let changed = mia.patch(&path, json!({ "city": "Potsdam", "line2": "c/o Noah" })).await.expect(200);
     assert_eq!((at(&changed, "/city"), at(&changed, "/line2")), ("Potsdam", "c/o Noah"));
-    mia.patch(&path, json!({ "city": null })).await.refused_at(422, "invalid_type", "/city");
+    mia.patch(&path, json!({ "city": null })).await.refused_at(422, "required", "/city");
     let list = mia.get("/v1/me/addresses").await.expect(200);
     assert_eq!(list["items"][0]["city"], "Potsdam");
     mia.delete(&path).await.done(204);
     mia.delete(&path).await.refused(404, "not_found");
     mia.patch(&path, json!({})).await.refused(404, "not_found");
     assert!(!server.log().contains("4242"), "a card number was logged");
+}
+
+#[tokio::test]
+async fn an_address_is_changed_through_the_link_mailed_to_the_new_one() {
+    let server = Server::start(BACKEND).await;
+    let (anyone, mia, noah) = (server.anyone(), server.customer("mia").await, server.customer("noah").await);
+    let elsewhere = server.login("mia@example.com").await;
+    let change = |email: &str, password: &str| json!({ "email": email, "password": password });
+    anyone.post("/v1/me/email", change("new@example.com", PASSWORD)).await.refused(401, "unauthenticated");
+    mia.post("/v1/me/email", change("new@example.com", "wrong")).await.refused(401, "invalid_credentials");
+    mia.post("/v1/me/email", change("new", PASSWORD)).await.refused_at(422, "invalid_email", "/email");
+    mia.post("/v1/me/email", change("mia@example.com", PASSWORD)).await.refused_at(422, "unchanged", "/email");
+    let (taken, free) = (change("noah@example.com", PASSWORD), change("New@Example.com", PASSWORD));
+    let (taken, free) = (mia.post("/v1/me/email", taken).await, mia.post("/v1/me/email", free).await);
+    assert_eq!((taken.status, &taken.body), (202, &free.body), "the same, whether or not it is taken");
+    free.done(202);
+
+    let token = server.mailed_token("new@example.com", "/confirm-new-email").await;
+    server.mail("mia@example.com", "was asked for").await;
+    assert!(!server.mails().iter().any(|mail| mail.contains("To: noah") && mail.contains("/confirm-new-email")));
+    let token = json!({ "token": token });
+    anyone.post("/v1/me/email/confirm", token.clone()).await.refused(401, "unauthenticated");
+    noah.post("/v1/me/email/confirm", token.clone()).await.refused(422, "invalid_token");
+    assert_eq!(mia.get("/v1/me").await.expect(200)["email"], "mia@example.com");
+    let user = mia.post("/v1/me/email/confirm", token.clone()).await.expect(200);
+    assert_eq!((at(&user, "/email"), &user["email_confirmed"]), ("new@example.com", &json!(true)));
+    mia.post("/v1/me/email/confirm", token).await.refused(422, "invalid_token");
+    elsewhere.get("/v1/me").await.refused(401, "invalid_token");
+    server.login("new@example.com").await.get("/v1/me").await.done(200);
+
+    // Somebody else registers the next address before its link is used.
+    mia.post("/v1/me/email", change("third@example.com", PASSWORD)).await.done(202);
+    let token = server.mailed_token("third@example.com", "/confirm-new-email").await;
+    anyone.post("/v1/auth/register", registration("third@example.com")).await.done(201);
+    mia.post("/v1/me/email/confirm", json!({ "token": token })).await.refused(409, "email_taken");
+}
+
+#[tokio::test]
+async fn orders_of_a_guest_join_the_account_that_confirms_their_address() {
+    let server = Server::start(BACKEND).await;
+    let (anyone, admin) = (server.anyone(), server.admin().await);
+    let product = server.product(&admin, "MUG", "19.90", 9).await;
+    let variant = at(&product, "/variants/0/id");
+    let buy = async || {
+        let guest = server.guest_with(variant, 1).await;
+        let mut body = card("pm_card_visa");
+        body["email"] = json!("Mia@Example.com");
+        guest.post("/v1/checkout", body).await.expect(201)
+    };
+    let (first, second) = (buy().await, buy().await);
+    let path = format!("/v1/orders/{}", id(&first));
+    let mia = server.customer("mia").await;
+    let mine = async || mia.get("/v1/orders").await.expect(200)["items"].as_array().map(Vec::len);
+    assert_eq!(mine().await, Some(0), "an unproven address joins nothing");
+    mia.get(&path).await.refused(404, "not_found");
+
+    // A token works beside a session, and a session beside a token.
+    let both = mia.with("x-order-token", at(&first, "/order_token"));
+    assert_eq!(both.get(&path).await.expect(200)["number"], first["number"]);
+    both.get(&format!("{path}/tracking")).await.done(200);
+    both.get("/v1/me").await.done(200);
+    both.get(&format!("/v1/orders/{}", id(&second))).await.refused(404, "not_found");
+
+    // However the number is written.
+    let number = at(&first, "/number");
+    let spelled = number.to_lowercase().replace('0', "o").replace('1', "L").replace('-', "");
+    for text in [number, &spelled, &format!(" {} ", number.to_lowercase())] {
+        let found = anyone.post("/v1/orders/lookup", json!({ "number": text, "email": "mia@example.com" })).await;
+        assert_eq!(id(&found.expect(200)), id(&first), "{text}");
+        let listed = admin.get(&format!("/v1/admin/orders?number={}", text.trim())).await.expect(200);
+        assert_eq!(listed["items"][0]["id"], first["id"], "{text}");
+    }
+
+    let token = server.mailed_token("mia@example.com", "/confirm-email").await;
+    anyone.post("/v1/auth/email/confirm", json!({ "token": token })).await.done(200);
+    assert_eq!(mine().await, Some(2));
+    both.get(&path).await.done(200);
+    anyone.with("x-order-token", at(&first, "/order_token")).get(&path).await.refused(404, "not_found");
+    let lookup = json!({ "number": number, "email": "mia@example.com" });
+    anyone.post("/v1/orders/lookup", lookup).await.refused(404, "not_found");
+    assert_eq!(mia.get("/v1/me/export").await.expect(200)["orders"].as_array().map(Vec::len), Some(2));
+    let cancelled = mia.post_empty(&format!("{path}/cancel")).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled");
 }

@@ -22,6 +22,7 @@ use commerce_tests::{
     http::{Backend, Home, Server, at, card, id},
 };
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::access::{Who, World};
@@ -43,7 +44,10 @@ pub(super) async fn shop() -> World {
     let variant = at(&product, "/variants/0/id").to_owned();
     owner.delete("/v1/cart").await.done(200);
     owner.post("/v1/cart/items", json!({ "variant_id": variant, "quantity": 2 })).await.done(200);
-    let order = owner.once("bought once").post("/v1/checkout", card("pm_card_visa")).await.expect(201);
+    let mut checkout = card("pm_card_visa");
+    checkout["note"] = "Ring twice,\nplease.".into();
+    checkout["shipping_address"]["company"] = "Tea Ltd".into();
+    let order = owner.once("bought once").post("/v1/checkout", checkout).await.expect(201);
     let body = json!({ "items": [{ "variant_id": variant, "quantity": 1 }], "reason": "a dent", "restock": true });
     admin.post(&format!("/v1/admin/orders/{}/refunds", id(&order)), body).await.done(201);
     admin.delete(&format!("/v1/admin/products/{}", id(&product))).await.done(204);
@@ -209,4 +213,34 @@ async fn a_copy_that_is_interrupted_time_and_again_goes_on() {
         assert!(interruptions > 20, "only {interruptions}");
     }
     assert_same(&before, &dump(back.url()).await);
+}
+
+/// What older versions let in on SQLite, PostgreSQL can't keep.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_cannot_be_carried_is_named() {
+    if BACKEND == Backend::Postgres {
+        // It never had one.
+        return;
+    }
+    let world = shop().await;
+    let (home, there) = (world.server.home.clone(), Home::new(Backend::Postgres).await);
+    let mut file = SqliteConnection::connect(home.url()).await.expect("the file");
+    let mut change = async |sql: &'static str| sqlx::query(sql).execute(&mut file).await.expect("a change");
+    change("UPDATE commerce_review SET body = body || char(0) || 'x'").await;
+    change("UPDATE commerce_movement SET reason = 'lost' || char(0) WHERE kind = 'initial'").await;
+    // What SQLite's `length` counts ends before a NUL.
+    let refused = |output: &Output| {
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = refused(&run_copy(&home, home.url(), there.url()));
+    assert!(said.contains("the movement ") && said.contains("(U+0000) in reason"), "{said}");
+    change("UPDATE commerce_movement SET reason = substr(reason, 1, length(reason))").await;
+    let said = refused(&run_copy(&home, home.url(), there.url()));
+    let review = format!("the review {} has a NUL character (U+0000) in /body", world.ids["review"]);
+    assert!(said.contains(&review), "{said}");
+    change("UPDATE commerce_review SET body = substr(body, 1, length(body))").await;
+    let output = run_copy(&home, home.url(), there.url());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_same(&dump(home.url()).await, &dump(there.url()).await);
 }

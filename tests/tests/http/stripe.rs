@@ -313,12 +313,12 @@ async fn what_happens_at_stripe_behind_our_back_is_found() {
     let path = format!("/v1/admin/orders/{}/refunds", id(&order));
     let refund = world.admin.post(&path, json!({ "reason": "sorry", "restock": false })).await.expect(201);
     let bounced = stripe.act(&format!("bounce/{}", id(&refund))).await;
-    assert_eq!(stands(&world.order(&order).await), ("confirmed", "refunded"));
+    assert_eq!(stands(&world.order(&order).await), ("cancelled", "refunded"), "nothing of it had been shipped");
     for _ in 0..2 {
         world.server.deliver(&bounced).await.done(200);
     }
     let order = world.order(&order).await;
-    assert_eq!((stands(&order), at(&order, "/refunds/0/status")), (("confirmed", "paid"), "failed"));
+    assert_eq!((stands(&order), at(&order, "/refunds/0/status")), (("cancelled", "paid"), "failed"));
     assert_eq!(world.alerts("refund_failed").await, 1);
 }
 

@@ -38,11 +38,11 @@ fn each_rule_names_the_field_that_breaks_it() {
     let one = |pointer: &str, code| vec![(pointer.to_owned(), code)];
     assert_eq!(broken(|d| d.title = " ".into()), one("/title", "required"));
     assert_eq!(broken(|d| d.title = "x".repeat(201)), one("/title", "too_long"));
-    assert_eq!(broken(|d| d.title = "a\0b".into()), one("/title", "invalid_text"));
+    assert_eq!(broken(|d| d.title = "a\0b".into()), one("/title", "invalid_character"));
     assert_eq!(broken(|d| d.slug = Some("A mug".into())), one("/slug", "invalid_slug"));
     assert_eq!(broken(|d| d.slug = Some("a".repeat(201))), one("/slug", "too_long"));
     assert_eq!(broken(|d| d.description = "x".repeat(20_001)), one("/description", "too_long"));
-    assert_eq!(broken(|d| d.description = "\u{1}".into()), one("/description", "invalid_text"));
+    assert_eq!(broken(|d| d.description = "\u{1}".into()), one("/description", "invalid_character"));
     assert_eq!(broken(|d| d.status = ProductStatus::Deleted), one("/status", "invalid_status"));
     let unknown = CategoryId(uuid::Uuid::nil());
     assert_eq!(broken(|d| d.category_ids = vec![unknown]), one("/category_ids/0", "unknown_category"));

@@ -206,6 +206,7 @@ fn order(cart: &Cart, variants: &[NewStock]) -> Order {
         returns: vec![],
         cart_id: Some(cart.id),
         idempotency_key: None,
+        note: None,
         cancel_reason: None,
         declined: false,
         placed_at: now,

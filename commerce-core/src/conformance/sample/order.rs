@@ -46,6 +46,7 @@ impl Shop {
             returns: Vec::new(),
             cart_id: None,
             idempotency_key: None,
+            note: None,
             cancel_reason: None,
             declined: false,
             placed_at: at,
@@ -175,11 +176,12 @@ impl Shop {
         order.refunds = vec![self.full_refund(&order, parcel_back.id, &all), self.refund(&order.payments[1], 200)];
         let part_back = Return { waived: Some(1234), ..self.r#return(all[..1].to_vec()) };
         order.returns = vec![parcel_back, part_back];
-        let undelivered =
-            Fulfilment { status: FulfilmentStatus::ReturnedToSender, ..self.fulfilment(all[..1].to_vec()) };
-        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec()), undelivered];
+        order.fulfilments = vec![self.full_fulfilment(&all), self.fulfilment(all[1..].to_vec())];
+        let undelivered = self.fulfilment(all[..1].to_vec());
+        order.fulfilments.push(Fulfilment { status: FulfilmentStatus::ReturnedToSender, ..undelivered });
         order.cart_id = Some(self.id());
         order.idempotency_key = Some([7; 32]);
+        order.note = Some(format!("{ODD}\nand a second line"));
         order.cancel_reason = Some(ODD.to_owned());
         order.declined = true;
         order

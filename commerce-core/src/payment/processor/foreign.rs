@@ -6,10 +6,10 @@ use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
-use crate::order::Order;
-use crate::payment::gateway::{GatewayRefundState, RefundReport};
+use crate::order::{Effects, Order};
+use crate::payment::gateway::{GatewayError, GatewayRefundState, RefundReport};
 use crate::payment::rules::ForeignRefund;
-use crate::store::{AggregateId, ChangeSet, StoreError};
+use crate::store::{AggregateId, ChangeSet, MovementKind, StoreError};
 
 impl PaymentProcessor {
     /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't. `false` if that can't be done yet.
@@ -19,8 +19,7 @@ impl PaymentProcessor {
         id: PaymentId,
         report: &RefundReport,
     ) -> Result<(Order, bool), CommonError> {
-        let ours = order.refunds.iter().find(|ours| ours.payment_id == id && report.refund_id == Some(ours.id));
-        match ours.map(|ours| ours.id).or_else(|| order.refund_called(id, &report.refund.reference)) {
+        match known(&order, id, report) {
             Some(ours) => Ok((self.settle_refund(order, ours, &report.refund).await?, true)),
             None => self.book_foreign(order, id, report).await,
         }
@@ -47,10 +46,15 @@ impl PaymentProcessor {
         let mut before = order;
         let mut has_asked = false;
         for attempt in 1..=ATTEMPTS {
+            // One of ours may have been written down after the order was read.
+            if let Some(ours) = known(&before, id, report) {
+                return Ok((self.settle_refund(before, ours, gateway_report).await?, true));
+            }
             let mut after = before.clone();
             let mut set = self.engine.set(&Actor::System);
             let gateway = before.payment(id)?.gateway.clone();
             let refund = foreign_id(&gateway, &gateway_report.reference);
+            let mut effects = Effects::default();
             match after.book_foreign_refund(id, refund, gateway_report, set.at())? {
                 ForeignRefund::Known(known) => {
                     return Ok((self.settle_refund(before, known, gateway_report).await?, true));
@@ -63,8 +67,8 @@ impl PaymentProcessor {
                 // The refund may be faster than the news that the money was taken.
                 ForeignRefund::TooMuch if !has_asked => {
                     has_asked = true;
-                    before = match self.ask(before.clone(), id).await? {
-                        Ok((order, _)) => order,
+                    before = match self.catch_up(before.clone(), id).await? {
+                        Ok(order) => order,
                         Err(error) => {
                             tracing::warn!(payment = %id, %error, "a refund past the shop can't be booked yet");
                             return Ok((before, false));
@@ -85,10 +89,14 @@ impl PaymentProcessor {
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                     return Ok((before, true));
                 }
-                ForeignRefund::Booked => {}
+                ForeignRefund::Booked(goods) => {
+                    let (was, kind) = (before.status, MovementKind::Cancellation);
+                    effects.withdrawn(&after, was, goods, kind, "refunded at the payment provider");
+                }
             }
             after.updated_at = set.at();
             set.update(&before, &mut after);
+            effects.write(&mut set, self.engine.ids(), &before, &after);
             self.tell_foreign(&mut set, &after, refund, report).await?;
             if self.engine.commit(&mut set).await?.is_ok() {
                 return Ok((after, true));
@@ -97,6 +105,25 @@ impl PaymentProcessor {
             before = self.load(order_id).await?;
         }
         Err(StoreError::Contended.into())
+    }
+
+    /// Takes the gateway's word on a payment, and on those of its refunds that are known, of which some may have failed.
+    async fn catch_up(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
+        let mut order = match self.ask(order, id).await? {
+            Ok((order, _)) => order,
+            Err(error) => return Ok(Err(error)),
+        };
+        let payment = order.payment(id)?.clone();
+        let account = match self.gateway(&payment.gateway)?.account(id, payment.reference.as_deref()).await {
+            Ok(account) => account,
+            Err(error) => return Ok(Err(error)),
+        };
+        for report in account.map(|account| account.refunds).unwrap_or_default() {
+            if let Some(ours) = known(&order, id, &report) {
+                order = self.settle_refund(order, ours, &report.refund).await?;
+            }
+        }
+        Ok(Ok(order))
     }
 
     /// The events, mail and alert of a refund that was made past the shop.
@@ -153,7 +180,10 @@ impl PaymentProcessor {
             Err(error) => return Ok((order, Progress::Refused(error))),
         };
         let (mut order, mut all_taken) = (order, true);
-        for report in account.map(|account| account.refunds).unwrap_or_default() {
+        let mut reports = account.map(|account| account.refunds).unwrap_or_default();
+        // What is known first: some of it may have failed, and its money gone back otherwise.
+        reports.sort_by_key(|report| known(&order, id, report).is_none());
+        for report in reports {
             let is_taken;
             (order, is_taken) = self.take_refund(order, id, &report).await?;
             all_taken &= is_taken;
@@ -164,13 +194,19 @@ impl PaymentProcessor {
 
     /// The same, now or, if the gateway can't be asked, later.
     pub async fn sync_refunds_in_time(&self, order: Order, id: PaymentId) -> Result<Order, CommonError> {
-        let (order, progress) = self.sync_refunds(order, id).await?;
+        let (order, progress) = Box::pin(self.sync_refunds(order, id)).await?;
         if progress != Progress::Done {
             tracing::warn!(payment = %id, ?progress, "the gateway's refunds can't be taken yet");
             self.look_again(order.id, id).await?;
         }
         Ok(order)
     }
+}
+
+/// Our id of a refund that the gateway reports.
+fn known(order: &Order, payment: PaymentId, report: &RefundReport) -> Option<RefundId> {
+    let ours = order.refunds.iter().find(|ours| ours.payment_id == payment && report.refund_id == Some(ours.id));
+    ours.map(|ours| ours.id).or_else(|| order.refund_called(payment, &report.refund.reference))
 }
 
 /// The same refund has the same id, whoever hears of it.

@@ -34,8 +34,8 @@ pub enum PlacementOutcome {
     ActionRequired,
     /// The gateway's answer isn't known yet; recovery finds out.
     Pending,
-    /// Nothing came of it: the gateway declined, or the payment was given up. The stock is released, and the cart kept
-    /// unless the customer cancelled.
+    /// Nothing came of it: the gateway declined, or the payment was given up. The stock is released, and the cart kept; but
+    /// an order that was paid again stays pending, with its goods, for as long as they are reserved.
     Declined {
         /// The gateway's decline code, `expired`, `cancelled` or `written_off`.
         code: String,
@@ -48,6 +48,10 @@ impl PlacementOutcome {
     pub fn of(order: &Order) -> Self {
         match (order.status, order.payment_status) {
             (OrderStatus::Pending, PaymentStatus::RequiresAction) => Self::ActionRequired,
+            (OrderStatus::Pending, PaymentStatus::Failed) => {
+                let code = order.payments.last().and_then(|payment| payment.failure.clone());
+                Self::Declined { code: code.unwrap_or_default() }
+            }
             (OrderStatus::Pending, _) => Self::Pending,
             (OrderStatus::Cancelled, _) if order.declined => {
                 let code = order.payments.last().and_then(|payment| payment.failure.clone());
@@ -97,6 +101,11 @@ impl PaymentProcessor {
     /// See [`Self::settle_task`].
     pub fn expire_task(payment: PaymentId) -> TaskId {
         derived(payment, 2)
+    }
+
+    /// Gives up an order whose offline payment hasn't come in time.
+    fn unpaid_task(payment: PaymentId) -> TaskId {
+        derived(payment, 5)
     }
 
     fn refund_task(refund: RefundId) -> TaskId {
@@ -167,7 +176,7 @@ impl PaymentProcessor {
         detail: String,
     ) -> Result<(), CommonError> {
         let admins = admins(&self.engine).await?;
-        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, &detail) };
         raise_alert(set, self.engine.ids(), &mut alert, &admins);
         Ok(())
     }
@@ -202,7 +211,7 @@ impl PaymentProcessor {
             return Ok(false);
         }
         let mut set = self.engine.set(&Actor::System);
-        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, &detail) };
         raise_alert(&mut set, self.engine.ids(), &mut alert, &admins(&self.engine).await?);
         Ok(self.engine.commit(&mut set).await?.is_ok())
     }

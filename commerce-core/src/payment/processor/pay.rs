@@ -7,11 +7,11 @@ use crate::id::PaymentId;
 use crate::inventory::AlertKind;
 use crate::money::Money;
 use crate::order::{Order, OrderStatus};
-use crate::payment::PaymentStatus;
 use crate::payment::gateway::{
     AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
 };
 use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED};
+use crate::payment::{Payment, PaymentStatus};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;
@@ -29,15 +29,7 @@ impl PaymentProcessor {
             };
             return self.settle(order, id, &report).await.map(Ok);
         }
-        let request = AuthorizeRequest {
-            payment_id: id,
-            order_id: order.id,
-            order_number: order.number.clone(),
-            method: payment.method.clone(),
-            amount: payment.amount,
-            token: payment.token.clone(),
-            capture: self.engine.settings.capture_at_checkout,
-        };
+        let request = self.request(&order, payment);
         let answer = self.gateway(&payment.gateway)?.authorize(&request).await;
         FailPoint::Paid.reach().await;
         match answer {
@@ -63,6 +55,19 @@ impl PaymentProcessor {
                 };
                 self.mark_unknown(order, &report, id).await.map(Ok)
             }
+        }
+    }
+
+    /// What the gateway is asked for a payment: the same, however often.
+    pub(super) fn request(&self, order: &Order, payment: &Payment) -> AuthorizeRequest {
+        AuthorizeRequest {
+            payment_id: payment.id,
+            order_id: order.id,
+            order_number: order.number.clone(),
+            method: payment.method.clone(),
+            amount: payment.amount,
+            token: payment.token.clone(),
+            capture: self.engine.settings.capture_at_checkout,
         }
     }
 

@@ -1,14 +1,16 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
-use super::{PaymentProcessor, Progress};
+use super::{ATTEMPTS, PaymentProcessor, Progress};
+use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::Task;
 use crate::id::{OrderId, PaymentId};
 use crate::money::Money;
 use crate::order::{Order, OrderStatus};
 use crate::payment::gateway::{GatewayError, GatewayPayment, GatewayState, VoidRequest};
+use crate::payment::rules::{SUPERSEDED, Settlement};
 use crate::payment::{Payment, PaymentStatus};
-use crate::store::ChangeSet;
+use crate::store::{ChangeSet, ClaimKind, StoreError};
 
 impl PaymentProcessor {
     /// Finds out how a payment stands that was left open: by recovery, by a client that asks. What the gateway refused to say
@@ -96,6 +98,9 @@ impl PaymentProcessor {
         if order.status != OrderStatus::Pending {
             return Ok(Ok(order));
         }
+        if order.payment(id)?.status.is_given_up() {
+            return self.give_up_unpaid(order, id, reason).await.map(Ok);
+        }
         let payment = order.payment(id)?.clone();
         let gateway = self.gateway(&payment.gateway)?;
         let known = match gateway.retrieve(id, payment.reference.as_deref()).await {
@@ -135,7 +140,99 @@ impl PaymentProcessor {
             Some(report) => (order, report),
             None => return self.write_off(order, id, reason).await.map(Ok),
         };
-        Ok(Ok(self.settle_as(order, id, &report, Some(reason)).await?))
+        let order = self.settle_as(order, id, &report, Some(reason)).await?;
+        Ok(Ok(self.give_up_unpaid(order, id, reason).await?))
+    }
+
+    /// Gives an order up of which the latest payment has failed, but which outlived that because it could be paid again.
+    pub async fn give_up_unpaid(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
+        let order_id = order.id;
+        let (mut before, mut cart_taken) = (order, false);
+        for attempt in 1..=ATTEMPTS {
+            let mut after = before.clone();
+            if !after.give_up_unpaid(reason)? {
+                return Ok(before);
+            }
+            let mut set = self.engine.set(&Actor::System);
+            self.compose(&mut set, &before, &mut after, id, Settlement::Cancelled, cart_taken, false).await?;
+            match self.engine.commit(&mut set).await? {
+                Ok(_) => return Ok(after),
+                Err(conflicts) => cart_taken |= conflicts.taken(ClaimKind::OpenCart),
+            }
+            self.engine.pause(attempt).await;
+            before = self.load(order_id).await?;
+        }
+        Err(StoreError::Contended.into())
+    }
+
+    /// Gives an open payment up at its gateway, so that the order can be paid in another way; its goods stay reserved. If it
+    /// turns out to have succeeded, the order is confirmed by it.
+    pub async fn supersede(&self, order: Order, id: PaymentId) -> Result<Result<Order, GatewayError>, CommonError> {
+        let until = self.engine.now() + self.engine.settings.gateway_lease;
+        let intend = self.change(order, |order, _| {
+            let is_pending = order.status == OrderStatus::Pending;
+            let payment = order.payment_mut(id)?;
+            if is_pending && payment.status.is_open() {
+                payment.intend_to_give_up(SUPERSEDED, until);
+            }
+            Ok(())
+        });
+        let order = intend.await?;
+        let payment = order.payment(id)?.clone();
+        if order.status != OrderStatus::Pending || !payment.status.is_open() {
+            return Ok(Ok(order));
+        }
+        match self.void_open(&order, &payment).await? {
+            Ok(report) => Ok(Ok(self.settle_as(order, id, &report, Some(SUPERSEDED)).await?)),
+            Err(error) => {
+                tracing::warn!(payment = %id, %error, "can't give the payment up for another one yet");
+                // What may have had its effect is looked at by recovery, once the lease is over.
+                if !matches!(error, GatewayError::Unknown(_)) {
+                    self.change(order, |order, _| order.payment_mut(id).map(Payment::keep_open)).await?;
+                }
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// Asks how an open payment stands, and gives it back unless it is taken. What has no name yet is asked for by the
+    /// identical call.
+    async fn void_open(
+        &self,
+        order: &Order,
+        payment: &Payment,
+    ) -> Result<Result<GatewayPayment, GatewayError>, CommonError> {
+        let gateway = self.gateway(&payment.gateway)?;
+        let known = match &payment.reference {
+            Some(reference) => gateway.retrieve(payment.id, Some(reference)).await,
+            None => match gateway.authorize(&self.request(order, payment)).await {
+                Ok(report) => Ok(Some(report)),
+                Err(GatewayError::Rejected(_) | GatewayError::AmountNotPayable(_)) => {
+                    Self::refusal(order, payment.id, "rejected").map(Some).map(Ok)?
+                }
+                Err(GatewayError::Unavailable(_) | GatewayError::Unknown(_)) => {
+                    gateway.retrieve(payment.id, None).await
+                }
+            },
+        };
+        let report = match known {
+            Ok(Some(report)) => report,
+            Ok(None) => return Ok(Err(GatewayError::Unknown("the gateway doesn't know the payment yet".to_owned()))),
+            Err(error) => return Ok(Err(error)),
+        };
+        let is_open = |state: &GatewayState| {
+            matches!(state, GatewayState::RequiresAction(_) | GatewayState::Processing | GatewayState::Authorized)
+        };
+        if !is_open(&report.state) {
+            return Ok(Ok(report));
+        }
+        let request = VoidRequest { payment_id: payment.id, reference: Some(report.reference) };
+        Ok(match gateway.void(&request).await {
+            Ok(report) if is_open(&report.state) => {
+                Err(GatewayError::Unknown("the payment isn't given back yet".to_owned()))
+            }
+            voided => voided,
+        })
     }
 
     /// Gives up a payment that the gateway has never heard of. Should the call still arrive, its success is late: see
@@ -184,7 +281,7 @@ impl PaymentProcessor {
             });
         }
         if payment.captured > 0 {
-            return Ok(self.sync_refunds(order, id).await?.1);
+            return Ok(Box::pin(self.sync_refunds(order, id)).await?.1);
         }
         let (order, refused) = self.resolve(order, id).await?;
         if order.status != OrderStatus::Pending || order.payment(id)?.status == PaymentStatus::RequiresAction {

@@ -11,7 +11,7 @@ use crate::inventory::AlertKind;
 use crate::money::Money;
 use crate::order::{ItemSelection, Order, OrderStatus};
 use crate::payment::gateway::{GatewayPayment, GatewayState};
-use crate::payment::rules::{CANCELLED, NewRefund, Settlement};
+use crate::payment::rules::{NewRefund, Settlement};
 use crate::payment::{Payment, PaymentStatus};
 use crate::store::{AggregateId, ChangeSet, Claim, ClaimKind, MovementKind, StockDelta, StoreError};
 
@@ -118,8 +118,9 @@ impl PaymentProcessor {
     ) -> Result<bool, CommonError> {
         let ids = self.engine.ids();
         let (now, was, is) = (set.at(), before.payment(id)?.clone(), after.payment(id)?.clone());
+        let is_latest = after.payments.last().is_some_and(|latest| latest.id == id);
         after.updated_at = now;
-        let reinstated = settlement == Settlement::Late && !sold_out && after.reinstate(&was)?;
+        let reinstated = settlement == Settlement::Late && is_latest && !sold_out && after.reinstate(&was)?;
         let given_back = match settlement {
             Settlement::Late if !reinstated => self.give_back_late(set, after, &is)?,
             Settlement::Moved if is.captured > was.captured => {
@@ -158,9 +159,7 @@ impl PaymentProcessor {
                     set.reserve(line.variant_id, -i64::from(line.quantity));
                 }
                 let reason = after.cancel_reason.clone().unwrap_or_default();
-                if reason != CANCELLED {
-                    self.reopen_cart(set, after, cart_taken).await?;
-                }
+                self.reopen_cart(set, after, cart_taken).await?;
                 if is.status == PaymentStatus::Voided && was.reference.is_none() {
                     self.watch_for_late_success(set, after, &is)?;
                 }
@@ -170,6 +169,12 @@ impl PaymentProcessor {
         }
         if settlement == Settlement::Late {
             let detail = match (reinstated, given_back) {
+                (_, Some(_)) if !is_latest => {
+                    "a payment succeeded that had been given up for another one; it is refunded"
+                }
+                (_, None) if !is_latest => {
+                    "a payment was promised that had been given up for another one; it is voided"
+                }
                 (true, _) => {
                     "a payment succeeded after its order had expired; there was stock, so the order was confirmed"
                 }
@@ -178,11 +183,19 @@ impl PaymentProcessor {
             };
             self.alert(set, AlertKind::LatePayment, after, format!("order {}: {detail}", after.number)).await?;
         }
-        if settlement == Settlement::Moved && is.status == PaymentStatus::Voided && !after.owed().is_zero() {
+        if settlement == Settlement::Moved
+            && is.status == PaymentStatus::Voided
+            && is_latest
+            && after.status != OrderStatus::Pending
+            && !after.owed().is_zero()
+        {
             let detail = format!("order {}: its promised payment has lapsed and can't be captured", after.number);
             self.alert(set, AlertKind::PaymentMismatch, after, detail).await?;
         }
-        if !is.status.is_open() || after.status != OrderStatus::Pending {
+        if !is.status.is_open() && after.status == OrderStatus::Pending {
+            // The goods are reserved until then, and the order may be paid again.
+            set.done(Self::settle_task(id));
+        } else if after.status != OrderStatus::Pending {
             set.done(Self::settle_task(id)).done(Self::expire_task(id));
         } else if is.status == PaymentStatus::RequiresAction && was.status != PaymentStatus::RequiresAction {
             set.done(Self::settle_task(id));
@@ -193,9 +206,16 @@ impl PaymentProcessor {
         if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
             set.event(ids, root, version, DomainEvent::OrderCompleted { order: after.id });
         }
+        if let (Settlement::Confirmed, PaymentStatus::Pending, Some(ttl)) =
+            (&settlement, is.status, self.engine.settings.unpaid_ttl)
+        {
+            let task = Task::ExpireReservation { order: after.id, payment: id };
+            set.task_as(Self::unpaid_task(id), now + ttl, task);
+        }
         // The first answer stays the answer, whatever becomes of the order later.
         let answered = before.status != OrderStatus::Pending || was.status == PaymentStatus::RequiresAction;
-        Ok(!answered && (after.status != OrderStatus::Pending || is.status == PaymentStatus::RequiresAction))
+        let is_known = matches!(is.status, PaymentStatus::RequiresAction | PaymentStatus::Failed);
+        Ok(!answered && is_latest && (after.status != OrderStatus::Pending || is_known))
     }
 
     /// Sends late money back: what was taken by a refund, what was promised by a void.
@@ -209,6 +229,13 @@ impl PaymentProcessor {
             let due = set.at();
             set.task(self.engine.ids(), due, Task::VoidPayment { order: order.id, payment: payment.id });
             return Ok(None);
+        }
+        if order.payments.last().is_some_and(|latest| latest.id != payment.id) {
+            let (now, id) = (set.at(), RefundId(self.engine.ids().uuid()));
+            let reason = "the order was paid in another way";
+            let amount = order.refund_payment(payment.id, id, reason, now)?;
+            set.task_as(Self::refund_task(id), now, Task::SettleRefund { order: order.id, refund: id });
+            return Ok(amount.map(|amount| (id, amount)));
         }
         self.give_back(set, order, "the payment came after the order had been given up")
     }

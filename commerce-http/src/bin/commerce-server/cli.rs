@@ -148,6 +148,12 @@ pub struct Settings {
     /// A mail server: smtps://user:password@host or smtp://user:password@host [default: mails are logged]
     #[arg(long, env = "COMMERCE_SMTP_URL", global = true, hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// The address that mails come from; needed with a mail server [default: shop@localhost]
+    #[arg(long, env = "COMMERCE_MAIL_FROM", global = true)]
+    pub mail_from: Option<String>,
+    /// The shop's name, as mails give it [default: Shop]
+    #[arg(long, env = "COMMERCE_SHOP_NAME", global = true)]
+    pub shop_name: Option<String>,
     /// Stripe's secret key, sk_…; without one, Stripe isn't offered
     #[arg(long, env = "STRIPE_SECRET_KEY", global = true, hide_env_values = true)]
     pub stripe_secret_key: Option<String>,
@@ -160,6 +166,12 @@ pub struct Settings {
     /// Whether payments are taken at checkout, or only promised and captured by staff: true or false
     #[arg(long, env = "COMMERCE_CAPTURE_AT_CHECKOUT", global = true, default_value = "true")]
     pub capture_at_checkout: String,
+    /// How long an offline payment is awaited before its order is given up: 14d, 48h, 30m [default: for ever]
+    #[arg(long, env = "COMMERCE_UNPAID_TTL", global = true)]
+    pub unpaid_ttl: Option<String>,
+    /// How to pay offline, for customers to read: the bank account, say [default: none]
+    #[arg(long, env = "COMMERCE_OFFLINE_INSTRUCTIONS", global = true)]
+    pub offline_instructions: Option<String>,
     /// Whether the test gateway is offered: on or off [default: on if no other gateway is configured]
     #[arg(long, env = "COMMERCE_TEST_GATEWAY", global = true)]
     pub test_gateway: Option<String>,

@@ -39,7 +39,7 @@ pub async fn open_store(
                 .map_err(|error| format!("the database {url} can't be opened: {error}"))?;
             Ok(Arc::new(store))
         }
-        Database::Postgres(url) => open_postgres(url, replicas).await,
+        Database::Postgres(url) => open_postgres(url, limits, replicas).await,
     }
 }
 
@@ -65,19 +65,32 @@ async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
 
 #[cfg(not(feature = "postgres"))]
 async fn read_postgres(url: &str) -> Result<Arc<dyn Portable>, Failure> {
-    open_postgres(url, &[]).await
+    open_postgres(url, None, &[]).await
 }
 
 #[cfg(feature = "postgres")]
-async fn open_postgres(url: &str, replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+async fn open_postgres(
+    url: &str,
+    limits: Option<DatabaseLimits>,
+    replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     let failed = |error| format!("PostgreSQL can't be used: {error}");
-    let store = commerce_postgres::PgStore::connect(url).await.map_err(failed)?;
+    let mut settings = commerce_postgres::PoolSettings::default();
+    if let Some(limits) = limits {
+        settings = settings.call_timeout(limits.call);
+        settings.connections = limits.connections.unwrap_or(settings.connections);
+    }
+    let store = commerce_postgres::PgStore::connect_with(url, settings).await.map_err(failed)?;
     store.migrate().await.map_err(failed)?;
     Ok(Arc::new(if replicas.is_empty() { store } else { store.with_replicas(replicas).map_err(failed)? }))
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn open_postgres(_url: &str, _replicas: &[String]) -> Result<Arc<dyn Portable>, Failure> {
+async fn open_postgres(
+    _url: &str,
+    _limits: Option<DatabaseLimits>,
+    _replicas: &[String],
+) -> Result<Arc<dyn Portable>, Failure> {
     std::future::ready(Err("this server was built without PostgreSQL".into())).await
 }
 
@@ -87,7 +100,11 @@ pub fn with_gateways(
     gateways: &Gateways,
 ) -> Result<(CommerceBuilder, Option<TestGateway>), Failure> {
     let test_gateway = gateways.offer_test_gateway().then(TestGateway::new);
-    let mut builder = builder.gateway(ManualGateway::new());
+    let mut offline = ManualGateway::new();
+    if let Some(instructions) = &gateways.offline_instructions {
+        offline = offline.instructions(instructions);
+    }
+    let mut builder = builder.gateway(offline);
     if let Some(gateway) = &test_gateway {
         builder = builder.gateway(gateway.clone());
     }
@@ -132,6 +149,10 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
         .shipping(config.shipping.clone())
         .settings(|settings| {
             settings.public_url.clone_from(&config.public_url);
+            settings.mail_from.clone_from(&config.mail_from);
+            if let Some(name) = &config.shop_name {
+                settings.shop_name.clone_from(name);
+            }
             settings.prices_include_tax = config.prices_include_tax;
             settings.access_ttl = config.access_ttl;
             if !config.rate_limit {
@@ -139,6 +160,7 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
                 settings.mailed_links = None;
             }
             settings.capture_at_checkout = config.capture_at_checkout;
+            settings.unpaid_ttl = config.gateways.unpaid_ttl;
         });
     builder = match &config.mail {
         Mail::Log => builder,

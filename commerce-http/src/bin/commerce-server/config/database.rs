@@ -60,14 +60,10 @@ impl Database {
     }
 }
 
-/// Whether the driver makes sense of a URL; its complaints don't repeat what the URL says, which may be a password.
+/// Whether every part of a URL can be honoured; complaints don't repeat what the URL says, which may be a password.
 #[cfg(feature = "postgres")]
 fn check(variable: &'static str, url: &str) -> Result<(), ConfigError> {
-    match url.parse::<sqlx::postgres::PgConnectOptions>() {
-        Ok(_) => Ok(()),
-        Err(sqlx::Error::Configuration(why)) => Err(wrong(variable, format!("has a URL that can't be used: {why}"))),
-        Err(error) => Err(wrong(variable, format!("has a URL that can't be used: {error}"))),
-    }
+    commerce_postgres::check_url(url).map_err(|why| wrong(variable, format!("has a URL that {why}")))
 }
 
 #[cfg(not(feature = "postgres"))]
