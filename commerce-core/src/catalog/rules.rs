@@ -124,11 +124,10 @@ pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<Varian
 const SAME_OPTIONS: &str =
     "another variant of this product has the same options: customers couldn't choose between them";
 
-/// What customers choose by: options without regard to case or blanks around them. Two variants of a product that lead to the
+/// What customers choose by: options as they [look]. Two variants of a product that lead to the
 /// same choice can't be told apart; those without any options aren't compared.
 fn choice(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    options.iter().map(|(name, value)| (plain(name), plain(value))).collect()
+    options.iter().map(|(name, value)| (look(name), look(value))).collect()
 }
 
 /// Checks that no other variant of the product that is sold has the same options. What an edit leaves as it is isn't judged,

@@ -106,10 +106,10 @@ pub struct Settings {
     /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
     #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
     pub database_replicas: Option<String>,
-    /// How many connections read a SQLite database, at least 2 [default: 4]
+    /// How many connections to the database there are at most; on SQLite, how many read, at least 2 [default: 20, on SQLite 4]
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", global = true)]
     pub database_connections: Option<String>,
-    /// How long to wait for another process that has locked a SQLite database
+    /// How long a call to the database may take; on SQLite, how long to wait for another process that has locked it
     #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
     pub database_timeout: String,
     /// The address to listen on
