@@ -175,6 +175,12 @@ impl PgStore {
         Ok(self)
     }
 
+    /// Whether the server can only be read: it is a standby, or set so. A shop on it can be looked at, and every write fails.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.writer.target().pool.is_read_only()
+    }
+
     /// Creates the tables, or brings them up to date. Safe when many servers start at once: one does the work, the others wait.
     /// If nothing is to be done it only reads, so that a user without the right to create tables can start a server.
     ///

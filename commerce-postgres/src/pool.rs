@@ -202,6 +202,11 @@ impl ConnectionPool {
         matches!(self.0.known.borrow().state, ServerState::Away(_))
     }
 
+    /// Whether the server answers and takes no writes.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self.0.known.borrow().state, ServerState::ReadOnly)
+    }
+
     /// A connection of its own with the server's settings as they are, for what takes as long as it takes.
     pub(crate) async fn unhurried(&self) -> Result<PgConnection, sqlx::Error> {
         let options = match self.0.servers.get(self.0.current.load(Ordering::Relaxed)) {

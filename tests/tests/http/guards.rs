@@ -123,3 +123,22 @@ async fn a_database_that_cannot_be_distributed_is_said_to_be_one() {
     assert!(!output.status.success() && said.contains(why), "{said}");
     assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");
 }
+
+#[tokio::test]
+async fn a_database_that_can_only_be_read_is_not_served() {
+    let home = Home::new(BACKEND).await;
+    let run = |arguments: &[&str], url: &str| {
+        let output = home.command().args(arguments).env("COMMERCE_DATABASE_URL", url).output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(run(&["migrate"], home.url()).0);
+    let join = if home.url().contains('?') { '&' } else { '?' };
+    let read_only = match BACKEND {
+        Backend::Sqlite => format!("{}{join}mode=ro", home.url()),
+        Backend::Postgres => format!("{}{join}options=-c%20default_transaction_read_only%3Don", home.url()),
+    };
+    for arguments in [&["serve"][..], &["seed"]] {
+        let (succeeded, said) = run(arguments, &read_only);
+        assert!(!succeeded && said.contains("it can only be read, and a shop must write"), "{said}");
+    }
+}
