@@ -61,7 +61,7 @@ impl EmailContext<'_> {
             "Please confirm that this is the new e-mail address of your account by opening this link while you are \
              signed in:\n\n{}/confirm-new-email?token={token}\n\n\
              Or enter this code:\n\n{token}\n\n\
-             It is good once, until {}. If you have no account here, you can ignore this message.",
+             The link and the code can be used once, until {}. If you have no account with us, you can ignore this message.",
             self.url,
             time(until),
         );
@@ -69,10 +69,10 @@ impl EmailContext<'_> {
     }
 
     pub fn email_change_requested(&self) -> EmailTemplate {
-        let body = "A new e-mail address was asked for, for your account. Once it is confirmed, this address no longer \
-                    belongs to your account. If it was you, there is nothing to do here.\n\n\
-                    If it wasn't, ask for a new password at once: that signs out everybody who uses your account, and voids \
-                    the change.";
+        let body = "Somebody, most likely you, asked for a new e-mail address for your account. Once the new address is \
+                    confirmed, this one no longer belongs to your account. If this was you, there is nothing to do.\n\n\
+                    If this was not you, ask for a new password at once. Setting one signs out everybody who uses your \
+                    account, and cancels the change.";
         self.letter("A new e-mail address was asked for", body)
     }
 

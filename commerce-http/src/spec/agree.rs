@@ -88,12 +88,13 @@ async fn schemas_and_serde_agree() {
     let document = document("").await;
     let mut covered = each!(request, document:
         account::dto::Register, account::dto::LoginRequest, account::dto::Refresh, account::dto::MailedToken,
-        account::dto::EmailAddress, account::dto::Logout, account::dto::PasswordReset, account::dto::PasswordChange,
+        account::dto::EmailAddress, account::dto::EmailChange, account::dto::Logout, account::dto::PasswordReset, account::dto::PasswordChange,
         account::dto::ProfilePatch, account::dto::UserPatch, account::address::PostalAddress,
         account::address::AddressPatch, catalog::dto::NewCategory, catalog::edit::NewVariant, catalog::edit::NewProduct,
         catalog::edit::ProductPatch, catalog::edit::VariantPatch, catalog::edit::CategoryPatch, review::dto::NewReview,
         review::dto::ReviewPatch, review::dto::Moderation, inventory::dto::StockCount, inventory::dto::Adjustment,
         cart::dto::NewCartItem, cart::dto::CartItemPatch, checkout::dto::QuoteRequest, checkout::dto::PaymentChoice,
+        checkout::dto::PaymentRequest,
         checkout::dto::CheckoutRequest, order::edit::OrderLookup, order::edit::NewReturn, order::edit::NewFulfilment,
         order::edit::FulfilmentPatch, order::edit::ReturnPatch, order::edit::AdminCancel, order::edit::NewRefund,
         order::edit::CaptureInput,
