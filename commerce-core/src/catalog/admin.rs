@@ -68,7 +68,8 @@ impl Catalog {
         let (catalog, call) = (self.clone(), call.clone());
         let write = async move {
             let plan = || catalog.plan_create_product(&call, &draft);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some())).await
+            let skus = || draft.variants.iter().map(|variant| &*variant.sku);
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some(), skus())).await
         };
         self.engine.run(write).await
     }
@@ -141,7 +142,7 @@ impl Catalog {
         let write = async move {
             let _turn = catalog.engine.queues.turn(id).await;
             let plan = || catalog.plan_update_product(&call, id, &patch, expected);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true)).await
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, [])).await
         };
         Ok(self.engine.run(write).await?.value)
     }

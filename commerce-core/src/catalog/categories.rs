@@ -32,7 +32,7 @@ impl Catalog {
         let write = async move {
             let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
             let plan = || catalog.plan_create_category(&call, &draft);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some())).await
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some(), [])).await
         };
         self.engine.run(write).await
     }
@@ -89,7 +89,7 @@ impl Catalog {
         let write = async move {
             let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
             let plan = || catalog.plan_update_category(&call, id, &patch, expected);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true)).await
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, [])).await
         };
         Ok(self.engine.run(write).await?.value)
     }

@@ -201,10 +201,21 @@ impl Slugs {
     const CATEGORIES: Self = Self { present: Claim::category_slug, former: Claim::former_category_slug };
 }
 
-/// What a lost claim means to the caller; `None` if another try may fare better, as with a slug that was made up.
-fn refusal(conflicts: &Conflicts, slug_given: bool) -> Option<CatalogError> {
+/// What a lost claim means to the caller, who gave these SKUs; `None` if another try may fare better, as with a slug that was
+/// made up.
+fn refusal<'a>(
+    conflicts: &Conflicts,
+    slug_given: bool,
+    skus: impl IntoIterator<Item = &'a str>,
+) -> Option<CatalogError> {
+    let mut skus = skus.into_iter();
     conflicts.0.iter().find_map(|conflict| match conflict {
-        Conflict::Taken(Claim { kind: ClaimKind::Sku, key }) => Some(CatalogError::SkuTaken(key.clone())),
+        Conflict::Taken(claim @ Claim { kind: ClaimKind::Sku, key }) => {
+            // The claim is of how the SKU looks; the caller knows it as it was given.
+            let given =
+                skus.find(|sku| Claim::sku(sku) == *claim).map_or_else(|| key.clone(), |sku| sku.trim().to_owned());
+            Some(CatalogError::SkuTaken(given))
+        }
         Conflict::Taken(Claim { kind: ClaimKind::ProductSlug | ClaimKind::CategorySlug, key }) if slug_given => {
             Some(CatalogError::SlugTaken(key.clone()))
         }

@@ -40,7 +40,7 @@ impl Catalog {
         let write = async move {
             let _turn = catalog.engine.queues.turn(product).await;
             let plan = || catalog.plan_add_variant(&call, product, &draft);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true)).await
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, [&*draft.sku])).await
         };
         self.engine.run(write).await
     }
@@ -92,7 +92,7 @@ impl Catalog {
             let product = catalog.load_kept_of(id).await?.id;
             let _turn = catalog.engine.queues.turn(product).await;
             let plan = || catalog.plan_update_variant(&call, id, &patch, expected);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true)).await
+            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, patch.sku.as_deref())).await
         };
         Ok(self.engine.run(write).await?.value)
     }

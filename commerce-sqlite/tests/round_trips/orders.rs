@@ -36,6 +36,7 @@ async fn orders_with_all_their_children() {
     order.email = "other@example.org".into();
     order.lines[0].fulfilled = 2;
     order.lines[0].returned = 1;
+    order.payment_status = PaymentStatus::Paid;
     order.payments[0].status = PaymentStatus::Paid;
     order.payments[0].captured = 700;
     order.payments[0].next_action =

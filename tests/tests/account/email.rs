@@ -19,7 +19,7 @@ async fn a_new_address_is_confirmed_there_and_told_to_the_old_one() {
     let elsewhere = shop.login(OLD).await;
     shop.accounts().forgot_password(&RequestContext::guest(), OLD).await.unwrap();
     let reset = token_in(&shop.letter(OLD, "new password", 0).await);
-    let first = token_in(&shop.letter(OLD, "please confirm", 0).await);
+    let first = token_in(&shop.letter(OLD, "Please confirm", 0).await);
 
     shop.accounts().change_email(&ada, " Countess@Example.com", PASSWORD).await.unwrap();
     let letter = shop.letter(NEW, CONFIRM, 0).await;

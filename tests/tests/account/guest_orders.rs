@@ -53,7 +53,7 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     assert_eq!(owned(&shop, ada.actor.user()).await, 0, "whoever registers an address doesn't own it yet");
     assert!(shop.commerce.orders().get(&ada.actor, order.id).await.is_err());
 
-    let token = token(&shop, ADA, "please confirm").await;
+    let token = token(&shop, ADA, "Please confirm").await;
     shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     let joined = shop.commerce.orders().get(&ada.actor, order.id).await.unwrap();
     assert_eq!((joined.customer_id, joined.version), (ada.actor.user(), order.version + 1));
@@ -85,7 +85,7 @@ async fn a_token_opens_an_order_until_it_joins_an_account() {
     let beside = orders.holder(eve.actor.clone(), fresh.clone(), order.id).await.unwrap();
     assert!(orders.get(&beside, order.id).await.is_ok(), "a session doesn't take away what a token opens");
 
-    let token = token(&shop, ADA, "please confirm").await;
+    let token = token(&shop, ADA, "Please confirm").await;
     shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     assert!(orders.get(&holder, order.id).await.is_err());
     for (call, opens) in [(&ada, true), (&eve, false)] {
@@ -115,7 +115,7 @@ async fn who_has_very_many_gets_them_all() {
         shop.place(&guest, VISA).await.unwrap();
     }
     let ada = register(&shop, ADA).await;
-    let token = token(&shop, ADA, "please confirm").await;
+    let token = token(&shop, ADA, "Please confirm").await;
     shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
     assert_eq!(owned(&shop, ada.actor.user()).await, 100, "so many at once");
     shop.commerce.worker().tick().await.unwrap();

@@ -233,8 +233,13 @@ async fn an_offline_order_that_is_not_paid_in_time_is_given_up_with_a_mail() {
     let (unpaid, received, shipped, switched) = (place().await, place().await, place().await, customer());
     assert_eq!(unpaid.payments[0].instructions.as_deref(), Some(how));
     shop.commerce.payments().receive(&RequestContext::system(), received.payments[0].id).await.unwrap();
-    let (_, id) =
-        shop.commerce.orders().fulfil(&RequestContext::system(), shipped.id, parcel(vec![])).await.unwrap().value;
+    let (_, id) = shop
+        .commerce
+        .orders()
+        .fulfil(&RequestContext::system(), shipped.id, parcel(commerce_core::order::ItemSelection::All))
+        .await
+        .unwrap()
+        .value;
     let out = commerce_core::order::FulfilmentStatus::Shipped;
     shop.commerce.orders().update_fulfilment(&RequestContext::system(), id, out).await.unwrap();
     // By card first, and then by bank transfer.
