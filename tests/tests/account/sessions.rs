@@ -163,6 +163,16 @@ async fn a_rotation_elsewhere_is_given_two_seconds_before_it_counts_as_reuse() {
 }
 
 #[tokio::test]
+async fn an_access_token_expires_once_no_server_s_clock_can_think_it_good() {
+    let shop = Shop::open().await;
+    let (login, _) = shop.customer("ada@example.com").await;
+    shop.advance(600 * SECOND + 59 * SECOND);
+    assert!(shop.is_signed_in(&login).await, "another server's clock may be a minute behind");
+    shop.advance(SECOND);
+    assert!(!shop.is_signed_in(&login).await);
+}
+
+#[tokio::test]
 async fn sessions_end_by_idling_and_by_age() {
     let shop = Shop::open().await;
     let (mut login, _) = shop.customer("ada@example.com").await;
