@@ -12,7 +12,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    account::{Accounts, token::Signer},
+    account::{Accounts, normalise_email, token::Signer},
     cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
@@ -31,16 +31,20 @@ use crate::{
     worker::Worker,
 };
 
+/// Where messages come from that don't leave the machine.
+pub const LOCAL_SENDER: &str = "shop@localhost";
+
 /// What a shop can be told about itself.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The shop's name, in messages.
+    /// The shop's name: the sender's name of messages, and in their texts.
     pub shop_name: String,
     /// Where the shop's pages are, for links in messages; without a slash at the end.
     pub public_url: String,
-    /// The address that messages come from.
-    pub mail_from: String,
+    /// The address that messages come from. A mailer that sends them away [needs one](Mailer::needs_sender); other messages
+    /// come from [`LOCAL_SENDER`] if there is none.
+    pub mail_from: Option<String>,
     /// The shop's one currency.
     pub currency: Currency,
     /// Whether prices are gross (tax included) or net.
@@ -79,7 +83,7 @@ impl Default for Settings {
         Self {
             shop_name: "Shop".to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),
-            mail_from: "shop@localhost".to_owned(),
+            mail_from: None,
             currency: Currency::EUR,
             prices_include_tax: true,
             capture_at_checkout: true,
@@ -231,6 +235,15 @@ pub enum BuildError {
     /// Two gateways have the same code.
     #[error("two payment gateways have the code '{0}'")]
     DuplicateGateway(String),
+    /// The mailer sends messages away, and nobody is named as their sender.
+    #[error("messages need a sender: set Settings::mail_from to the shop's e-mail address")]
+    NoSender,
+    /// The sender of messages is wrong.
+    #[error("'{0}' can't be the sender of messages: Settings::mail_from must be an e-mail address")]
+    Sender(String),
+    /// The shop's name is wrong.
+    #[error("the shop's name must be a line of text")]
+    ShopName,
     /// The machine has no randomness to give.
     #[error("no random secret could be made: {0}")]
     NoRandomness(String),
@@ -367,6 +380,8 @@ impl CommerceBuilder {
         if secret.len() < 32 {
             return Err(BuildError::ShortSecret);
         }
+        let mailer = self.mailer.unwrap_or_else(|| Arc::new(LogMailer));
+        check_sender(&self.settings, mailer.as_ref())?;
         let mut gateways = BTreeMap::new();
         for gateway in self.gateways {
             let code = gateway.code().to_owned();
@@ -379,7 +394,7 @@ impl CommerceBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             ids: self.ids.unwrap_or_else(|| Arc::new(UuidV7)),
             gateways,
-            mailer: self.mailer.unwrap_or_else(|| Arc::new(LogMailer)),
+            mailer,
             sink: self.sink,
             tax: self.tax.unwrap_or_else(|| Arc::new(FlatTax::none())),
             shipping: self.shipping.unwrap_or_else(|| Arc::new(FlatShipping::free())),
@@ -394,5 +409,51 @@ impl CommerceBuilder {
             writers: recent_writers(),
         };
         Ok(Commerce { engine: Arc::new(engine) })
+    }
+}
+
+fn check_sender(settings: &Settings, mailer: &dyn Mailer) -> Result<(), BuildError> {
+    if settings.shop_name.trim().is_empty() || settings.shop_name.contains(char::is_control) {
+        return Err(BuildError::ShopName);
+    }
+    match &settings.mail_from {
+        None if mailer.needs_sender() => Err(BuildError::NoSender),
+        Some(sender) if normalise_email(sender).is_err() => Err(BuildError::Sender(sender.clone())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::{MemoryMailer, Message};
+
+    struct Away;
+
+    #[async_trait::async_trait]
+    impl Mailer for Away {
+        async fn send(&self, _message: &Message) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            Ok(())
+        }
+        fn needs_sender(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn messages_that_leave_the_machine_have_a_sender() {
+        let settings = |sender: Option<&str>| Settings { mail_from: sender.map(str::to_owned), ..Settings::default() };
+        let check =
+            |sender, mailer: &dyn Mailer| check_sender(&settings(sender), mailer).map_err(|error| error.to_string());
+        assert_eq!(check(None, &MemoryMailer::default()), Ok(()));
+        assert!(check(None, &Away).unwrap_err().contains("mail_from"));
+        assert_eq!(check(Some("orders@shop.example"), &Away), Ok(()));
+        for wrong in ["shop", "Shop <orders@shop.example>", "orders@shop.example\r\nBcc: eve@example.com", ""] {
+            assert!(check(Some(wrong), &MemoryMailer::default()).unwrap_err().contains("mail_from"), "{wrong}");
+        }
+        for wrong in ["", " ", "Shop\r\nBcc: eve@example.com"] {
+            let settings = Settings { shop_name: wrong.to_owned(), ..Settings::default() };
+            assert!(matches!(check_sender(&settings, &LogMailer), Err(BuildError::ShopName)));
+        }
     }
 }

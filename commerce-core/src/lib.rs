@@ -71,6 +71,7 @@ pub mod fail_point;
 mod health;
 pub mod id;
 pub mod inventory;
+mod language;
 pub mod money;
 pub mod notification;
 pub mod order;
@@ -84,7 +85,7 @@ mod worker;
 mod write;
 
 pub use caller::Caller;
-pub use commerce::{BuildError, Commerce, CommerceBuilder, Settings};
+pub use commerce::{BuildError, Commerce, CommerceBuilder, LOCAL_SENDER, Settings};
 pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};

@@ -96,6 +96,7 @@ pub enum MoneyError {
 /// let price = Money::parse("19.90", Currency::EUR)?;
 /// assert_eq!(price.times(3)?, Money::new(5970, Currency::EUR));
 /// assert_eq!(price.to_string(), "19.90");
+/// assert_eq!(format!("{price:#}"), "19.90 EUR");
 /// # Ok::<(), commerce_core::MoneyError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -205,23 +206,25 @@ impl Money {
     }
 }
 
+/// The amount; with its currency in the alternate form, `{:#}`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.minor < 0 { "-" } else { "" };
         let minor = self.minor.unsigned_abs();
         match self.currency.digits() {
-            0 => write!(f, "{sign}{minor}"),
+            0 => write!(f, "{sign}{minor}")?,
             digits => {
                 let unit = 10u64.pow(digits);
-                write!(f, "{sign}{}.{:0width$}", minor / unit, minor % unit, width = digits as usize)
+                write!(f, "{sign}{}.{:0width$}", minor / unit, minor % unit, width = digits as usize)?;
             }
         }
+        if f.alternate() { write!(f, " {}", self.currency) } else { Ok(()) }
     }
 }
 
 impl fmt::Debug for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self} {}", self.currency)
+        write!(f, "{self:#}")
     }
 }
 

@@ -16,7 +16,7 @@ pub use self::admin::AdminCatalogApi;
 use self::dto::{Category, Product, ProductSort};
 use crate::{
     caller::{Caller, Public},
-    payload::Reply,
+    payload::{Found, Reply},
     problem::ApiError,
     spec::Tag,
     stack::AppState,
@@ -52,7 +52,8 @@ impl CatalogApi {
     async fn list(
         &self,
         caller: Caller<Public>,
-        /// Words that must all match, each by its beginning; small typos are forgiven where nothing matches.
+        /// Words that must all match, each by its beginning, with or without hyphens and accents; small typos are forgiven where
+        /// nothing matches. A title or SKU as a whole comes first, then whole words, then beginnings.
         q: Query<Option<String>>,
         /// Slug or id; its descendants count too.
         category: Query<Option<String>>,
@@ -83,12 +84,14 @@ impl CatalogApi {
 
     /// A product
     ///
-    /// By id or slug.
+    /// By id or slug. A slug that it had before answers 308 with its present address, until another product is given that slug.
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
-    async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Product>, ApiError> {
-        let detail = self.0.commerce.catalog().product(&caller.actor, path_text("id_or_slug", &id_or_slug)?).await?;
-        let version = detail.view.product.version;
-        Ok(Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version))
+    async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Product>, ApiError> {
+        let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
+        let detail = self.0.commerce.catalog().product(&caller.actor, id_or_slug).await?;
+        let (version, slug) = (detail.view.product.version, detail.view.product.slug.clone());
+        let reply = Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version);
+        Ok(Found::of(reply, "/v1/products", id_or_slug, &slug))
     }
 
     /// The category tree
@@ -99,10 +102,12 @@ impl CatalogApi {
 
     /// A category
     ///
-    /// By id or slug, with what is below it.
+    /// By id or slug, with what is below it. A slug that it had before answers 308 with its present address.
     #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
-    async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Reply<Category>, ApiError> {
+    async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Category>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        Ok(Reply::new(self.0.commerce.catalog().category(&caller.actor, id_or_slug).await?))
+        let node = self.0.commerce.catalog().category(&caller.actor, id_or_slug).await?;
+        let slug = node.category.slug.clone();
+        Ok(Found::of(Reply::new(node), "/v1/categories", id_or_slug, &slug))
     }
 }

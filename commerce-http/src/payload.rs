@@ -276,6 +276,51 @@ impl<T: Type, const STATUS: u16> ApiResponse for Reply<T, STATUS> {
     }
 }
 
+/// A resource, or where it has moved to.
+pub enum Found<T> {
+    /// The resource.
+    Here(Reply<T>),
+    /// Its present address, from the API's root.
+    Moved(String),
+}
+
+impl<T: Serialize + Send> Found<T> {
+    /// The resource if it was asked for by an id or by its present slug; or else where it is now. Both name its address.
+    pub fn of(reply: Reply<T>, collection: &str, asked: &str, slug: &str) -> Self {
+        let path = format!("{collection}/{slug}");
+        if asked == slug || asked.parse::<uuid::Uuid>().is_ok() {
+            Self::Here(reply.header(header::LINK, &format!("<{path}>; rel=\"canonical\"")))
+        } else {
+            Self::Moved(path)
+        }
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Found<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Here(reply) => reply.into_response(),
+            Self::Moved(path) => Response::builder()
+                .status(StatusCode::PERMANENT_REDIRECT)
+                .header(header::LOCATION, &path)
+                .header(header::LINK, format!("<{path}>; rel=\"canonical\""))
+                .finish(),
+        }
+    }
+}
+
+impl<T: Type> ApiResponse for Found<T> {
+    fn meta() -> MetaResponses {
+        let mut meta = Reply::<T>::meta();
+        meta.responses.extend(Empty::<308>::meta().responses);
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
 /// An answer without a body: 204, or 202 where nothing may be told.
 pub struct Empty<const STATUS: u16 = 204>;
 

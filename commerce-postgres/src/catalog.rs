@@ -39,6 +39,8 @@ table! {
         updated_at: i64,
         version: i64,
         title_key: String,
+        #[sqlx(default)]
+        title_sort: String,
         min_price: i64,
         max_price: i64,
         #[sqlx(default)]
@@ -70,6 +72,7 @@ table! {
         status: Name<ProductStatus>,
         created_at: i64,
         title_key: String,
+        title_sort: String,
         min_price: i64,
         max_price: i64,
     }
@@ -100,6 +103,7 @@ impl From<&Product> for ProductRow {
             updated_at: product.updated_at.as_micros(),
             version: product.version,
             title_key: product.title_key(),
+            title_sort: product.title_sort_key(),
             min_price: product.min_price(),
             max_price: product.max_price(),
             document: listing::document(product),
@@ -161,9 +165,9 @@ fn variant_row(product: ProductId, variant: &Variant) -> VariantRow {
 }
 
 /// What a product's rows in its categories are made of.
-fn listed(product: &Product) -> (&[CategoryId], ProductStatus, Timestamp, String, i64, i64) {
+fn listed(product: &Product) -> (&[CategoryId], ProductStatus, Timestamp, &str, i64, i64) {
     let (min, max) = (product.min_price(), product.max_price());
-    (&product.category_ids, product.status, product.created_at, product.title_key(), min, max)
+    (&product.category_ids, product.status, product.created_at, &product.title, min, max)
 }
 
 fn category_row(product: &Product, category: CategoryId, position: i64) -> ProductCategoryRow {
@@ -174,6 +178,7 @@ fn category_row(product: &Product, category: CategoryId, position: i64) -> Produ
         status: Name(product.status),
         created_at: product.created_at.as_micros(),
         title_key: product.title_key(),
+        title_sort: product.title_sort_key(),
         min_price: product.min_price(),
         max_price: product.max_price(),
     }
@@ -222,7 +227,7 @@ impl RowSet {
 }
 
 /// A product with its variants, retired ones too.
-struct ProductWithVariants(ProductRow, Vec<VariantRow>, Vec<Uuid>);
+pub(crate) struct ProductWithVariants(ProductRow, Vec<VariantRow>, Vec<Uuid>);
 
 impl<'r> FromRow<'r, PgRow> for ProductWithVariants {
     fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
@@ -260,10 +265,17 @@ pub(crate) const PRODUCT: &str = "p.id, p.slug, p.title, p.status, p.attributes,
                                   ARRAY(SELECT m.category_id FROM commerce_product_category m WHERE m.product_id = p.id \
                                   ORDER BY m.position) AS category_ids";
 
-fn load() -> Sql {
+pub(crate) fn load() -> Sql {
+    let mut sql = whole_products();
+    sql.push("p.id = ");
+    sql
+}
+
+/// Selects whole products on a condition that follows.
+pub(crate) fn whole_products() -> Sql {
     Sql::new(format!(
         "SELECT {PRODUCT}, p.description, coalesce((SELECT json_agg(v ORDER BY v.position, v.id) FROM commerce_variant v \
-         WHERE v.product_id = p.id), '[]') AS variants FROM commerce_product p WHERE p.id = "
+         WHERE v.product_id = p.id), '[]') AS variants FROM commerce_product p WHERE "
     ))
 }
 

@@ -341,6 +341,14 @@ where
     }
 }
 
+/// The rows of a statement within a transaction.
+pub(crate) async fn fetch_in<T>(connection: &mut sqlx::PgConnection, sql: &Sql) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    query_as_with(AssertSqlSafe(sql.text.clone()), sql.args.clone()).fetch_all(connection).await
+}
+
 /// Reads once; an error comes with the epoch of the connection it happened on.
 async fn fetch<T>(pool: &ConnectionPool, sql: &Sql) -> Result<Vec<T>, (sqlx::Error, u64)>
 where

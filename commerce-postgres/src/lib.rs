@@ -52,6 +52,7 @@ mod outbox;
 mod pool;
 mod product_view;
 mod reads;
+mod reindex;
 mod rekey;
 mod replica;
 mod review;
@@ -191,7 +192,8 @@ impl PgStore {
         let pool = self.writer.target().pool.clone();
         let work = async move {
             migrate::migrate(&pool).await?;
-            rekey::rekey(&pool).await
+            rekey::rekey(&pool).await?;
+            reindex::reindex(&pool).await
         };
         task(work).await.map_err(StoreError::bug)?
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use commerce_core::{
-    catalog::{Product, ProductFilter, ProductSort, ProductView, SearchTerms},
+    catalog::{Product, ProductFilter, ProductSort, ProductView, SearchField, SearchTerm, SearchTerms},
     id::CategoryId,
     page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
@@ -18,41 +18,50 @@ use crate::{
     product_view::{ViewRow, fill, select},
 };
 
-// PostgreSQL refuses lexemes from 2 KB on; nobody types as much.
-const LONGEST_WORD: usize = 1_000;
+/// The mark before what finds a product as a whole: its title or a SKU.
+const WHOLE: i64 = 4;
 
-/// How well a product matches: `3` for words of the title, `2` for these and keywords, `1` for any.
-const SCORES: [i64; 3] = [3, 2, 1];
+/// The mark before the words of a field and of those that it is part of.
+const fn mark(field: SearchField) -> i64 {
+    match field {
+        SearchField::Title => 3,
+        SearchField::Keywords => 2,
+        SearchField::Anywhere => 1,
+    }
+}
 
-/// The words a product is found by, as the text form of a `tsvector`: each with the scores it can reach before it. The index
-/// then knows by itself how well a word matches, which it wouldn't of weights: those are looked up row by row.
+/// The words a product is found by, as the text form of a `tsvector`: each with the marks of the fields it is in before it. The
+/// index then knows by itself how well a word matches, which it wouldn't of weights: those are looked up row by row.
 pub(crate) fn document(product: &Product) -> Document {
     let found_by = product.search_document();
     let mut best: BTreeMap<&str, i64> = BTreeMap::new();
-    for (text, score) in [&found_by.body, &found_by.keywords, &found_by.title].into_iter().zip(1..) {
-        best.extend(text.split_whitespace().map(|word| (cut(word), score)));
+    for (text, field) in
+        [&found_by.body, &found_by.keywords, &found_by.title].into_iter().zip(SearchField::ALL.into_iter().rev())
+    {
+        best.extend(text.split_whitespace().map(|word| (word, mark(field))));
     }
-    let lexemes = best.iter().flat_map(|(word, best)| (1..=*best).map(move |score| format!("'{score}{word}'")));
-    Document(lexemes.collect::<Vec<_>>().join(" "))
+    let words = best.iter().flat_map(|(word, best)| (1..=*best).map(move |mark| format!("'{mark}{word}'")));
+    let whole = found_by.whole.split_whitespace().map(|whole| format!("'{WHOLE}{whole}'"));
+    Document(words.chain(whole).collect::<Vec<_>>().join(" "))
 }
 
 /// All words a product is found by.
 pub(crate) fn words(product: &Product) -> BTreeSet<String> {
-    let found_by = product.search_document();
-    let texts = [&found_by.title, &found_by.keywords, &found_by.body];
-    texts.into_iter().flat_map(|text| text.split_whitespace()).map(|word| cut(word).to_owned()).collect()
+    product.search_document().words().into_iter().map(str::to_owned).collect()
 }
 
 /// The known words that may be meant by each of these.
 pub(crate) async fn similar_words(reader: &Reader, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
+    let initial = |word: &String| word.chars().take(1).collect::<String>();
+    let ends =
+        |of: &dyn Fn(&String) -> String| words.iter().map(|word| SearchTerms::end_of(&of(word))).collect::<Vec<_>>();
     let mut sql = Sql::new("SELECT coalesce(array_agg(k.word) FILTER (WHERE k.word IS NOT NULL), '{}') FROM unnest(");
-    sql.bind(words.iter().map(|word| cut(word).to_owned()).collect::<Vec<_>>());
-    // '~' comes after all letters and digits.
+    sql.bind(words.to_vec()).push("::text[], ").bind(ends(&initial)).push("::text[], ").bind(ends(&String::clone));
     sql.push(&format!(
-        "::text[]) WITH ORDINALITY AS w (word, n) LEFT JOIN commerce_search_word k \
-         ON k.word >= left(w.word, 1) AND k.word < left(w.word, 1) || '~' AND k.word !~ '[0-9]' \
+        "::text[]) WITH ORDINALITY AS w (word, end_of_initial, end_of_word, n) LEFT JOIN commerce_search_word k \
+         ON k.word >= left(w.word, 1) AND k.word < w.end_of_initial AND k.word !~ '[0-9]' \
          AND abs(length(k.word) - length(w.word)) <= {} \
-         AND NOT EXISTS (SELECT 1 FROM commerce_search_word b WHERE b.word >= w.word AND b.word < w.word || '~') \
+         AND NOT EXISTS (SELECT 1 FROM commerce_search_word b WHERE b.word >= w.word AND b.word < w.end_of_word) \
          GROUP BY w.n ORDER BY w.n",
         SearchTerms::TYPOS
     ));
@@ -60,15 +69,34 @@ pub(crate) async fn similar_words(reader: &Reader, words: &[String]) -> Result<V
     Ok(rows.into_iter().map(|(words,)| words).collect())
 }
 
-// Words are ASCII letters and digits (see `SearchTerms`), so they need no quoting and can be cut anywhere.
-fn cut(word: &str) -> &str {
-    word.get(..LONGEST_WORD).unwrap_or(word)
+/// All words met in a field, as whole words or by beginnings. Words hold neither quotes nor backslashes.
+fn met(terms: &SearchTerms, field: SearchField, whole_words: bool) -> String {
+    let (mark, end) = (mark(field), if whole_words { "" } else { ":*" });
+    let way = |way: &Vec<String>| {
+        let words: Vec<String> = way.iter().map(|word| format!("'{mark}{word}'{end}")).collect();
+        words.join(" & ")
+    };
+    let term = |term: &SearchTerm| {
+        let ways: Vec<String> = term.ways().iter().map(way).collect();
+        format!("({})", ways.join(" | "))
+    };
+    terms.terms().iter().map(term).collect::<Vec<_>>().join(" & ")
 }
 
-/// All words, each the beginning of a word that reaches this score.
-fn all_words(terms: &SearchTerms, score: i64) -> String {
-    let words: Vec<String> = terms.words().iter().map(|word| format!("'{score}{}':*", cut(word))).collect();
-    words.join(" & ")
+/// What any match needs.
+fn anywhere(terms: &SearchTerms) -> String {
+    met(terms, SearchField::Anywhere, false)
+}
+
+/// What each score needs, the best first. A product has the best score whose needs it meets.
+fn tiers(terms: &SearchTerms) -> Vec<(i64, String)> {
+    let whole: Vec<String> = terms.whole().iter().map(|whole| format!("'{WHOLE}{whole}'")).collect();
+    let mut tiers = vec![(SearchTerms::EXACT, format!("({}) & {}", whole.join(" | "), anywhere(terms)))];
+    for whole_words in [true, false] {
+        let of = |field| (SearchTerms::score(field, whole_words), met(terms, field, whole_words));
+        tiers.extend(SearchField::ALL.map(of));
+    }
+    tiers
 }
 
 /// A row of a list, with what it is sorted by.
@@ -149,7 +177,7 @@ async fn rows(reader: &Reader, filter: &ProductFilter, spec: &PageSpec) -> Resul
         ProductSort::Newest => ("p.created_at", "p.id", Direction::Falling),
         ProductSort::PriceAscending => ("p.min_price", "p.id", Direction::Rising),
         ProductSort::PriceDescending => ("p.min_price", "p.id", Direction::Falling),
-        ProductSort::Title => ("p.title_key", "p.id", Direction::Rising),
+        ProductSort::Title => ("p.title_sort", "p.id", Direction::Rising),
         ProductSort::Rating => ("r.average", "r.product_id", Direction::Falling),
         ProductSort::Relevance => ("score", "p.id", Direction::Falling),
     };
@@ -180,7 +208,7 @@ async fn rows(reader: &Reader, filter: &ProductFilter, spec: &PageSpec) -> Resul
 }
 
 /// What lists are filtered and sorted by.
-const NARROW: &str = "status, created_at, title_key, min_price, max_price";
+const NARROW: &str = "status, created_at, title_sort, min_price, max_price";
 
 /// What a list is sorted by.
 #[derive(Clone, Copy)]
@@ -196,20 +224,20 @@ const FEW: u32 = 2_000;
 
 /// Adds up to [`FEW`] matches and one, by the index of words, with what they are filtered and sorted by: `m<score>`. None if
 /// the gate, a condition on what was found before, is closed.
-fn matches(sql: &mut Sql, terms: &SearchTerms, score: i64, gate: &str) {
+fn matches(sql: &mut Sql, tier: &str, score: i64, gate: &str) {
     sql.push(&format!("m{score} AS MATERIALIZED (SELECT {NARROW}, id, document FROM commerce_product WHERE {gate}"));
-    sql.push(" AND document @@ ").bind(all_words(terms, score)).push(&format!("::tsquery LIMIT {}), ", FEW + 1));
+    sql.push(" AND document @@ ").bind(tier.to_owned()).push(&format!("::tsquery LIMIT {}), ", FEW + 1));
 }
 
 /// Begins a selection over the matches if they are few, or over all products in their order if they are many.
-fn over_matches(sql: &mut Sql, filter: &ProductFilter, terms: &SearchTerms, score: i64, few: bool) {
+fn over_matches(sql: &mut Sql, filter: &ProductFilter, tier: &str, score: i64, few: bool) {
     let (from, than) = if few { (format!("m{score}"), "<=") } else { ("commerce_product".to_owned(), ">") };
     sql.push(&format!(" FROM {from} p"));
     conditions(filter, sql);
     sql.push(&format!(" AND (SELECT count(*) FROM m{score}) {than} {FEW}"));
     if !few {
         // The function behind the operator @@: the planner knows no index for it.
-        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
+        sql.push(" AND ts_match_vq(p.document, ").bind(tier.to_owned()).push("::tsquery)");
     }
 }
 
@@ -218,10 +246,11 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, spec: &P
     let Order { key, id, direction } = order;
     let select = format!("SELECT p.id, {key} AS sort_key");
     let mut sql = Sql::new("WITH ");
-    matches(&mut sql, terms, 1, "TRUE");
+    let tier = anywhere(terms);
+    matches(&mut sql, &tier, 1, "TRUE");
     for (name, few) in [("few", true), ("many", false)] {
         sql.push(&format!("{name} AS MATERIALIZED ({select}"));
-        over_matches(&mut sql, filter, terms, 1, few);
+        over_matches(&mut sql, filter, &tier, 1, few);
         sql.page(key, id, direction, spec).push(if few { "), " } else { ") " });
     }
     sql.push("SELECT id, sort_key FROM few UNION ALL SELECT id, sort_key FROM many");
@@ -232,6 +261,19 @@ fn found(filter: &ProductFilter, terms: &SearchTerms, order: Order<'_>, spec: &P
 /// thousand matches where a page needs twenty.
 const NEWEST: u32 = 1_000;
 
+/// Adds the matches among the newest products, or the newest before `last`, each with its score.
+fn newest(sql: &mut Sql, name: &str, filter: &ProductFilter, terms: &SearchTerms, last: Option<Uuid>) {
+    sql.push(&format!("{name} AS MATERIALIZED (SELECT p.id, CASE"));
+    let tiers = tiers(terms);
+    for (score, tier) in &tiers[..tiers.len() - 1] {
+        sql.push(" WHEN ts_match_vq(p.document, ").bind(tier.clone()).push(&format!("::tsquery) THEN {score}"));
+    }
+    sql.push(&format!(" ELSE 1 END AS score FROM (SELECT {NARROW}, id, document FROM commerce_product WHERE TRUE"));
+    sql.and("id <", last).push(&format!(" ORDER BY id DESC LIMIT {NEWEST}) p"));
+    conditions(filter, sql);
+    sql.push(" AND ts_match_vq(p.document, ").bind(anywhere(terms)).push("::tsquery)), ");
+}
+
 /// Score by score, the best first; a lower one is looked for only if the higher ones don't fill the page.
 fn best_matches(filter: &ProductFilter, terms: &SearchTerms, spec: &PageSpec) -> Sql {
     let rows = spec.limit + 1;
@@ -240,43 +282,41 @@ fn best_matches(filter: &ProductFilter, terms: &SearchTerms, spec: &PageSpec) ->
         _ => (i64::MAX, None),
     };
     let mut sql = Sql::new("WITH ");
-    for score in SCORES {
-        let better: Vec<i64> = SCORES.into_iter().filter(|better| *better > score).collect();
-        let found: Vec<String> = better.iter().map(|score| format!("(SELECT count(*) FROM t{score})")).collect();
-        let gate = match &found[..] {
-            _ if score > after => "FALSE".to_owned(),
-            [] => "TRUE".to_owned(),
-            found => format!("{} < {rows}", found.join(" + ")),
-        };
-        let last = last.filter(|_| score == after);
+    newest(&mut sql, "newest", filter, terms, None);
+    if last.is_some() {
+        newest(&mut sql, "next", filter, terms, last);
+    }
+    // Tiers that come before the position are over.
+    let tiers: Vec<(i64, String)> = tiers(terms);
+    let open = || tiers.iter().filter(|(score, _)| *score <= after);
+    for (n, (score, tier)) in open().enumerate() {
+        let found: Vec<String> = open().take(n).map(|(score, _)| format!("(SELECT count(*) FROM t{score})")).collect();
+        let gate = if found.is_empty() { "TRUE".to_owned() } else { format!("{} < {rows}", found.join(" + ")) };
+        let (window, last) = if *score == after { ("next", last) } else { ("newest", None) };
         // The page's products of this score, among those that the selection begun gives.
+        let better: Vec<&String> = tiers.iter().filter(|(other, _)| other > score).map(|(_, tier)| tier).collect();
         let page = |sql: &mut Sql| {
-            if let Some(next) = better.last() {
-                sql.push(" AND NOT ts_match_vq(p.document, ").bind(all_words(terms, *next)).push("::tsquery)");
+            if !better.is_empty() {
+                let none: Vec<String> = better.iter().map(|tier| format!("!({tier})")).collect();
+                sql.push(" AND ts_match_vq(p.document, ").bind(none.join(" & ")).push("::tsquery)");
             }
             sql.and("p.id <", last).push(&format!(" ORDER BY p.id DESC LIMIT {rows})"));
         };
-        sql.push(&format!(
-            "w{score} AS MATERIALIZED (SELECT p.id FROM (SELECT {NARROW}, id, document FROM commerce_product"
-        ));
-        sql.push(&format!(" WHERE {gate}")).and("id <", last).push(&format!(" ORDER BY id DESC LIMIT {NEWEST}) p"));
-        conditions(filter, &mut sql);
-        sql.push(" AND ts_match_vq(p.document, ").bind(all_words(terms, score)).push("::tsquery)");
-        page(&mut sql);
-        let gate = format!("{gate} AND (SELECT count(*) FROM w{score}) < {rows}");
-        sql.push(", ");
-        matches(&mut sql, terms, score, &gate);
-        sql.push(&format!("t{score} AS MATERIALIZED (SELECT id FROM w{score} WHERE NOT ({gate})"));
+        let index = format!("{gate} AND (SELECT count(*) FROM {window} WHERE score = {score}) < {rows}");
+        matches(&mut sql, tier, *score, &index);
+        sql.push(&format!("t{score} AS MATERIALIZED ((SELECT id FROM {window} WHERE score = {score} AND {gate}"));
+        sql.push(&format!(" AND NOT ({index}) ORDER BY id DESC LIMIT {rows})"));
         for few in [true, false] {
             sql.push(" UNION ALL (SELECT p.id");
-            over_matches(&mut sql, filter, terms, score, few);
-            sql.push(&format!(" AND {gate}"));
+            over_matches(&mut sql, filter, tier, *score, few);
+            sql.push(&format!(" AND {index}"));
             page(&mut sql);
         }
-        sql.push(if score > 1 { "), " } else { ") " });
+        sql.push(if *score > 1 { "), " } else { ") " });
     }
-    let tiers = SCORES.map(|score| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}"));
-    sql.push(&tiers.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));
+    let found: Vec<String> =
+        open().map(|(score, _)| format!("SELECT id, {score}::bigint AS sort_key FROM t{score}")).collect();
+    sql.push(&found.join(" UNION ALL ")).push(&format!(" ORDER BY sort_key DESC, id DESC LIMIT {rows}"));
     sql
 }
 
@@ -311,7 +351,7 @@ fn matching(filter: &ProductFilter) -> Sql {
     let mut sql = Sql::new(" FROM commerce_product p");
     conditions(filter, &mut sql);
     if let Some(terms) = &filter.search {
-        sql.push(" AND p.document @@ ").bind(all_words(terms, 1)).push("::tsquery").planned_anew();
+        sql.push(" AND p.document @@ ").bind(anywhere(terms)).push("::tsquery").planned_anew();
     }
     sql
 }

@@ -68,10 +68,12 @@ pub(crate) async fn missing(pool: &ConnectionPool) -> Result<Vec<String>, StoreE
 }
 
 async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    // Read before the table is looked for: whoever migrates meanwhile makes it and raises the number in one commit.
+    let number = number_of_first_release(connection).await?;
     if exists(connection, "commerce_migration").await? {
         return query_scalar("SELECT version FROM commerce_migration").fetch_all(connection).await;
     }
-    Ok((1..=number_of_first_release(connection).await?).collect())
+    Ok((1..=number).collect())
 }
 
 /// What the first release's migrator noted, or 0.

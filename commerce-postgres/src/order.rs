@@ -1,5 +1,7 @@
 //! Orders with their lines, payments, refunds, fulfilments and returns.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
@@ -302,12 +304,20 @@ impl OrderQueries for PgReads {
         Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
     }
 
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError> {
+        let customers: BTreeSet<Uuid> = pairs.iter().map(|(customer, _)| customer.0).collect();
+        let products: BTreeSet<Uuid> = pairs.iter().map(|(_, product)| product.0).collect();
         let mut sql = Sql::new(
-            "SELECT 1 FROM commerce_order o JOIN commerce_order_line l ON l.order_id = o.id \
-             WHERE o.status IN ('confirmed', 'completed') AND o.customer_id = ",
+            "SELECT DISTINCT o.customer_id, l.product_id FROM commerce_order o \
+             JOIN commerce_order_line l ON l.order_id = o.id WHERE o.status IN ('confirmed', 'completed') \
+             AND (o.payment_status IN ('paid', 'partially_refunded') \
+                  OR o.payment_status <> 'refunded' AND o.fulfilment_status = 'delivered') \
+             AND greatest(l.cancelled, l.refunded + l.uncharged, l.returned) < l.quantity AND o.customer_id = ANY(",
         );
-        sql.bind(customer.0).push(" AND l.product_id = ").bind(product.0).push(" LIMIT 1");
-        Ok(self.reader.optional::<(i32,)>(&sql).await?.is_some())
+        sql.bind(customers.into_iter().collect::<Vec<_>>()).push(") AND l.product_id = ANY(");
+        sql.bind(products.into_iter().collect::<Vec<_>>()).push(")");
+        let rows: Vec<(Uuid, Uuid)> = self.reader.all(&sql).await?;
+        let found = rows.into_iter().map(|(customer, product)| (UserId(customer), ProductId(product)));
+        Ok(found.filter(|pair| pairs.contains(pair)).collect())
     }
 }

@@ -15,9 +15,9 @@ use crate::{
     SqliteStore,
     batch::Batch,
     codec::{self, Row, shadow},
+    head::head,
     list::{Keyset, listed},
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]

@@ -1,8 +1,8 @@
 //! A change-set compiled into one string of statements, which crosses the driver's thread boundary once.
 
 use commerce_core::{
-    id::{CommitId, VariantId},
-    store::{AggregateId, Applied, ChangeSet, Claim, CommitError, ExpectedVersion, StockDelta},
+    id::CommitId,
+    store::{Applied, CommitError},
 };
 use futures_util::TryStreamExt as _;
 use sqlx::{
@@ -12,7 +12,7 @@ use sqlx::{
 
 use crate::{
     error::{Meaning, SharedError, meaning, not_applied},
-    guards::{GuardOutcome, failed_guards},
+    guards::{GuardOutcome, Guards, failed_guards},
     sql::Sql,
 };
 
@@ -23,7 +23,7 @@ pub(crate) const SAVEPOINT: &str = "SAVEPOINT commerce_set";
 const MOVE_ON: &str = "RELEASE commerce_set;\nSAVEPOINT commerce_set;\n";
 /// The statements in it.
 const MOVING: usize = 2;
-const RELEASE: &str = "RELEASE commerce_set";
+pub(crate) const RELEASE: &str = "RELEASE commerce_set";
 const ROLLBACK_TO: &str = "ROLLBACK TO commerce_set";
 
 /// Statements under construction, with how many rows each must touch.
@@ -33,27 +33,9 @@ pub(crate) struct Batch {
     pub(crate) guards: Guards,
 }
 
-/// What must hold for the set to apply: enough to find out which guard failed.
-pub(crate) struct Guards {
-    pub(crate) id: CommitId,
-    pub(crate) keys: Vec<[u8; 32]>,
-    pub(crate) holds: Vec<Claim>,
-    pub(crate) heads: Vec<(AggregateId, ExpectedVersion)>,
-    pub(crate) opened: Vec<VariantId>,
-    pub(crate) stock: Vec<(VariantId, StockDelta)>,
-}
-
 impl Batch {
     pub(crate) fn new(id: CommitId) -> Self {
-        let guards = Guards {
-            id,
-            keys: Vec::new(),
-            holds: Vec::new(),
-            heads: Vec::new(),
-            opened: Vec::new(),
-            stock: Vec::new(),
-        };
-        Self { sql: Sql::with_capacity(4096), expected: Vec::with_capacity(24), guards }
+        Self { sql: Sql::with_capacity(4096), expected: Vec::with_capacity(24), guards: Guards::new(id) }
     }
 
     /// Begins a statement that may touch any number of rows.
@@ -95,7 +77,7 @@ impl Batch {
         self
     }
 
-    fn finish(self) -> WritePlan {
+    pub(crate) fn finish(self) -> WritePlan {
         let (sql, args) = self.sql.into_parts();
         WritePlan { sql, args, expected: self.expected, guards: self.guards }
     }
@@ -110,12 +92,6 @@ pub(crate) struct WritePlan {
 }
 
 impl WritePlan {
-    /// # Errors
-    /// If the set asks for something that can't be: a bug in core.
-    pub(crate) fn new(set: &ChangeSet) -> Result<Self, CommitError> {
-        crate::write_plan::write_plan(set).map(Batch::finish)
-    }
-
     /// Applies the set in the savepoint that is open, and leaves one open.
     ///
     /// # Errors
@@ -157,22 +133,4 @@ impl WritePlan {
         }
         Ok(held)
     }
-}
-
-/// Applies a change-set inside a transaction of your own, all or nothing: a conflict leaves the transaction as it was before
-/// the call. The set takes effect when you commit.
-///
-/// Begin the transaction with `BEGIN IMMEDIATE`; better still, join the writer queue by
-/// [`SqliteStore::write`](crate::SqliteStore::write).
-///
-/// # Errors
-/// As [`Store::commit`](commerce_core::store::Store::commit); [`CommitError::Unavailable`] means that SQLite may have rolled
-/// back your whole transaction.
-pub async fn apply(conn: &mut SqliteConnection, set: &ChangeSet) -> Result<Applied, CommitError> {
-    let compiled = WritePlan::new(set)?;
-    let fatal = |error| not_applied(SharedError::new(error));
-    conn.execute(SAVEPOINT).await.map_err(fatal)?;
-    let answer = compiled.run(&mut *conn).await.map_err(fatal)?;
-    conn.execute(RELEASE).await.map_err(fatal)?;
-    answer
 }

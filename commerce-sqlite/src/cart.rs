@@ -14,8 +14,8 @@ use crate::{
     batch::Batch,
     child_rows::children,
     codec::{self, shadow},
+    head::head,
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]

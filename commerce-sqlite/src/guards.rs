@@ -1,10 +1,29 @@
 //! Which guard of a set failed: asked only after one has, in the transaction that found it.
 
-use commerce_core::store::{AggregateId, Claim, Conflict, ExpectedVersion, StockDelta};
+use commerce_core::{
+    id::{CommitId, VariantId},
+    store::{AggregateId, Claim, Conflict, ExpectedVersion, StockDelta},
+};
 use sqlx::{SqliteConnection, query_as, query_scalar};
 use uuid::Uuid;
 
-use crate::{batch::Guards, sql::Sql, write_plan::table};
+use crate::{sql::Sql, table::table};
+
+/// What must hold for the set to apply: enough to find out which guard failed.
+pub(crate) struct Guards {
+    pub(crate) id: CommitId,
+    pub(crate) keys: Vec<[u8; 32]>,
+    pub(crate) holds: Vec<Claim>,
+    pub(crate) heads: Vec<(AggregateId, ExpectedVersion)>,
+    pub(crate) opened: Vec<VariantId>,
+    pub(crate) stock: Vec<(VariantId, StockDelta)>,
+}
+
+impl Guards {
+    pub(crate) const fn new(id: CommitId) -> Self {
+        Self { id, keys: Vec::new(), holds: Vec::new(), heads: Vec::new(), opened: Vec::new(), stock: Vec::new() }
+    }
+}
 
 pub(crate) enum GuardOutcome {
     /// The set was applied by an earlier call.

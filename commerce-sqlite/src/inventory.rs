@@ -18,9 +18,9 @@ use crate::{
     batch::Batch,
     catalog::ANY_AVAILABLE,
     codec::{self, Shadowed, json, shadow},
+    head::head,
     list::{Keyset, listed},
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]

@@ -35,6 +35,7 @@
 //! | `backup` | [`backup`](backup()), [`restore`]: a whole database as one file |
 //! | `writer` | the one writer: groups what waits under one `COMMIT` |
 //! | `write_plan`, `batch` | a change-set becomes one string of statements; [`apply`] |
+//! | `table`, `head` | where an aggregate's head is kept, and how it is written |
 //! | `guards` | which guard failed |
 //! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
 //! | `codec`, `list`, `sql`, `child_rows` | rows to entities, keyset pages, statements with binds, rows below a head |
@@ -71,6 +72,7 @@ mod child_rows;
 mod codec;
 mod error;
 mod guards;
+mod head;
 mod identity;
 mod inventory;
 mod list;
@@ -79,19 +81,21 @@ mod open;
 mod order;
 mod outbox;
 mod payment;
+mod reindex;
 mod rekey;
 mod review;
 mod sql;
 mod store;
+mod table;
 mod table_dump;
 mod write_plan;
 mod writer;
 
 pub use self::{
     backup::{BackupError, BackupProgress, backup, restore},
-    batch::apply,
     migrate::migrate,
     open::SqliteSettings,
     store::SqliteStore,
+    write_plan::apply,
     writer::WriteError,
 };

@@ -26,6 +26,7 @@ use sqlx::{
 use tokio::time::Instant;
 
 use crate::error::{Meaning, meaning, read};
+use crate::reindex::reindex;
 use crate::rekey::rekey;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
@@ -41,7 +42,8 @@ const WAIT_FOR_OTHERS: Duration = Duration::from_mins(2);
 /// [`StoreError::Schema`] if a newer version of this crate wrote the database; if it can't be written.
 pub async fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     run_missing(conn).await?;
-    rekey(conn).await
+    rekey(conn).await?;
+    reindex(conn).await
 }
 
 async fn run_missing(conn: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -68,10 +70,12 @@ pub(crate) async fn missing(conn: &mut SqliteConnection) -> Result<Vec<String>, 
 }
 
 async fn applied(conn: &mut SqliteConnection) -> Result<Vec<i64>, sqlx::Error> {
+    // Read before the table is looked for: whoever migrates meanwhile makes it and raises the number in one commit.
+    let number = number_of_first_release(conn).await?;
     if exists(conn, "commerce_migration").await? {
         return query_scalar("SELECT version FROM commerce_migration").fetch_all(conn).await;
     }
-    Ok((1..=number_of_first_release(conn).await?).collect())
+    Ok((1..=number).collect())
 }
 
 /// What the first release's migrator noted, or 0.

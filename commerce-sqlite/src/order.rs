@@ -2,6 +2,8 @@
 
 mod save;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use commerce_core::{
     account::PostalAddress,
@@ -209,14 +211,23 @@ impl OrderQueries for SqliteStore {
         Ok(self.number(sql).await? != 0)
     }
 
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError> {
+        if pairs.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         // A customer has fewer orders than a product has buyers.
-        let mut sql = Sql::new(
-            "SELECT EXISTS (SELECT 1 FROM commerce_order o CROSS JOIN commerce_order_line l ON l.order_id = o.id \
-             WHERE o.customer_id = ? AND o.status IN ('confirmed', 'completed') AND l.product_id = ?)",
+        let mut sql = Sql::new("SELECT json_array(hex(w.column1), hex(w.column2)) FROM (VALUES ");
+        for (n, (customer, product)) in pairs.iter().enumerate() {
+            sql.push(if n == 0 { "(?, ?)" } else { ", (?, ?)" }).bind(customer.0).bind(product.0);
+        }
+        sql.push(
+            ") w WHERE EXISTS (SELECT 1 FROM commerce_order o CROSS JOIN commerce_order_line l ON l.order_id = o.id \
+             WHERE o.customer_id = w.column1 AND l.product_id = w.column2 AND o.status IN ('confirmed', 'completed') \
+             AND (o.payment_status IN ('paid', 'partially_refunded') \
+                  OR o.payment_status <> 'refunded' AND o.fulfilment_status = 'delivered') \
+             AND max(l.cancelled, l.refunded + l.uncharged, l.returned) < l.quantity)",
         );
-        sql.bind(customer.0).bind(product.0);
-        Ok(self.number(sql).await? != 0)
+        Ok(self.many::<(UserId, ProductId)>(sql).await?.into_iter().collect())
     }
 }
 

@@ -14,9 +14,9 @@ use crate::{
     SqliteStore,
     batch::Batch,
     codec::{self, shadow},
+    head::head,
     list::{Keyset, listed},
     sql::Sql,
-    write_plan::head,
 };
 
 #[derive(Deserialize)]

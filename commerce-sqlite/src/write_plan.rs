@@ -1,37 +1,27 @@
 //! What a change-set becomes in SQL. Each domain's module writes its own rows; here is the order they go in.
 
-use commerce_core::store::{
-    Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, CommitError, ExpectedVersion, Version,
+use commerce_core::store::{AggregateId, Applied, Change, ChangeSet, CommitError, ExpectedVersion, Version};
+use sqlx::{Executor as _, SqliteConnection};
+
+use crate::{
+    account,
+    batch::{Batch, RELEASE, SAVEPOINT, WritePlan},
+    cart, catalog,
+    error::{SharedError, not_applied},
+    inventory, order, outbox, review,
+    table::table,
 };
 
-use crate::{account, batch::Batch, cart, catalog, inventory, order, outbox, review};
-
-/// Where an aggregate's head is kept.
-pub(crate) struct Table {
-    pub(crate) name: &'static str,
-    pub(crate) id: &'static str,
-    pub(crate) version: &'static str,
-}
-
-pub(crate) const fn table(root: AggregateId) -> Table {
-    let name = match root {
-        AggregateId::User(_) => "commerce_user",
-        AggregateId::Address(_) => "commerce_address",
-        AggregateId::Session(_) => "commerce_session",
-        AggregateId::MailToken(_) => "commerce_mail_token",
-        AggregateId::Product(_) => "commerce_product",
-        AggregateId::Categories => return Table { name: "commerce_category_tree", id: "one", version: "version" },
-        AggregateId::Cart(_) => "commerce_cart",
-        AggregateId::Order(_) => "commerce_order",
-        AggregateId::Review(_) => "commerce_review",
-        AggregateId::Alert(_) => "commerce_alert",
-        AggregateId::StockAlert(_) => return Table { name: "commerce_stock", id: "variant_id", version: "alerted" },
-    };
-    Table { name, id: "id", version: "version" }
+impl WritePlan {
+    /// # Errors
+    /// If the set asks for something that can't be: a bug in core.
+    pub(crate) fn new(set: &ChangeSet) -> Result<Self, CommitError> {
+        write_plan(set).map(Batch::finish)
+    }
 }
 
 /// Keys, claims, aggregates, counters, ledger, events, tasks: what comes later may read what came before.
-pub(crate) fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
+fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
     let mut batch = Batch::new(set.id());
     outbox::commit_id(&mut batch, set);
     outbox::keys(&mut batch, set);
@@ -75,39 +65,6 @@ fn aggregate(batch: &mut Batch, change: &Change) -> Result<(), CommitError> {
     Ok(())
 }
 
-/// Writes a head: an INSERT that must find nothing, or an UPDATE that must find the version that was read. `bind` binds the
-/// `columns` in their order.
-pub(crate) fn head<T: Aggregate>(
-    batch: &mut Batch,
-    save: &AggregateWrite<T>,
-    columns: &[&str],
-    bind: impl FnOnce(&mut Batch, &T),
-) {
-    let (root, was) = (save.after().root(), save.expected_version());
-    let table = table(root);
-    batch.guards.heads.push((root, was));
-    match was {
-        ExpectedVersion::Absent => {
-            batch.guarded(1, "INSERT INTO ").push(table.name).push(" (");
-            for column in columns {
-                batch.push(column).push(", ");
-            }
-            batch.push("version, id) VALUES ").rows(1, columns.len() + 2).push(" ON CONFLICT (id) DO NOTHING");
-            bind(batch, save.after());
-            batch.bind(save.after().version()).bind(root.id());
-        }
-        ExpectedVersion::At(version) => {
-            batch.guarded(1, "UPDATE ").push(table.name).push(" SET ");
-            for column in columns {
-                batch.push(column).push(" = ?, ");
-            }
-            batch.push("version = ? WHERE id = ? AND version = ?");
-            bind(batch, save.after());
-            batch.bind(save.after().version()).bind(root.id()).bind(version);
-        }
-    }
-}
-
 fn remove(batch: &mut Batch, root: AggregateId, version: Version) -> Result<(), CommitError> {
     match root {
         AggregateId::Categories | AggregateId::StockAlert(_) => {
@@ -135,4 +92,22 @@ fn assert(batch: &mut Batch, root: AggregateId, version: Version) {
         batch.bind(root.id())
     };
     batch.bind(version);
+}
+
+/// Applies a change-set inside a transaction of your own, all or nothing: a conflict leaves the transaction as it was before
+/// the call. The set takes effect when you commit.
+///
+/// Begin the transaction with `BEGIN IMMEDIATE`; better still, join the writer queue by
+/// [`SqliteStore::write`](crate::SqliteStore::write).
+///
+/// # Errors
+/// As [`Store::commit`](commerce_core::store::Store::commit); [`CommitError::Unavailable`] means that SQLite may have rolled
+/// back your whole transaction.
+pub async fn apply(conn: &mut SqliteConnection, set: &ChangeSet) -> Result<Applied, CommitError> {
+    let compiled = WritePlan::new(set)?;
+    let fatal = |error| not_applied(SharedError::new(error));
+    conn.execute(SAVEPOINT).await.map_err(fatal)?;
+    let answer = compiled.run(&mut *conn).await.map_err(fatal)?;
+    conn.execute(RELEASE).await.map_err(fatal)?;
+    answer
 }

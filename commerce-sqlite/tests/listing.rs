@@ -79,20 +79,7 @@ async fn catalogue(shop: &Shop, dice: &mut Dice, categories: &[CategoryId]) -> V
 }
 
 fn score(view: &ProductView, terms: &SearchTerms) -> i64 {
-    let document = view.product.search_document();
-    let every = |texts: &[&str]| {
-        terms
-            .words()
-            .iter()
-            .all(|term| texts.iter().any(|text| text.split(' ').any(|word| word.starts_with(term.as_str()))))
-    };
-    if every(&[&document.title]) {
-        3
-    } else if every(&[&document.title, &document.keywords]) {
-        2
-    } else {
-        i64::from(every(&[&document.title, &document.keywords, &document.body]))
-    }
+    terms.score_of(&view.product.search_document())
 }
 
 fn matches(view: &ProductView, filter: &ProductFilter) -> bool {
@@ -113,7 +100,7 @@ fn key(view: &ProductView, filter: &ProductFilter) -> SortKey {
         ProductSort::Newest => SortKey::Int(-view.product.created_at.as_micros()),
         ProductSort::PriceAscending => SortKey::Int(view.product.min_price()),
         ProductSort::PriceDescending => SortKey::Int(-view.product.min_price()),
-        ProductSort::Title => SortKey::Text(view.product.title_key()),
+        ProductSort::Title => SortKey::Text(view.product.title_sort_key()),
         ProductSort::Rating => SortKey::Real(-view.rating_average()),
         ProductSort::Relevance => SortKey::Int(-score(view, filter.search.as_ref().unwrap())),
     }

@@ -10,7 +10,7 @@ use commerce_core::{
     context::RequestContext,
     id::VariantId,
     inventory::AlertKind,
-    order::{ItemSelection, Order, OrderError, OrderStatus},
+    order::{FulfilmentInput, ItemSelection, Order, OrderError, OrderStatus},
     payment::{
         PaymentStatus, PlacementOutcome, RefundInput, RefundOrigin, RefundStatus,
         gateway::WebhookRequest,
@@ -118,6 +118,28 @@ async fn a_refund_past_the_shop_is_booked_once_beside_our_own() {
         assert_eq!(money(&rest), (PaymentStatus::Refunded, 2000, 0));
         assert_eq!(world.shop.commerce.payments().reconcile(&RequestContext::system().actor).await.unwrap().drifts, []);
         assert_eq!(world.stripe.account(order.payments[0].id).refunded, 2000);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_wholly_refunded_past_the_shop_is_not_shipped() {
+    for parts in [[2000, 0], [500, 1500]] {
+        let world = world(Currency::EUR, true).await;
+        let mug = world.shop.sell("MUG", 1000, 10).await;
+        let order = world.buy(mug, 2).await;
+        for minor in parts.into_iter().filter(|minor| *minor > 0) {
+            let event = world.past_us(&order, minor);
+            for _ in 0..2 {
+                world.deliver(&event).await;
+            }
+        }
+        let order = world.shop.order(&order).await;
+        assert_eq!(money(&order), (PaymentStatus::Refunded, 2000, 0), "{parts:?}");
+        assert_eq!((order.status, order.lines[0].refunded), (OrderStatus::Cancelled, 2), "{parts:?}");
+        assert_eq!(world.shop.stock(mug).await.on_hand, 10, "nothing had left");
+        let (orders, staff) = (world.shop.commerce.orders(), RequestContext::system());
+        let parcel = orders.fulfil(&staff, order.id, FulfilmentInput::new("Royal Mail", "RM1"));
+        assert!(parcel.await.is_err());
     }
 }
 

@@ -99,6 +99,33 @@ async fn whether_it_was_bought_comes_from_the_orders() {
 }
 
 #[tokio::test]
+async fn what_was_bought_follows_the_orders() {
+    let shop = open().await;
+    let mug = shop.product("Mug", "MUG", 100, 5).await.view.product;
+    let ada = shop.ada().await;
+    let review = shop.acting_as(&ada).reviews().create("mug", stars(5)).await.unwrap();
+    assert!(!review.verified_purchase, "nothing was bought yet");
+    let shown = async || {
+        let listed = shop.as_guest().reviews().of_product("mug", &everything()).await.unwrap().items;
+        let mine = shop.acting_as(&ada).reviews().mine(&everything()).await.unwrap().items;
+        let staff =
+            shop.acting_as(RequestContext::system()).reviews().admin_reviews(None, &everything()).await.unwrap().items;
+        assert_eq!(listed, mine);
+        assert_eq!(listed, staff);
+        listed[0].verified_purchase
+    };
+    assert!(!shown().await);
+    let order = shop.buy(&ada, mug.variants[0].id).await;
+    assert!(shown().await, "bought after the review");
+    let moderated = shop.moderated(review.id, ReviewStatus::Published).await;
+    assert!(moderated.verified_purchase);
+    shop.orders().cancel(&ada, order.id).await.unwrap();
+    assert!(!shown().await, "the order was cancelled");
+    let patch = ReviewPatch::new().rating(3);
+    assert!(!shop.acting_as(&ada).reviews().update(review.id, patch).await.unwrap().verified_purchase);
+}
+
+#[tokio::test]
 async fn only_active_products_can_be_reviewed() {
     let shop = open().await;
     let ada = shop.ada().await;

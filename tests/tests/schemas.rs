@@ -22,6 +22,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("commerce_product_category", "see commerce_listing"),
     ("commerce_product.category_ids", "see commerce_listing"),
     ("commerce_product.title_key", "see commerce_listing"),
+    ("commerce_product.title_sort", "see commerce_listing"),
     ("commerce_product.min_price", "see commerce_listing"),
     ("commerce_product.max_price", "see commerce_listing"),
     ("commerce_product.document", "what PostgreSQL searches; SQLite's index is commerce_search"),
@@ -74,7 +75,8 @@ async fn sqlite() -> Schema {
     drop(SqliteStore::open(&url).await.expect("a new database"));
     let mut connection = SqliteConnection::connect(&url).await.expect("the database");
     let tables = "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name LIKE 'commerce%' \
-                  AND name NOT LIKE 'commerce\\_search\\_%' ESCAPE '\\' OR name = 'commerce_search_word'";
+                  AND name NOT LIKE 'commerce\\_search\\_%' ESCAPE '\\' \
+                  OR name IN ('commerce_search_word', 'commerce_search_index')";
     let tables: Vec<(String, String)> = query_as(tables).fetch_all(&mut connection).await.expect("tables");
     let mut schema = Schema::new();
     for (name, sql) in tables {

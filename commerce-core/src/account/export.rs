@@ -9,7 +9,7 @@ use crate::{
     money::Money,
     order::{Order, OrderQuery},
     page::PageSpec,
-    review::ReviewQuery,
+    review::{ReviewQuery, look_up_purchases},
 };
 
 impl Accounts {
@@ -69,7 +69,8 @@ impl Accounts {
         let mut spec = PageSpec::first(100);
         let mut reviews = Vec::new();
         loop {
-            let listed = self.engine.reads().list_reviews(&query, &spec).await?;
+            let mut listed = self.engine.reads().list_reviews(&query, &spec).await?;
+            look_up_purchases(self.engine.reads(), &mut listed.items).await?;
             reviews.extend(listed.items.iter().map(|review| json!(review)));
             match listed.next {
                 Some(next) => spec.after = Some(next),

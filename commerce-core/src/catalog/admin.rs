@@ -2,7 +2,7 @@
 
 use super::{
     AdminProductQuery, Catalog, CatalogError, Product, ProductDetail, ProductDraft, ProductFilter, ProductKey,
-    ProductPatch, ProductStatus, Variant, VariantDraft, check_version, refusal, rules,
+    ProductPatch, ProductStatus, Slugs, Variant, VariantDraft, check_version, refusal, rules,
     service::{search, sort},
     slug::slug_from,
 };
@@ -85,12 +85,19 @@ impl Catalog {
         call.actor.require(Permission::EditCatalog)?;
         let tree = self.engine.reads().load_categories().await?;
         let draft = rules::product(draft, self.engine.settings.currency, &tree)?;
-        let slug = match draft.slug {
-            Some(slug) => slug,
-            None => self.free_slug(&slug_from(&draft.title, "product"), Claim::product_slug).await?,
-        };
         let mut set = self.engine.set(&call.actor);
         let id = ProductId(self.engine.uuid());
+        let slug = match draft.slug {
+            Some(slug) => {
+                self.take_slug(&mut set, Slugs::PRODUCTS, id.0, &slug).await?;
+                slug
+            }
+            None => {
+                let slug = self.free_slug(&slug_from(&draft.title, "product"), Slugs::PRODUCTS).await?;
+                set.hold(Claim::product_slug(&slug), id);
+                slug
+            }
+        };
         let mut opened = Vec::new();
         let mut variants = Vec::new();
         for (position, variant) in (0..).zip(draft.variants) {
@@ -112,13 +119,12 @@ impl Catalog {
             updated_at: set.at(),
             version: 0,
         };
-        set.hold(Claim::product_slug(&product.slug), id);
         set.insert(&mut product);
         set.event(self.engine.ids(), product.root(), product.version, DomainEvent::ProductCreated { product: id });
         Ok(Planned { changes: set, output: ProductDetail::after_edit(product, None, &opened, &tree) })
     }
 
-    /// Changes a product. A new slug frees the old one.
+    /// Changes a product. After a new slug, the old one leads to the product until another is given it.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CommonError::VersionMismatch`] if the
@@ -157,9 +163,7 @@ impl Catalog {
         let mut after = rules::patched_product(&before, patch, &tree)?;
         check_version(expected, before.version)?;
         let mut set = self.engine.set(&call.actor);
-        if after.slug != before.slug {
-            set.free(Claim::product_slug(&before.slug), id).hold(Claim::product_slug(&after.slug), id);
-        }
+        self.move_slug(&mut set, Slugs::PRODUCTS, id.0, (&before.slug, &after.slug)).await?;
         self.save(&mut set, &before, &mut after);
         self.planned(set, after, &[]).await
     }

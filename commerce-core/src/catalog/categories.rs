@@ -4,8 +4,8 @@
 //! at a time can't make a cycle. Writes queue within a process and retry across processes.
 
 use super::{
-    Catalog, CatalogError, Category, CategoryDraft, CategoryNode, CategoryPatch, CategoryTree, category::Misplaced,
-    check_version, refusal, rules, slug::slug_from,
+    Catalog, CatalogError, Category, CategoryDraft, CategoryNode, CategoryPatch, CategoryTree, Slugs,
+    category::Misplaced, check_version, refusal, rules, slug::slug_from,
 };
 use crate::{
     context::{Done, Permission, RequestContext},
@@ -51,20 +51,27 @@ impl Catalog {
         let before = self.engine.reads().load_categories().await?;
         let id = CategoryId(self.engine.uuid());
         check_place(&before, id, draft.parent_id)?;
+        let mut set = self.engine.set(&call.actor);
         let slug = match draft.slug {
-            Some(slug) => slug,
-            None => self.free_slug(&slug_from(&draft.name, "category"), Claim::category_slug).await?,
+            Some(slug) => {
+                self.take_slug(&mut set, Slugs::CATEGORIES, id.0, &slug).await?;
+                slug
+            }
+            None => {
+                let slug = self.free_slug(&slug_from(&draft.name, "category"), Slugs::CATEGORIES).await?;
+                set.hold(Claim::category_slug(&slug), id);
+                slug
+            }
         };
         let position = draft.position.unwrap_or_else(|| before.next_position(draft.parent_id));
-        let mut set = self.engine.set(&call.actor);
-        set.hold(Claim::category_slug(&slug), id);
         let mut after = before.clone();
         after.nodes.push(Category { id, slug, name: draft.name, parent_id: draft.parent_id, position });
         self.save_tree(&mut set, &before, &mut after);
         self.planned_node(set, &after, id).await
     }
 
-    /// Renames or moves a category, with everything below it. A new slug frees the old one.
+    /// Renames or moves a category, with everything below it. After a new slug, the old one leads to the category until
+    /// another is given it.
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CatalogError::CategoryCycle`];
@@ -107,9 +114,7 @@ impl Catalog {
         }
         check_version(expected, before.version)?;
         let mut set = self.engine.set(&call.actor);
-        if patched.slug != category.slug {
-            set.free(Claim::category_slug(&category.slug), id).hold(Claim::category_slug(&patched.slug), id);
-        }
+        self.move_slug(&mut set, Slugs::CATEGORIES, id.0, (&category.slug, &patched.slug)).await?;
         let mut after = before.clone();
         for node in after.nodes.iter_mut().filter(|node| node.id == id) {
             *node = patched.clone();

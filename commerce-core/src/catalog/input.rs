@@ -55,7 +55,7 @@ impl VariantDraft {
 pub struct ProductPatch {
     /// Its name. The slug doesn't follow it.
     pub title: Option<String>,
-    /// Its name in URLs; the old one is free again.
+    /// Its name in URLs; the old one leads to the new one until it is given to another.
     pub slug: Option<String>,
     /// What it is; empty clears it.
     pub description: Option<String>,
@@ -100,7 +100,7 @@ pub struct CategoryDraft {
 pub struct CategoryPatch {
     /// Its name. The slug doesn't follow it.
     pub name: Option<String>,
-    /// Its name in URLs; the old one is free again.
+    /// Its name in URLs; the old one leads to the new one until it is given to another.
     pub slug: Option<String>,
     /// The category above; `Some(None)` moves it to the top.
     pub parent_id: Option<Option<CategoryId>>,

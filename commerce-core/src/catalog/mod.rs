@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `product`, `category` | the entities; the rules of the tree |
-//! | `view`, `query`, `search`, `slug` | how products are shown, asked for, found and named |
+//! | `view`, `query`, `search`, `collation`, `slug` | how products are shown, asked for, found, sorted and named |
 //! | `input`, `rules` | what staff may say about them |
 //! | `service` | what everybody may ask |
 //! | `admin`, `variants`, `categories` | what staff may change |
@@ -11,6 +11,7 @@
 mod admin;
 mod categories;
 mod category;
+mod collation;
 mod input;
 mod product;
 mod query;
@@ -24,6 +25,7 @@ mod view;
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 pub(crate) use self::service::active_product;
 pub use self::{
@@ -31,7 +33,7 @@ pub use self::{
     input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
     product::{Image, Product, ProductStatus, Variant},
     query::{AdminProductQuery, ProductFilter, ProductKey, ProductQuery, ProductSort},
-    search::{SearchDocument, SearchTerms},
+    search::{INDEX_VERSION, SearchDocument, SearchField, SearchTerm, SearchTerms},
     slug::is_slug,
     variants::AddedVariant,
     view::{ProductDetail, ProductView, PurchasableVariant},
@@ -41,7 +43,7 @@ use crate::{
     error::{CommonError, common_errors},
     id::{CategoryId, ProductId, VariantId},
     page::{PageSpec, Rows},
-    store::{Claim, ClaimKind, Conflict, StoreError, Version},
+    store::{ChangeSet, Claim, ClaimKind, Conflict, StoreError, Version},
 };
 
 /// Reads of the catalogue.
@@ -134,17 +136,69 @@ impl Catalog {
         Self { engine }
     }
 
-    /// A slug that is free now: `base`, `base-2` … or, if many share the title, `base` and something random.
-    /// Whether it is still free is for the commit to say.
-    async fn free_slug(&self, base: &str, claim: fn(&str) -> Claim) -> Result<String, StoreError> {
+    /// A slug that is free now and leads to nothing: `base`, `base-2` … or, if many share the title, `base` and something
+    /// random. Whether it is still free is for the commit to say.
+    async fn free_slug(&self, base: &str, slugs: Slugs) -> Result<String, StoreError> {
+        let reads = self.engine.reads();
         for n in 1..=9 {
             let slug = if n == 1 { base.to_owned() } else { format!("{base}-{n}") };
-            if self.engine.reads().load_claim(&claim(&slug)).await?.is_none() {
+            if reads.load_claim(&(slugs.present)(&slug)).await?.is_none()
+                && reads.load_claim(&(slugs.former)(&slug)).await?.is_none()
+            {
                 return Ok(slug);
             }
         }
         Ok(format!("{base}-{}", slug::suffix(self.engine.uuid())))
     }
+
+    /// Gives a new product or category the slug that staff chose. Another that had it before loses it.
+    async fn take_slug(&self, set: &mut ChangeSet, slugs: Slugs, owner: Uuid, slug: &str) -> Result<(), StoreError> {
+        set.hold((slugs.present)(slug), owner);
+        let former = (slugs.former)(slug);
+        if let Some(before) = self.engine.reads().load_claim(&former).await? {
+            set.free(former, before);
+        }
+        Ok(())
+    }
+
+    /// Gives a product or category another slug; the old one goes on leading to it.
+    async fn move_slug(
+        &self,
+        set: &mut ChangeSet,
+        slugs: Slugs,
+        owner: Uuid,
+        (from, to): (&str, &str),
+    ) -> Result<(), StoreError> {
+        if from == to {
+            return Ok(());
+        }
+        set.free((slugs.present)(from), owner);
+        self.take_slug(set, slugs, owner, to).await?;
+        let former = (slugs.former)(from);
+        match self.engine.reads().load_claim(&former).await? {
+            None => {
+                set.hold(former, owner);
+            }
+            Some(holder) if holder == owner => {}
+            // Another gave the slug up while this one took it. It is neither's any more.
+            Some(holder) => {
+                set.free(former, holder);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The claims on the slugs of one kind of thing.
+#[derive(Clone, Copy)]
+struct Slugs {
+    present: fn(&str) -> Claim,
+    former: fn(&str) -> Claim,
+}
+
+impl Slugs {
+    const PRODUCTS: Self = Self { present: Claim::product_slug, former: Claim::former_product_slug };
+    const CATEGORIES: Self = Self { present: Claim::category_slug, former: Claim::former_category_slug };
 }
 
 /// What a lost claim means to the caller; `None` if another try may fare better, as with a slug that was made up.

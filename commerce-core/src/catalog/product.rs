@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::collation;
 use crate::{
     account::aggregate,
     clock::Timestamp,
@@ -123,10 +124,17 @@ impl Product {
         self.sold().map(|variant| variant.price.minor).max().unwrap_or(0)
     }
 
-    /// What the list is sorted by for `title`: lower case, compared byte by byte on every backend.
+    /// The title in lower case: what staff search in.
     #[must_use]
     pub fn title_key(&self) -> String {
         self.title.to_lowercase()
+    }
+
+    /// What the list is sorted by for `title`: a key of the Unicode Collation Algorithm (CLDR's root collation) in hexadecimal
+    /// digits, compared byte by byte on every backend.
+    #[must_use]
+    pub fn title_sort_key(&self) -> String {
+        collation::sort_key(&self.title)
     }
 }
 

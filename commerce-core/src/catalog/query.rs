@@ -19,7 +19,7 @@ pub enum ProductSort {
     PriceAscending,
     /// Dearest first, by the lowest price of the variants: key `Int(min_price)`, falling.
     PriceDescending,
-    /// By [`Product::title_key`]: key `Text`, rising.
+    /// By [`Product::title_sort_key`](super::Product::title_sort_key): key `Text`, rising.
     Title,
     /// Best average first: key `Real(average)`, falling; unrated products count as 0.
     Rating,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::Invalid,
-    id::CategoryId,
+    id::{CategoryId, VariantId},
     inventory::MAX_STOCK,
     money::{Currency, Money},
     text::{Lines, code, forbidden, look, shows_nothing, trim},
@@ -58,12 +58,15 @@ pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTre
     check_images(&mut invalid, &draft.images);
     invalid.check(!draft.variants.is_empty(), "/variants", "required", "a product needs at least one variant");
     check_count(&mut invalid, "/variants", draft.variants.len(), MAX_VARIANTS);
-    let mut skus = BTreeSet::new();
+    let (mut skus, mut choices) = (BTreeSet::new(), BTreeSet::new());
     for (n, variant) in draft.variants.iter().enumerate() {
         let at = format!("/variants/{n}");
         check_variant_draft(&mut invalid, &at, variant, currency);
         let first = skus.insert(look(&variant.sku));
         invalid.check(first, &format!("{at}/sku"), "duplicate", "another variant of this product has the same SKU");
+        if !variant.options.is_empty() && !choices.insert(choice(&variant.options)) {
+            invalid.add(format!("{at}/options"), "duplicate", SAME_OPTIONS);
+        }
     }
     invalid.into_result()?;
     Ok(draft)
@@ -116,6 +119,33 @@ pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<Varian
     check_variant_draft(&mut invalid, "", &draft, currency);
     invalid.into_result()?;
     Ok(draft)
+}
+
+const SAME_OPTIONS: &str =
+    "another variant of this product has the same options: customers couldn't choose between them";
+
+/// What customers choose by: options as they [look]. Two variants of a product that lead to the
+/// same choice can't be told apart; those without any options aren't compared.
+fn choice(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    options.iter().map(|(name, value)| (look(name), look(value))).collect()
+}
+
+/// Checks that no other variant of the product that is sold has the same options. What an edit leaves as it is isn't judged,
+/// nor is a variant with the SKU of another: it hears that the SKU is taken.
+pub(super) fn check_choice(
+    product: &Product,
+    id: Option<VariantId>,
+    sku: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let wanted = choice(options);
+    let before = product.variants.iter().find(|variant| Some(variant.id) == id);
+    let unchanged = before.is_some_and(|before| choice(&before.options) == wanted);
+    let mut others = product.sold().filter(|variant| Some(variant.id) != id && variant.sku != sku);
+    if options.is_empty() || unchanged || !others.any(|variant| choice(&variant.options) == wanted) {
+        return Ok(());
+    }
+    Err(Invalid::field("/options", "duplicate", SAME_OPTIONS))
 }
 
 /// A variant with a patch applied, if the patched fields keep all rules.

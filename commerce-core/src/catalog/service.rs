@@ -1,14 +1,15 @@
 //! What everybody may ask of the catalogue.
 
 use super::{
-    Catalog, CatalogError, CategoryNode, CategoryTree, ProductDetail, ProductFilter, ProductKey, ProductQuery,
-    ProductSort, ProductStatus, ProductView, SearchTerms, rules, search::Search,
+    Catalog, CatalogError, Category, CategoryNode, CategoryTree, ProductDetail, ProductFilter, ProductKey,
+    ProductQuery, ProductSort, ProductStatus, ProductView, SearchTerms, rules, search::Search, slug::is_slug,
 };
 use crate::{
     context::Actor,
     error::{CommonError, Invalid},
+    id::{CategoryId, ProductId},
     page::{Page, PageRequest},
-    store::Reads,
+    store::{Claim, Reads},
     text::check_filter,
 };
 
@@ -34,10 +35,13 @@ impl Catalog {
         let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
         let (search, nothing) = search(query.q.as_deref());
-        let categories = query.category.as_deref().map(|category| {
-            let found = tree.find(category);
-            found.map(|category| tree.subtree(category.id).into_iter().collect()).unwrap_or_default()
-        });
+        let categories = match query.category.as_deref() {
+            None => None,
+            Some(category) => {
+                let found = find_category(reads, &tree, category).await?;
+                Some(found.map(|category| tree.subtree(category.id).into_iter().collect()).unwrap_or_default())
+            }
+        };
         let filter = ProductFilter {
             statuses: vec![ProductStatus::Active],
             sort: sort(query.sort, search.is_some()),
@@ -52,7 +56,7 @@ impl Catalog {
         self.list(reads, &filter, &tree, &query, page).await
     }
 
-    /// An active product, by id or slug.
+    /// An active product, by id, slug or former slug: who asked by the last is led on to the slug that the answer has.
     ///
     /// # Errors
     /// [`CommonError::NotFound`] if there is none or it isn't active; [`CommonError::Store`].
@@ -74,14 +78,14 @@ impl Catalog {
         Ok(tree.build(&counts))
     }
 
-    /// A category with everything below it, by id or slug.
+    /// A category with everything below it, by id, slug or former slug.
     ///
     /// # Errors
     /// [`CommonError::NotFound`]; [`CommonError::Store`].
     pub async fn category(&self, actor: &Actor, id_or_slug: &str) -> Result<CategoryNode, CatalogError> {
         let reads = self.engine.reads_for(actor);
         let tree = reads.load_categories().await?;
-        let id = tree.find(id_or_slug).ok_or(CommonError::NotFound("category"))?.id;
+        let id = find_category(reads, &tree, id_or_slug).await?.ok_or(CommonError::NotFound("category"))?.id;
         let counts = reads.count_products().await?;
         Ok(tree.node(id, &counts).ok_or(CommonError::NotFound("category"))?)
     }
@@ -103,7 +107,7 @@ impl Catalog {
         }
         let mut listed = reads.list_products(filter, &spec).await?;
         if let (true, Some(terms)) = (listed.items.is_empty(), &filter.search) {
-            let similar = reads.load_similar_words(terms.words()).await?;
+            let similar = reads.load_similar_words(&terms.typed()).await?;
             if let Some(meant) = terms.corrected(&similar) {
                 let filter = ProductFilter { search: Some(meant), ..filter.clone() };
                 listed = reads.list_products(&filter, &spec).await?;
@@ -113,12 +117,35 @@ impl Catalog {
     }
 }
 
-/// An active product as shown, by id or slug.
+/// An active product as shown, by id, slug or former slug.
 pub(crate) async fn active_product(reads: &dyn Reads, id_or_slug: &str) -> Result<ProductView, CommonError> {
     let key = ProductKey::parse(id_or_slug).ok_or(CommonError::NotFound("product"))?;
     let view = reads.view_product(&key).await?;
+    // A deleted product has given its slug back.
+    let mut view = view.filter(|view| view.product.status != ProductStatus::Deleted);
+    if let (None, ProductKey::Slug(slug)) = (&view, &key)
+        && let Some(owner) = reads.load_claim(&Claim::former_product_slug(slug)).await?
+    {
+        view = reads.view_product(&ProductKey::Id(ProductId(owner))).await?;
+    }
     let view = view.filter(|view| view.product.status == ProductStatus::Active);
     view.ok_or(CommonError::NotFound("product"))
+}
+
+/// A category by id, slug or former slug.
+async fn find_category<'a>(
+    reads: &dyn Reads,
+    tree: &'a CategoryTree,
+    id_or_slug: &str,
+) -> Result<Option<&'a Category>, CommonError> {
+    if let Some(category) = tree.find(id_or_slug) {
+        return Ok(Some(category));
+    }
+    if !is_slug(id_or_slug) {
+        return Ok(None);
+    }
+    let owner = reads.load_claim(&Claim::former_category_slug(id_or_slug)).await?;
+    Ok(owner.and_then(|owner| tree.get(CategoryId(owner))))
 }
 
 /// The words to look for, and whether a text was given that has none.

@@ -58,6 +58,7 @@ impl Catalog {
         call.actor.require(Permission::EditCatalog)?;
         let before = self.load_kept(product).await?;
         let draft = rules::variant(draft, self.engine.settings.currency)?;
+        rules::check_choice(&before, None, &draft.sku, &draft.options)?;
         if before.sold().count() >= rules::MAX_VARIANTS {
             return Err(Invalid::field("", "too_many", "this product has as many variants as it may have").into());
         }
@@ -113,6 +114,7 @@ impl Catalog {
         let mut set = self.engine.set(&call.actor);
         for variant in after.variants.iter_mut().filter(|variant| variant.id == id) {
             let patched = rules::patched_variant(variant, patch, self.engine.settings.currency)?;
+            rules::check_choice(&before, Some(id), &patched.sku, &patched.options)?;
             if Claim::sku(&patched.sku) != Claim::sku(&variant.sku) {
                 set.free(Claim::sku(&variant.sku), id).hold(Claim::sku(&patched.sku), id);
             }

@@ -22,7 +22,7 @@ macro_rules! __store_cases {
                 product_filters_narrow_each_other products_are_sorted sort_keys_follow_changes
             }
             search {
-                words_match_by_their_beginning all_words_must_match the_best_match_comes_first scores_are_plain
+                words_match_by_their_beginning all_words_must_match the_best_match_comes_first whole_words_beat_beginnings searches_agree_with_the_model scores_are_plain
                 letters_are_folded words_are_no_syntax search_follows_changes typos_are_forgiven
             }
             inventory {

@@ -45,6 +45,8 @@ pub async fn every_kind_of_claim_is_kept(fixture: &dyn StoreFixture) {
         Claim::email("x"),
         Claim::product_slug("x"),
         Claim::category_slug("x"),
+        Claim::former_product_slug("x"),
+        Claim::former_category_slug("x"),
         Claim::sku("x"),
         Claim::order_number("x"),
         Claim::open_cart(&guest(1)),

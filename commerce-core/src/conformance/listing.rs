@@ -192,7 +192,7 @@ pub async fn products_are_sorted(fixture: &dyn StoreFixture) {
                 ProductSort::Newest => a.product.created_at.cmp(&b.product.created_at).then(by_id).reverse(),
                 ProductSort::PriceAscending => a.product.min_price().cmp(&b.product.min_price()).then(by_id),
                 ProductSort::PriceDescending => a.product.min_price().cmp(&b.product.min_price()).then(by_id).reverse(),
-                ProductSort::Title => a.product.title_key().cmp(&b.product.title_key()).then(by_id),
+                ProductSort::Title => a.product.title_sort_key().cmp(&b.product.title_sort_key()).then(by_id),
                 ProductSort::Rating | ProductSort::Relevance => {
                     a.rating_average().total_cmp(&b.rating_average()).then(by_id).reverse()
                 }
@@ -200,6 +200,9 @@ pub async fn products_are_sorted(fixture: &dyn StoreFixture) {
         });
         let titles = |views: &[ProductView]| views.iter().map(|view| view.product.title.clone()).collect::<Vec<_>>();
         assert_eq!(titles(&listed), titles(&sorted), "sorted by {sort:?}");
+        if sort == ProductSort::Title {
+            assert_eq!(titles(&listed), ["_", "apple", "Apple", "äpple", "apples", "pear", "Zebra"]);
+        }
     }
 }
 

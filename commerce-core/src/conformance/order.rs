@@ -262,25 +262,70 @@ pub async fn returns_are_listed(fixture: &dyn StoreFixture) {
     assert_eq!(list(Some(ReturnStatus::Rejected)).await, []);
 }
 
-/// A product was ordered if any order has it; a customer bought it if a confirmed or completed order of theirs has it.
+/// A product was ordered if any order has it; a customer bought it if an order of theirs [says
+/// so](crate::order::Order::is_purchase_of).
 pub async fn purchases_are_found(fixture: &dyn StoreFixture) {
     let shop = Shop::new(fixture.store());
     let reads = shop.reads();
-    let bought = async |customer, product| reads.has_bought(customer, product).await.expect("orders can be read");
+    let bought = async |customer, product| {
+        let pairs = [(customer, product), (shop.id(), product), (customer, shop.id())];
+        let found = reads.load_purchases(&pairs).await.expect("orders can be read");
+        assert!(found.iter().all(|pair| *pair == pairs[0]), "somebody else's order, or another product");
+        !found.is_empty()
+    };
     let ordered = async |product| reads.has_orders(product).await.expect("orders can be read");
-    for (status, counts) in [
-        (OrderStatus::Pending, false),
-        (OrderStatus::Confirmed, true),
-        (OrderStatus::Completed, true),
-        (OrderStatus::Cancelled, false),
+    for status in [OrderStatus::Pending, OrderStatus::Confirmed, OrderStatus::Completed, OrderStatus::Cancelled] {
+        for payment_status in [
+            PaymentStatus::Pending,
+            PaymentStatus::Authorized,
+            PaymentStatus::Paid,
+            PaymentStatus::PartiallyRefunded,
+            PaymentStatus::Refunded,
+            PaymentStatus::Voided,
+        ] {
+            for fulfilment_status in
+                [FulfilmentState::Unfulfilled, FulfilmentState::Shipped, FulfilmentState::Delivered]
+            {
+                let (product, customer) = (mug(&shop), shop.id());
+                assert!(!ordered(product.id).await, "nobody ordered it yet");
+                let number = format!("{status:?} {payment_status:?} {fulfilment_status:?}");
+                let customer_id = Some(customer);
+                let order = shop.order(&number, &product, 1);
+                let order = Order { customer_id, status, payment_status, fulfilment_status, ..order };
+                let order = shop.insert(order).await;
+                assert!(ordered(product.id).await, "{number}: an order is an order");
+                assert_eq!(bought(customer, product.id).await, order.is_purchase_of(product.id), "{number}");
+            }
+        }
+    }
+    // Some of a line has to be kept, whatever became of the rest.
+    for (refunded, uncharged, returned, kept) in [
+        (0, 0, 0, true),
+        (2, 0, 0, true),
+        (3, 0, 0, false),
+        (0, 3, 0, false),
+        (2, 1, 0, false),
+        (1, 1, 2, true),
+        (0, 0, 3, false),
+        (3, 0, 3, false),
     ] {
         let (product, customer) = (mug(&shop), shop.id());
-        assert!(!ordered(product.id).await, "nobody ordered it yet");
-        let order = Order { status, customer_id: Some(customer), ..shop.order(status.as_str(), &product, 1) };
-        shop.insert(order).await;
-        assert!(ordered(product.id).await, "a {status:?} order is an order");
-        assert_eq!(bought(customer, product.id).await, counts, "a {status:?} order");
-        assert!(!bought(shop.id(), product.id).await, "somebody else's order");
-        assert!(!bought(customer, shop.id()).await, "another product");
+        let order = shop.order(&format!("{refunded} {uncharged} {returned}"), &product, 3);
+        let (status, payment_status) = (OrderStatus::Completed, PaymentStatus::PartiallyRefunded);
+        let mut order = Order { customer_id: Some(customer), status, payment_status, ..order };
+        let line = &mut order.lines[0];
+        (line.refunded, line.uncharged, line.returned, line.fulfilled) = (refunded, uncharged, returned, 3);
+        let order = shop.insert(order).await;
+        assert_eq!(
+            order.is_purchase_of(product.id),
+            kept,
+            "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned"
+        );
+        assert_eq!(
+            bought(customer, product.id).await,
+            kept,
+            "of 3: {refunded} refunded, {uncharged} never charged, {returned} returned"
+        );
     }
+    assert!(reads.load_purchases(&[]).await.expect("nothing can be asked").is_empty());
 }

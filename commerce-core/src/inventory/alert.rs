@@ -10,6 +10,7 @@ use crate::{
     event::{DomainEvent, Notice, Task},
     id::{AlertId, IdGenerator, OrderId, UserId, VariantId},
     inventory::StockItem,
+    language::sentence,
     page::PageSpec,
     store::{Aggregate, ChangeSet, StoreError, Version},
 };
@@ -79,13 +80,13 @@ pub struct AlertQuery {
 
 impl Alert {
     /// An alert about something, to be [raised](raise_alert).
-    pub(crate) fn new(engine: &Engine, kind: AlertKind, detail: String) -> Self {
+    pub(crate) fn new(engine: &Engine, kind: AlertKind, detail: &str) -> Self {
         Self {
             id: AlertId(engine.uuid()),
             kind,
             variant_id: None,
             order_id: None,
-            detail,
+            detail: sentence(detail),
             raised_at: engine.now(),
             acknowledged_at: None,
             version: 0,
@@ -99,7 +100,7 @@ impl Alert {
             variant => format!("{} – {variant}", item.product_title),
         };
         let detail = format!("{name} ({}): {} left", item.sku, item.available());
-        Self { variant_id: Some(item.variant_id), ..Self::new(engine, AlertKind::LowStock, detail) }
+        Self { variant_id: Some(item.variant_id), ..Self::new(engine, AlertKind::LowStock, &detail) }
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     account::{MailToken, MailTokenKind, User, reachable as reachable_address},
+    commerce::LOCAL_SENDER,
     context::Permission,
     engine::Engine,
     event::Notice,
@@ -20,11 +21,12 @@ use crate::{
 pub(crate) async fn compose(engine: &Engine, task: TaskId, notice: &Notice) -> Result<Option<Message>, StoreError> {
     let Some((to, letter)) = write(engine, notice).await? else { return Ok(None) };
     let settings = &engine.settings;
-    let host = settings.mail_from.rsplit_once('@').map_or("localhost", |(_, host)| host);
+    let from = settings.mail_from.as_deref().unwrap_or(LOCAL_SENDER);
+    let host = from.rsplit_once('@').map_or("localhost", |(_, host)| host);
     Ok(Some(Message {
         id: format!("{task}@{host}"),
         from_name: settings.shop_name.clone(),
-        from: settings.mail_from.clone(),
+        from: from.to_owned(),
         to: reachable_address(&to),
         subject: letter.subject,
         text: letter.text,
@@ -125,8 +127,11 @@ async fn about(
     letter: impl FnOnce(&EmailContext<'_>, &Order) -> Option<EmailTemplate> + Send,
 ) -> Result<Option<(String, EmailTemplate)>, StoreError> {
     let Some(order) = engine.reads().load_order(order).await? else { return Ok(None) };
-    let head = letterhead(engine, &order.shipping_address.name);
-    let letter = letter(&head, &order);
+    let account = match order.customer_id {
+        Some(customer) => engine.reads().load_user(customer).await?,
+        None => None,
+    };
+    let letter = letter(&letterhead(engine, buyer(&order, account.as_ref())), &order);
     Ok(letter.map(|letter| (order.email, letter)))
 }
 
@@ -134,6 +139,49 @@ fn to_user<'a>(engine: &'a Engine, user: &'a User) -> EmailContext<'a> {
     letterhead(engine, user.called())
 }
 
+/// Who is greeted in a letter about an order: who placed it, not who receives the goods. An account's name comes first, as the
+/// billing address of a present is the recipient's if no other was given.
+fn buyer<'a>(order: &'a Order, account: Option<&'a User>) -> &'a str {
+    account.map(User::called).filter(|name| !name.is_empty()).unwrap_or(&order.billing_address.name)
+}
+
 fn letterhead<'a>(engine: &'a Engine, name: &'a str) -> EmailContext<'a> {
-    EmailContext { shop: &engine.settings.shop_name, url: &engine.settings.public_url, name }
+    let settings = &engine.settings;
+    EmailContext { shop: &settings.shop_name, url: &settings.public_url, name, gross: settings.prices_include_tax }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, context::Role, order::sample};
+
+    fn account(first_name: &str, last_name: &str) -> User {
+        User {
+            id: UserId(uuid::Uuid::nil()),
+            email: "ada@example.com".to_owned(),
+            email_confirmed: true,
+            password_hash: String::new(),
+            first_name: first_name.to_owned(),
+            last_name: last_name.to_owned(),
+            phone: None,
+            role: Role::Customer,
+            disabled: false,
+            sessions_from: Timestamp::default(),
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn the_buyer_is_greeted_and_not_the_recipient() {
+        let mut order = sample::pending(&[(1, 1000)], 0);
+        order.shipping_address.name = "Bob".to_owned();
+        order.billing_address.name = "Ada Lovelace".to_owned();
+        assert_eq!(buyer(&order, None), "Ada Lovelace");
+        order.billing_address.name = "Bob".to_owned();
+        assert_eq!(buyer(&order, Some(&account("Ada", "Lovelace"))), "Ada");
+        assert_eq!(buyer(&order, Some(&account("", "Lovelace"))), "Lovelace");
+        assert_eq!(buyer(&order, Some(&account("", ""))), "Bob", "an erased account has no name");
+    }
 }

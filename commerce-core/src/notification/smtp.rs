@@ -65,6 +65,10 @@ impl Mailer for SmtpMailer {
         self.transport.send_raw(&envelope, &message.to_rfc5322()?).await?;
         Ok(())
     }
+
+    fn needs_sender(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for SmtpMailer {

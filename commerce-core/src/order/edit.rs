@@ -8,9 +8,9 @@ use crate::{
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     fail_point::FailPoint,
-    id::{OrderId, PaymentId, RefundId, VariantId},
+    id::{IdGenerator, OrderId, PaymentId, RefundId, VariantId},
     payment::processor::send,
-    store::{AggregateId, MovementKind, StockDelta},
+    store::{AggregateId, ChangeSet, MovementKind, StockDelta},
 };
 
 /// What an edit of an order brings with it, in the same commit; refunds and voids are then carried out at the gateway.
@@ -36,6 +36,24 @@ impl Effects {
             self.notices.push(Notice::OrderCancelled { order: id });
         } else if !cancelled.is_empty() {
             self.events.push(DomainEvent::OrderLinesCancelled { order: id, reason });
+        }
+    }
+
+    /// Writes down what follows from a change of an order, which the set holds already: stock, events and messages.
+    pub fn write(&mut self, set: &mut ChangeSet, ids: &dyn IdGenerator, before: &Order, after: &Order) {
+        let id = after.id;
+        if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
+            self.events.push(DomainEvent::OrderCompleted { order: id });
+        }
+        for (variant, units, kind) in self.stock.drain(..) {
+            let delta = StockDelta { on_hand: units, ..StockDelta::default() };
+            set.move_stock(variant, delta, Some((kind, Some(id), None)));
+        }
+        for event in self.events.drain(..) {
+            set.event(ids, AggregateId::Order(id), after.version, event);
+        }
+        for notice in self.notices.drain(..) {
+            send(set, ids, notice);
         }
     }
 }
@@ -111,19 +129,7 @@ impl Orders {
             let due = changes.at() + self.engine.settings.gateway_lease + std::time::Duration::from_secs(1);
             changes.task(ids, due, Task::SettlePayment { order: id, payment: *payment });
         }
-        if order.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
-            effects.events.push(DomainEvent::OrderCompleted { order: id });
-        }
-        for (variant, units, kind) in effects.stock.drain(..) {
-            let delta = StockDelta { on_hand: units, ..StockDelta::default() };
-            changes.move_stock(variant, delta, Some((kind, Some(id), None)));
-        }
-        for event in effects.events.drain(..) {
-            changes.event(ids, root, order.version, event);
-        }
-        for notice in effects.notices.drain(..) {
-            send(&mut changes, ids, notice);
-        }
+        effects.write(&mut changes, ids, &before, &order);
         Ok(Planned { changes, output: (order, effects, value) })
     }
 }

@@ -336,6 +336,22 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether the order shows that its customer has bought a product: it was paid or delivered, isn't cancelled or wholly
+    /// refunded, and some unit of the product was neither cancelled nor refunded nor sent back.
+    #[must_use]
+    pub fn is_purchase_of(&self, product: ProductId) -> bool {
+        let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed);
+        let kept = match self.payment_status {
+            PaymentStatus::Paid | PaymentStatus::PartiallyRefunded => true,
+            PaymentStatus::Refunded => false,
+            _ => self.fulfilment_status == FulfilmentState::Delivered,
+        };
+        let mut lines = self.lines.iter().filter(|line| line.product_id == product);
+        stands
+            && kept
+            && lines.any(|line| line.cancelled.max(line.refunded + line.uncharged).max(line.returned) < line.quantity)
+    }
+
     /// The currency of all its amounts.
     #[must_use]
     pub const fn currency(&self) -> Currency {

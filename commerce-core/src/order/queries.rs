@@ -1,5 +1,7 @@
 //! What is read of orders.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -101,6 +103,6 @@ pub trait OrderQueries: Send + Sync {
     /// Whether any order has a line of this product.
     async fn has_orders(&self, product: ProductId) -> Result<bool, StoreError>;
 
-    /// Whether a customer has a confirmed or completed order with a line of this product.
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError>;
+    /// Which of these customers have bought which of these products, as [`Order::is_purchase_of`] says. One statement.
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError>;
 }

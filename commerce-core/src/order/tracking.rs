@@ -4,6 +4,7 @@ use super::{Fulfilment, Order, OrderStatus};
 use crate::{
     clock::Timestamp,
     event::{DomainEvent, EventRecord},
+    language::sentence,
 };
 
 /// Where an order is and what has happened to it.
@@ -46,33 +47,35 @@ impl Tracking {
 fn describe(event: &DomainEvent) -> Option<String> {
     use DomainEvent as E;
     Some(match event {
-        E::OrderPlaced { number, .. } => format!("order {number} was placed"),
-        E::PaymentAuthorized { amount, .. } => format!("payment of {amount:?} was authorised"),
-        E::PaymentCaptured { amount, .. } => format!("payment of {amount:?} was received"),
-        E::PaymentFailed { .. } => "the payment failed".to_owned(),
-        E::PaymentVoided { .. } => "the payment was voided".to_owned(),
-        E::PaymentRequiresAction { .. } => "the payment waits for the customer".to_owned(),
-        E::PaymentDisputed { .. } => "the payment is disputed".to_owned(),
-        E::OrderConfirmed { .. } => "the order was confirmed".to_owned(),
-        E::OrderCancelled { reason, .. } => format!("the order was cancelled: {reason}"),
-        E::OrderLinesCancelled { reason, .. } => format!("items were cancelled: {reason}"),
-        E::OrderCompleted { .. } => "the order is complete".to_owned(),
-        E::OrderJoinedAccount { .. } => "the order was added to its customer's account".to_owned(),
-        E::FulfilmentCreated { .. } => "a parcel is being packed".to_owned(),
-        E::FulfilmentShipped { carrier, tracking_number, .. } => format!("shipped with {carrier}, {tracking_number}"),
-        E::FulfilmentDelivered { .. } => "a parcel was delivered".to_owned(),
-        E::FulfilmentReturnedToSender { .. } => "a parcel came back undelivered".to_owned(),
-        E::FulfilmentCorrected { carrier, tracking_number, .. } => {
-            format!("a parcel is now tracked with {carrier}, {tracking_number}")
+        E::OrderPlaced { number, .. } => format!("The order {number} was placed."),
+        E::PaymentAuthorized { amount, .. } => format!("A payment of {amount:#} was authorised."),
+        E::PaymentCaptured { amount, .. } => format!("A payment of {amount:#} was received."),
+        E::PaymentFailed { .. } => "The payment failed.".to_owned(),
+        E::PaymentVoided { .. } => "The payment was voided.".to_owned(),
+        E::PaymentRequiresAction { .. } => "The payment waits for the customer.".to_owned(),
+        E::PaymentDisputed { .. } => "The payment is disputed.".to_owned(),
+        E::OrderConfirmed { .. } => "The order was confirmed.".to_owned(),
+        E::OrderCancelled { reason, .. } => sentence(&format!("the order was cancelled: {reason}")),
+        E::OrderLinesCancelled { reason, .. } => sentence(&format!("items were cancelled: {reason}")),
+        E::OrderCompleted { .. } => "The order is complete.".to_owned(),
+        E::OrderJoinedAccount { .. } => "The order was added to its customer's account.".to_owned(),
+        E::FulfilmentCreated { .. } => "A parcel is being packed.".to_owned(),
+        E::FulfilmentShipped { carrier, tracking_number, .. } => {
+            format!("A parcel was shipped with {carrier}, tracking number {tracking_number}.")
         }
-        E::FulfilmentCancelled { .. } => "a parcel was cancelled before it left".to_owned(),
-        E::RefundRequested { amount, .. } => format!("a refund of {amount:?} was begun"),
-        E::RefundSettled { amount, .. } => format!("{amount:?} was refunded"),
-        E::RefundFailed { .. } => "a refund failed; the shop has been told".to_owned(),
-        E::ReturnRequested { .. } => "a return was requested".to_owned(),
-        E::ReturnApproved { .. } => "the return was approved".to_owned(),
-        E::ReturnRejected { .. } => "the return was rejected".to_owned(),
-        E::ReturnReceived { .. } => "the returned goods have arrived".to_owned(),
+        E::FulfilmentDelivered { .. } => "A parcel was delivered.".to_owned(),
+        E::FulfilmentReturnedToSender { .. } => "A parcel came back undelivered.".to_owned(),
+        E::FulfilmentCorrected { carrier, tracking_number, .. } => {
+            format!("A parcel is now tracked with {carrier}, tracking number {tracking_number}.")
+        }
+        E::FulfilmentCancelled { .. } => "A parcel was cancelled before it left.".to_owned(),
+        E::RefundRequested { amount, .. } => format!("A refund of {amount:#} was begun."),
+        E::RefundSettled { amount, .. } => format!("{amount:#} was refunded."),
+        E::RefundFailed { .. } => "A refund failed. The shop has been told.".to_owned(),
+        E::ReturnRequested { .. } => "A return was requested.".to_owned(),
+        E::ReturnApproved { .. } => "The return was approved.".to_owned(),
+        E::ReturnRejected { .. } => "The return was rejected.".to_owned(),
+        E::ReturnReceived { .. } => "The returned goods have arrived.".to_owned(),
         E::UserRegistered { .. }
         | E::EmailConfirmed { .. }
         | E::EmailChanged { .. }

@@ -76,7 +76,7 @@ impl Order {
         let (before, order_status) = (self.payment(id)?.clone(), self.status);
         if report.amount != before.amount || report.captured.minor > before.amount.minor {
             let (ours, theirs) = (before.amount, report.amount);
-            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:?}, the order of {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway speaks of {theirs:#}, the order of {ours:#}")));
         }
         let is_latest = self.payments.last().is_some_and(|latest| latest.id == id);
         let is_first = self.payments.first().is_some_and(|first| first.id == id);
@@ -115,7 +115,7 @@ impl Order {
         if status == PaymentStatus::Paid && at_checkout && captured != before.amount.minor {
             let (ours, theirs) = (before.amount, report.captured);
             *self.payment_mut(id)? = before;
-            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:?}, the order is about {ours:?}")));
+            return Ok(Settlement::Mismatch(format!("the gateway took {theirs:#}, the order is about {ours:#}")));
         }
         // What was promised or taken before the word arrived isn't given back by an older word.
         let is_old_news = before.captured > 0

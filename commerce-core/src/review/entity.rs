@@ -47,7 +47,8 @@ pub struct Review {
     pub body: String,
     /// How the author is shown: first name and initial.
     pub author: String,
-    /// Whether the author had a confirmed order of the product when they wrote.
+    /// Whether the author has bought the product, by [`Order::is_purchase_of`](crate::order::Order::is_purchase_of). Services
+    /// look it up whenever they show a review; what is stored is how it stood when the review was written last.
     pub verified_purchase: bool,
     /// Whether it is shown.
     pub status: ReviewStatus,

@@ -6,6 +6,7 @@ mod service;
 
 use async_trait::async_trait;
 
+pub(crate) use self::service::look_up_purchases;
 pub use self::{
     entity::{Review, ReviewQuery, ReviewStatus},
     rules::{NewReview, ReviewPatch},

@@ -9,9 +9,9 @@ use crate::{
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
-    id::{ProductId, ReviewId},
+    id::{ProductId, ReviewId, UserId},
     page::{Page, PageRequest},
-    store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads},
+    store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads, StoreError},
     write::{OneCommit, Write, WriteContext},
 };
 
@@ -43,7 +43,7 @@ impl Reviews {
         let product_id = active_product(self.scope.engine.reads(), id_or_slug).await?.product.id;
         let NewReview { rating, title, body } = rules::review(review)?;
         let user = self.scope.engine.reads().load_user(customer_id).await?.ok_or(AccessError::Unauthenticated)?;
-        let verified_purchase = self.scope.engine.reads().has_bought(customer_id, product_id).await?;
+        let verified_purchase = bought(self.scope.engine.reads(), customer_id, product_id).await?;
         let mut set = self.scope.engine.set(write.actor());
         let mut review = Review {
             id: ReviewId(self.scope.engine.uuid()),
@@ -91,7 +91,7 @@ impl Reviews {
         }
         let after = rules::patched(&before, patch)?;
         write.check_version(before.version)?;
-        Ok(self.plan_change(write, &before, after))
+        Ok(self.plan_change(write, &before, after).await?)
     }
 
     /// Removes a review: its author's own, or anybody's with the right to moderate. The author may write another.
@@ -177,20 +177,26 @@ impl Reviews {
         let before = self.load(id).await?;
         write.check_version(before.version)?;
         let after = Review { status, ..before.clone() };
-        Ok(self.plan_change(write, &before, after))
+        Ok(self.plan_change(write, &before, after).await?)
     }
 
     /// Saves a changed review; the set stays empty if nothing changed.
-    fn plan_change(&self, write: &WriteContext, before: &Review, mut after: Review) -> Planned<Review> {
+    async fn plan_change(
+        &self,
+        write: &WriteContext,
+        before: &Review,
+        mut after: Review,
+    ) -> Result<Planned<Review>, StoreError> {
+        let verified_purchase = bought(self.scope.engine.reads(), after.customer_id, after.product_id).await?;
         let mut set = self.scope.engine.set(write.actor());
         if after != *before {
-            after.updated_at = set.at();
+            (after.updated_at, after.verified_purchase) = (set.at(), verified_purchase);
             rate(&mut set, after.product_id, rating_change(Some(before), Some(&after)));
             set.update(before, &mut after);
             let event = DomainEvent::ReviewChanged { review: after.id, product: after.product_id };
             self.event(&mut set, &after, event);
         }
-        Planned { changes: set, output: after }
+        Ok(Planned { changes: set, output: Review { verified_purchase, ..after } })
     }
 
     fn event(&self, set: &mut ChangeSet, review: &Review, event: DomainEvent) {
@@ -204,7 +210,25 @@ impl Reviews {
 
 async fn list(reads: &dyn Reads, query: &ReviewQuery, page: &PageRequest) -> Result<Page<Review>, ReviewError> {
     let spec = page.spec(query)?;
-    Ok(reads.list_reviews(query, &spec).await?.page(query))
+    let mut listed = reads.list_reviews(query, &spec).await?;
+    look_up_purchases(reads, &mut listed.items).await?;
+    Ok(listed.page(query))
+}
+
+/// Sets whether the authors have bought the products, as their orders stand now.
+pub(crate) async fn look_up_purchases(reads: &dyn Reads, reviews: &mut [Review]) -> Result<(), StoreError> {
+    let pairs: Vec<_> = reviews.iter().map(|review| (review.customer_id, review.product_id)).collect();
+    if !pairs.is_empty() {
+        let purchases = reads.load_purchases(&pairs).await?;
+        for (review, pair) in reviews.iter_mut().zip(pairs) {
+            review.verified_purchase = purchases.contains(&pair);
+        }
+    }
+    Ok(())
+}
+
+async fn bought(reads: &dyn Reads, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
+    Ok(!reads.load_purchases(&[(customer, product)]).await?.is_empty())
 }
 
 fn signed_in(actor: &Actor) -> Result<(), AccessError> {

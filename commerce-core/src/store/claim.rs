@@ -27,6 +27,10 @@ pub enum ClaimKind {
     ProductSlug,
     /// A category's slug.
     CategorySlug,
+    /// A slug that a product had before, and that still leads to it.
+    FormerProductSlug,
+    /// A slug that a category had before, and that still leads to it.
+    FormerCategorySlug,
     /// A variant's SKU, as it looks.
     Sku,
     /// An order's number.
@@ -47,6 +51,8 @@ impl ClaimKind {
             Self::Email => "email",
             Self::ProductSlug => "product_slug",
             Self::CategorySlug => "category_slug",
+            Self::FormerProductSlug => "former_product_slug",
+            Self::FormerCategorySlug => "former_category_slug",
             Self::Sku => "sku",
             Self::OrderNumber => "order_number",
             Self::OpenCart => "open_cart",
@@ -77,6 +83,19 @@ impl Claim {
     #[must_use]
     pub fn category_slug(slug: &str) -> Self {
         Self::new(ClaimKind::CategorySlug, slug)
+    }
+
+    /// A slug that a product had before. It stays with the product until it is given to another, and isn't checked against
+    /// [`product_slug`](Self::product_slug): whoever has a slug now comes first.
+    #[must_use]
+    pub fn former_product_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::FormerProductSlug, slug)
+    }
+
+    /// A slug that a category had before, as [`former_product_slug`](Self::former_product_slug).
+    #[must_use]
+    pub fn former_category_slug(slug: &str) -> Self {
+        Self::new(ClaimKind::FormerCategorySlug, slug)
     }
 
     /// A variant's SKU, by its [look](crate::text::look): SKUs that look the same are the same, in all backends.

@@ -149,6 +149,7 @@ fn describe_answers(operation: &mut Value, errors: Errors) {
             "201" => "Created; `Location` says where.",
             "202" => "Accepted; not finished yet.",
             "204" => "Done; nothing to tell.",
+            "308" => "Moved; `Location` and `Link` say where it is now.",
             _ => "OK",
         }
         .into();
@@ -157,6 +158,10 @@ fn describe_answers(operation: &mut Value, errors: Errors) {
         headers.insert("X-Request-Id".to_owned(), header("The request's id, for support."));
         if status == "201" {
             headers.insert("Location".to_owned(), header("Where the new resource is."));
+        }
+        if status == "308" {
+            headers.insert("Location".to_owned(), header("Where the resource is now."));
+            headers.insert("Link".to_owned(), header("The same, as `rel=\"canonical\"`."));
         }
         if answer["content"].is_object() {
             headers.insert("ETag".to_owned(), header("Version and hash of the answer."));

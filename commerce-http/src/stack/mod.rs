@@ -290,12 +290,15 @@ pub fn mount_prefix(request: &Request) -> Option<String> {
 }
 
 fn place_under(response: &mut Response, prefix: &str) {
-    let placed = response.headers().get(header::LOCATION).and_then(|location| {
-        let location = location.to_str().ok().filter(|location| location.starts_with('/'))?;
-        HeaderValue::from_str(&format!("{prefix}{location}")).ok()
-    });
-    if let Some(location) = placed {
-        response.headers_mut().insert(header::LOCATION, location);
+    for (name, before) in [(header::LOCATION, "/"), (header::LINK, "</")] {
+        let placed = response.headers().get(&name).and_then(|value| {
+            let path = value.to_str().ok()?.strip_prefix(before)?;
+            let mark = before.trim_end_matches('/');
+            HeaderValue::from_str(&format!("{mark}{prefix}/{path}")).ok()
+        });
+        if let Some(placed) = placed {
+            response.headers_mut().insert(name, placed);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Walk {
             ProductSort::Newest | ProductSort::Relevance => ("commerce_listing_newest", "created_at", true),
             ProductSort::PriceAscending => ("commerce_listing_price", "min_price", false),
             ProductSort::PriceDescending => ("commerce_listing_price", "min_price", true),
-            ProductSort::Title => ("commerce_listing_title", "title_key", false),
+            ProductSort::Title => ("commerce_listing_title", "title_sort", false),
             ProductSort::Rating => ("commerce_listing_rating", "rating", true),
         };
         Self { index, key, falling }
@@ -108,7 +108,7 @@ fn sort_key(sort: ProductSort) -> impl Fn(&ProductView) -> (SortKey, uuid::Uuid)
         let key = match sort {
             ProductSort::Newest | ProductSort::Relevance => SortKey::Int(product.created_at.as_micros()),
             ProductSort::PriceAscending | ProductSort::PriceDescending => SortKey::Int(product.min_price()),
-            ProductSort::Title => SortKey::Text(product.title_key()),
+            ProductSort::Title => SortKey::Text(product.title_sort_key()),
             ProductSort::Rating => SortKey::Real(view.rating_average()),
         };
         (key, product.id.0)

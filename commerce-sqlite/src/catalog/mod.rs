@@ -19,7 +19,7 @@ use commerce_core::{
 };
 use serde::Deserialize;
 
-pub(crate) use self::write::{forget_search, save_categories, save_product};
+pub(crate) use self::write::{forget_search, index_again, save_categories, save_product};
 use crate::{
     SqliteStore,
     codec::{self, Row, Shadowed, shadow},
@@ -63,7 +63,7 @@ fn product(variants: &str, description: &str) -> String {
     )
 }
 
-fn whole_product() -> String {
+pub(crate) fn whole_product() -> String {
     let variants = format!(
         "(SELECT json_group_array({VARIANT} ORDER BY v.position, v.id) FROM commerce_variant v WHERE v.product = p.n)"
     );

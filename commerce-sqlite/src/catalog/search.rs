@@ -3,8 +3,10 @@
 //! A prefix becomes the words it begins, whose lists FTS5 reads lazily and in rowid order. Scores are searched one after the
 //! other, best first, each newest first: so the first page of a common word costs no more than that of a rare one.
 
+use std::collections::BTreeMap;
+
 use commerce_core::{
-    catalog::{ProductFilter, ProductStatus, SearchTerms},
+    catalog::{ProductFilter, ProductStatus, SearchField, SearchTerm, SearchTerms},
     page::{PageSpec, SortKey},
     store::StoreError,
 };
@@ -21,13 +23,17 @@ const WORDS: u8 = 64;
 /// From so many matches on, a sorted search walks the sort's index and looks which products match, instead of sorting them.
 const MANY: i64 = 2000;
 
-/// FTS5 expressions, by score.
+/// FTS5 expressions of what is searched for.
 pub(super) struct Matches {
     facets: String,
-    title: String,
-    keywords: String,
+    /// What each score needs beside the facets, the best first.
+    tiers: Vec<(i64, String)>,
+    /// What any match needs.
     anywhere: String,
 }
+
+/// The known words that each asked word begins, in order; one more than [`WORDS`] if there are more.
+type Known<'a> = BTreeMap<&'a str, Vec<String>>;
 
 impl Matches {
     /// `None` if some word begins no word of any product.
@@ -36,33 +42,34 @@ impl Matches {
         terms: &SearchTerms,
         filter: &ProductFilter,
     ) -> Result<Option<Self>, StoreError> {
+        let words = terms.words();
         let mut sql = Sql::new("SELECT json_array(");
-        for (n, word) in terms.words().iter().enumerate() {
+        for (n, word) in words.iter().enumerate() {
             sql.push(if n == 0 { "" } else { ", " });
-            // '~' comes after all letters and digits.
             sql.push("(SELECT json_group_array(word) FROM (SELECT word FROM commerce_search_word WHERE word >= ? ");
-            sql.push("AND word < ? LIMIT ?))").bind(word.clone()).bind(format!("{word}~")).bind(i64::from(WORDS) + 1);
+            sql.push("AND word < ? LIMIT ?))").bind((*word).to_owned()).bind(SearchTerms::end_of(word));
+            sql.bind(i64::from(WORDS) + 1);
         }
         sql.push(")");
         let expanded: Vec<Vec<String>> = store.optional(sql).await?.unwrap_or_default();
-        if expanded.iter().any(Vec::is_empty) {
-            return Ok(None);
+        let known: Known<'_> = words.into_iter().zip(expanded).collect();
+        let Some(anywhere) = every(terms, &known, SearchField::Anywhere, false) else { return Ok(None) };
+        // Each tier without those above it.
+        let whole = format!("({{whole}} : ({})) AND ({anywhere})", any_of(terms.whole()));
+        let mut tiers = vec![(SearchTerms::EXACT, whole.clone())];
+        let mut better = vec![whole];
+        for whole_words in [true, false] {
+            let wider = better.len();
+            for field in SearchField::ALL {
+                let Some(tier) = every(terms, &known, field, whole_words) else { continue };
+                let others = better.iter().map(|better| format!("({better})")).collect::<Vec<_>>().join(" OR ");
+                tiers.push((SearchTerms::score(field, whole_words), format!("({tier}) NOT ({others})")));
+                // What is found in the title is found in the fields after it.
+                better.truncate(wider);
+                better.push(tier);
+            }
         }
-        let groups: Vec<String> = terms
-            .words()
-            .iter()
-            .zip(&expanded)
-            .map(|(word, words)| if words.len() > usize::from(WORDS) { format!("\"{word}\" *") } else { any_of(words) })
-            .collect();
-        let within = |columns: &str| {
-            groups.iter().map(|group| format!("{{{columns}}} : ({group})")).collect::<Vec<_>>().join(" AND ")
-        };
-        Ok(Some(Self {
-            facets: facets(filter),
-            title: within("title"),
-            keywords: within("title keywords"),
-            anywhere: within("title keywords body"),
-        }))
+        Ok(Some(Self { facets: facets(filter), tiers, anywhere }))
     }
 
     fn all(&self) -> String {
@@ -71,26 +78,21 @@ impl Matches {
 
     /// `SELECT score, product` of the page's products, best first.
     pub(super) fn by_relevance(&self, sql: &mut Sql, filter: &ProductFilter, spec: &PageSpec) {
-        let tiers = [
-            (3, format!("{}({})", self.facets, self.title)),
-            (2, format!("({}({})) NOT ({})", self.facets, self.keywords, self.title)),
-            (1, format!("({}({})) NOT ({})", self.facets, self.anywhere, self.keywords)),
-        ];
         let from = match &spec.after {
             Some(position) => match position.key {
                 SortKey::Int(score) => score,
                 SortKey::Real(_) | SortKey::Text(_) => 0,
             },
-            None => 3,
+            None => SearchTerms::EXACT,
         };
         let limit = i64::from(spec.limit) + 1;
         sql.push("SELECT * FROM (");
-        for (n, (score, expression)) in tiers.into_iter().filter(|(score, _)| *score <= from).enumerate() {
+        for (n, (score, tier)) in self.tiers.iter().filter(|(score, _)| *score <= from).enumerate() {
             sql.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
-            sql.push("SELECT ? AS score, s.rowid AS product FROM commerce_search s").bind(score);
+            sql.push("SELECT ? AS score, s.rowid AS product FROM commerce_search s").bind(*score);
             join_residual(sql, filter);
-            sql.push(" WHERE s.commerce_search MATCH ?").bind(expression);
-            if let Some(position) = spec.after.as_ref().filter(|_| score == from) {
+            sql.push(" WHERE s.commerce_search MATCH ?").bind(format!("{}({tier})", self.facets));
+            if let Some(position) = spec.after.as_ref().filter(|_| *score == from) {
                 sql.push(" AND s.rowid < ");
                 rowid_of(sql, position, true);
             }
@@ -134,14 +136,16 @@ impl Matches {
 pub(super) async fn similar_words(store: &SqliteStore, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {
     let mut sql = Sql::new("SELECT json_array(");
     for (n, word) in words.iter().enumerate() {
-        let (initial, length) = (&word[..1], i64::try_from(word.len()).map_err(StoreError::bug)?);
+        let initial: String = word.chars().take(1).collect();
+        let length = i64::try_from(word.chars().count()).map_err(StoreError::bug)?;
         let typos = i64::try_from(SearchTerms::TYPOS).map_err(StoreError::bug)?;
         sql.push(if n == 0 { "" } else { ", " });
         sql.push("(SELECT json_group_array(word) FROM commerce_search_word WHERE word >= ? AND word < ? ");
         sql.push("AND length(word) BETWEEN ? AND ? AND word NOT GLOB '*[0-9]*' ");
         sql.push("AND NOT EXISTS (SELECT 1 FROM commerce_search_word WHERE word >= ? AND word < ?))");
-        sql.bind(initial.to_owned()).bind(format!("{initial}~")).bind(length - typos).bind(length + typos);
-        sql.bind(word.clone()).bind(format!("{word}~"));
+        let end = SearchTerms::end_of(&initial);
+        sql.bind(initial).bind(end).bind(length - typos).bind(length + typos);
+        sql.bind(word.clone()).bind(SearchTerms::end_of(word));
     }
     sql.push(")");
     Ok(store.optional(sql).await?.unwrap_or_default())
@@ -153,7 +157,34 @@ fn join_residual(sql: &mut Sql, filter: &ProductFilter) {
     }
 }
 
-/// Words are letters and digits only, so quoting them is enough.
+/// All words met in a field, as whole words or by beginnings. `None` if no product can: some word is unknown.
+fn every(terms: &SearchTerms, known: &Known<'_>, field: SearchField, whole_words: bool) -> Option<String> {
+    let columns = match field {
+        SearchField::Title => "title",
+        SearchField::Keywords => "title keywords",
+        SearchField::Anywhere => "title keywords body",
+    };
+    let met = |word: &String| {
+        let begun = known.get(word.as_str()).filter(|begun| !begun.is_empty())?;
+        match (whole_words, begun.len() > usize::from(WORDS)) {
+            (true, _) => begun.contains(word).then(|| format!("\"{word}\"")),
+            (false, true) => Some(format!("\"{word}\" *")),
+            (false, false) => Some(any_of(begun)),
+        }
+    };
+    let way = |way: &Vec<String>| {
+        let words: Option<Vec<_>> = way.iter().map(|word| Some(format!("{{{columns}}} : ({})", met(word)?))).collect();
+        Some(format!("({})", words?.join(" AND ")))
+    };
+    let term = |term: &SearchTerm| {
+        let ways: Vec<_> = term.ways().iter().filter_map(way).collect();
+        (!ways.is_empty()).then(|| format!("({})", ways.join(" OR ")))
+    };
+    let terms: Option<Vec<_>> = terms.terms().iter().map(term).collect();
+    Some(terms?.join(" AND "))
+}
+
+/// Words hold neither quotes nor blanks, so quoting them is enough.
 fn any_of(words: &[String]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" OR ")
 }

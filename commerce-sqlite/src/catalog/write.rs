@@ -15,7 +15,7 @@ use crate::{
     batch::Batch,
     child_rows::{children, remove},
     codec::json,
-    write_plan::head,
+    head::head,
 };
 
 const COLUMNS: [&str; 9] =
@@ -103,13 +103,14 @@ fn save_listing(batch: &mut Batch, product: &Product) {
     let categories: BTreeSet<_> = product.category_ids.iter().collect();
     batch.statement(
         "INSERT INTO commerce_listing \
-         (product, category, status, created_at, min_price, max_price, title_key, rating, in_stock) \
-         SELECT p.n, m.column1, p.status, p.created_at, m.column2, m.column3, m.column4, \
+         (product, category, status, created_at, min_price, max_price, title_key, title_sort, rating, in_stock) \
+         SELECT p.n, m.column1, p.status, p.created_at, m.column2, m.column3, m.column4, m.column5, \
          iif(p.rating_count = 0, 0.0, CAST(p.rating_sum AS REAL) / p.rating_count), 0 FROM commerce_product p, (VALUES ",
     );
-    batch.rows(1 + categories.len(), 4).push(") m WHERE p.id = ?");
+    batch.rows(1 + categories.len(), 5).push(") m WHERE p.id = ?");
     for category in std::iter::once(Vec::new()).chain(categories.into_iter().map(|id| id.0.as_bytes().to_vec())) {
-        batch.bind(category).bind(product.min_price()).bind(product.max_price()).bind(product.title_key());
+        batch.bind(category).bind(product.min_price()).bind(product.max_price());
+        batch.bind(product.title_key()).bind(product.title_sort_key());
     }
     batch.bind(product.id.0);
     batch.statement(
@@ -129,31 +130,50 @@ fn save_search(batch: &mut Batch, save: &AggregateWrite<Product>) {
         forget_search(batch, product.id);
         return;
     }
-    let document = product.search_document();
     let unchanged = |before: &Product| {
         (before.status, &before.category_ids) == (product.status, &product.category_ids)
-            && before.search_document() == document
+            && before.search_document() == product.search_document()
     };
     if save.before().is_some_and(unchanged) {
         return;
     }
+    index_words(batch, product);
+}
+
+/// Writes the words that a product is found by.
+fn index_words(batch: &mut Batch, product: &Product) {
+    let document = product.search_document();
     let mut facets = product.status.as_str().to_owned();
     for category in &product.category_ids {
         facets.push(' ');
         facets.push_str(&category_token(category.0));
     }
-    let words: BTreeSet<&str> = [&document.title, &document.keywords, &document.body]
-        .into_iter()
-        .flat_map(|text| text.split_whitespace())
-        .collect();
     batch
         .statement("INSERT INTO commerce_search_word SELECT value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING");
-    batch.bind(json(&words));
+    batch.bind(json(&document.words()));
     batch.statement(
-        "INSERT OR REPLACE INTO commerce_search (rowid, facets, title, keywords, body) \
-         SELECT n, ?, ?, ?, ? FROM commerce_product WHERE id = ?",
+        "INSERT OR REPLACE INTO commerce_search (rowid, facets, whole, title, keywords, body) \
+         SELECT n, ?, ?, ?, ?, ? FROM commerce_product WHERE id = ?",
     );
-    batch.bind(facets).bind(document.title).bind(document.keywords).bind(document.body).bind(product.id.0);
+    batch
+        .bind(facets)
+        .bind(document.whole)
+        .bind(document.title)
+        .bind(document.keywords)
+        .bind(document.body)
+        .bind(product.id.0);
+}
+
+/// Makes anew what finds and sorts a product.
+pub(crate) fn index_again(batch: &mut Batch, product: &Product) {
+    batch.statement("UPDATE commerce_listing SET title_key = ?, title_sort = ? ");
+    batch.push("WHERE product = (SELECT n FROM commerce_product WHERE id = ?)");
+    batch.bind(product.title_key()).bind(product.title_sort_key()).bind(product.id.0);
+    if product.status == ProductStatus::Deleted {
+        forget_search(batch, product.id);
+    } else {
+        index_words(batch, product);
+    }
 }
 
 pub(crate) fn forget_search(batch: &mut Batch, id: ProductId) {

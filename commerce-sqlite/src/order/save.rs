@@ -10,8 +10,8 @@ use crate::{
     batch::Batch,
     child_rows::{children, remove},
     codec::json,
+    head::head,
     payment::{save_payments, save_refunds},
-    write_plan::head,
 };
 
 pub(crate) fn save_order(batch: &mut Batch, save: &AggregateWrite<Order>) {

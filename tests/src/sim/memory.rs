@@ -1,7 +1,7 @@
 //! A store in memory, as one process sees it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -19,7 +19,7 @@ use commerce_core::{
         AddressId, AlertId, CartId, CategoryId, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId, VariantId,
     },
     inventory::{Alert, AlertQuery, InventoryQueries, MovementRecord, StockItem, StockQuery},
-    order::{Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, OrderStatus, ReturnStatus},
+    order::{Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, ReturnStatus},
     page::{PageSpec, Rows},
     payment::PaymentStatus,
     review::{Review, ReviewQueries, ReviewQuery},
@@ -339,11 +339,12 @@ impl OrderQueries for MemoryStore {
         let orders = self.read("has_orders").await.orders();
         Ok(orders.iter().flat_map(|order| &order.lines).any(|line| line.product_id == product))
     }
-    async fn has_bought(&self, customer: UserId, product: ProductId) -> Result<bool, StoreError> {
-        let orders = self.read("has_bought").await.orders();
-        let kept = |order: &&Order| matches!(order.status, OrderStatus::Confirmed | OrderStatus::Completed);
-        let theirs = orders.iter().filter(|order| order.customer_id == Some(customer)).filter(kept);
-        Ok(theirs.flat_map(|order| &order.lines).any(|line| line.product_id == product))
+    async fn load_purchases(&self, pairs: &[(UserId, ProductId)]) -> Result<BTreeSet<(UserId, ProductId)>, StoreError> {
+        let orders = self.read("load_purchases").await.orders();
+        let bought = |(customer, product): &(UserId, ProductId)| {
+            orders.iter().any(|order| order.customer_id == Some(*customer) && order.is_purchase_of(*product))
+        };
+        Ok(pairs.iter().copied().filter(bought).collect())
     }
 }
 

@@ -138,7 +138,7 @@ impl Disk {
     /// Has the table of idempotency keys grow larger than all other files, the log's included; its size.
     async fn fill_keys(&self) -> u64 {
         let mut database = PgConnection::connect(&self.url()).await.expect("a connection");
-        let keys = "INSERT INTO commerce_key (key, fingerprint, output, at) SELECT decode(md5(n::text), 'hex'), '', \
+        let keys = "INSERT INTO commerce_key (key, fingerprint, output, at) SELECT decode(md5(n::text) || md5(n::text), 'hex'), decode(repeat('00', 32), 'hex'), \
                     to_jsonb(repeat('x', 1000)), (extract(epoch FROM now()) * 1000000)::bigint FROM generate_series(1, $1) n";
         query(keys)
             .bind(i32::try_from(LOG_FILE / 1_000).expect("a small number"))

@@ -196,6 +196,87 @@ async fn staff_keep_the_category_tree() {
 }
 
 #[tokio::test]
+async fn a_former_slug_leads_to_the_present_one() {
+    let server = Server::start(BACKEND).await;
+    let (admin, anyone) = (server.admin().await, server.anyone());
+    let product = server.product(&admin, "MUG", "19.90", 5).await;
+    let (path, first) = (format!("/v1/admin/products/{}", id(&product)), at(&product, "/slug").to_owned());
+    admin.patch(&path, json!({ "slug": "second" })).await.done(200);
+    admin.patch(&path, json!({ "slug": "third" })).await.done(200);
+    for former in [first.as_str(), "second"] {
+        let moved = anyone.get(&format!("/v1/products/{former}")).await;
+        assert_eq!((moved.status, moved.header("location")), (308, "/v1/products/third"));
+        assert_eq!(moved.header("link"), "</v1/products/third>; rel=\"canonical\"");
+        anyone.get(&format!("/v1/products/{former}/reviews")).await.done(200);
+    }
+    for present in ["third", id(&product)] {
+        let shown = anyone.get(&format!("/v1/products/{present}")).await;
+        assert_eq!(shown.header("link"), "</v1/products/third>; rel=\"canonical\"");
+        assert_eq!(shown.expect(200)["slug"], "third");
+    }
+    // Back again, and the slug between leads on.
+    admin.patch(&path, json!({ "slug": first })).await.done(200);
+    assert_eq!(anyone.get(&format!("/v1/products/{first}")).await.expect(200)["slug"], first.as_str());
+    assert_eq!(anyone.get("/v1/products/third").await.status, 308);
+    // Another product may be given a former slug, which then leads there; a slug that is made up leaves it alone.
+    let price = json!({ "amount": "5.00", "currency": "EUR" });
+    let other =
+        json!({ "title": "Other", "slug": "second", "status": "active", "variants": [{ "sku": "O", "price": price }] });
+    let other = admin.post("/v1/admin/products", other).await.expect(201);
+    assert_eq!(anyone.get("/v1/products/second").await.expect(200)["id"], id(&other));
+    let made = json!({ "title": "Third", "status": "active", "variants": [{ "sku": "T", "price": price }] });
+    assert_eq!(admin.post("/v1/admin/products", made).await.expect(201)["slug"], "third-2");
+    assert_eq!(anyone.get("/v1/products/third").await.header("location"), format!("/v1/products/{first}"));
+    admin.patch(&format!("/v1/admin/products/{}", id(&other)), json!({ "slug": "elsewhere" })).await.done(200);
+    assert_eq!(anyone.get("/v1/products/second").await.header("location"), "/v1/products/elsewhere");
+    admin.patch(&path, json!({ "slug": "elsewhere" })).await.refused(409, "slug_taken");
+    // What isn't shown isn't shown by a former slug either.
+    admin.patch(&path, json!({ "status": "archived" })).await.done(200);
+    anyone.get("/v1/products/third").await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_category_is_found_by_its_former_slug() {
+    let server = Server::start(BACKEND).await;
+    let (admin, anyone) = (server.admin().await, server.anyone());
+    let cups = admin.post("/v1/admin/categories", json!({ "name": "Cups" })).await.expect(201);
+    admin.patch(&format!("/v1/admin/categories/{}", id(&cups)), json!({ "slug": "mugs" })).await.done(200);
+    let moved = anyone.get("/v1/categories/cups").await;
+    assert_eq!((moved.status, moved.header("location")), (308, "/v1/categories/mugs"));
+    let price = json!({ "amount": "5.00", "currency": "EUR" });
+    let mug = json!({ "title": "Mug", "status": "active", "category_ids": [id(&cups)], "variants": [{ "sku": "M", "price": price }] });
+    admin.post("/v1/admin/products", mug).await.done(201);
+    assert_eq!(items(&anyone.get("/v1/products?category=cups").await.expect(200)).len(), 1);
+    let other = admin.post("/v1/admin/categories", json!({ "name": "Other", "slug": "cups" })).await.expect(201);
+    assert_eq!(anyone.get("/v1/categories/cups").await.expect(200)["id"], id(&other));
+}
+
+#[tokio::test]
+async fn two_variants_never_have_the_same_options() {
+    let server = Server::start(BACKEND).await;
+    let admin = server.admin().await;
+    let variant = |sku: &str, size: &str| json!({ "sku": sku, "options": { "Size": size }, "price": { "amount": "5.00", "currency": "EUR" } });
+    let product = |variants: Value| json!({ "title": "Shirt", "status": "active", "variants": variants });
+    let same = product(json!([variant("S", "S"), variant("M", "M"), variant("L", " s ")]));
+    admin.post("/v1/admin/products", same).await.refused_at(422, "duplicate", "/variants/2/options");
+    let shirt =
+        admin.post("/v1/admin/products", product(json!([variant("S", "S"), variant("M", "M")]))).await.expect(201);
+    let variants = format!("/v1/admin/products/{}/variants", id(&shirt));
+    admin.post(&variants, variant("S2", "s")).await.refused_at(422, "duplicate", "/options");
+    let second = format!("/v1/admin/variants/{}", at(&shirt, "/variants/1/id"));
+    admin.patch(&second, json!({ "options": { "Size": "S" } })).await.refused_at(422, "duplicate", "/options");
+    admin.patch(&second, json!({ "options": { "Size": "m" } })).await.done(200);
+    // At once, one of them wins.
+    let (one, two) = tokio::join!(admin.post(&variants, variant("L1", "L")), admin.post(&variants, variant("L2", "L")));
+    let mut answers = [one.status, two.status];
+    answers.sort_unstable();
+    assert_eq!(answers, [201, 422]);
+    // What was deleted is free again.
+    admin.delete(&second).await.done(204);
+    admin.post(&variants, variant("M2", "M")).await.done(201);
+}
+
+#[tokio::test]
 async fn customers_review_what_they_bought() {
     let server = Server::start(BACKEND).await;
     let (admin, mia, noah) = (server.admin().await, server.customer("mia").await, server.customer("noah").await);

@@ -6,10 +6,10 @@ use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId};
 use crate::inventory::AlertKind;
-use crate::order::Order;
+use crate::order::{Effects, Order};
 use crate::payment::gateway::{GatewayError, GatewayRefundState, RefundReport};
 use crate::payment::rules::ForeignRefund;
-use crate::store::{AggregateId, ChangeSet, StoreError};
+use crate::store::{AggregateId, ChangeSet, MovementKind, StoreError};
 
 impl PaymentProcessor {
     /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't. `false` if that can't be done yet.
@@ -54,6 +54,7 @@ impl PaymentProcessor {
             let mut set = self.engine.set(&Actor::System);
             let gateway = before.payment(id)?.gateway.clone();
             let refund = foreign_id(&gateway, &gateway_report.reference);
+            let mut effects = Effects::default();
             match after.book_foreign_refund(id, refund, gateway_report, set.at())? {
                 ForeignRefund::Known(known) => {
                     return Ok((self.settle_refund(before, known, gateway_report).await?, true));
@@ -88,10 +89,14 @@ impl PaymentProcessor {
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
                     return Ok((before, true));
                 }
-                ForeignRefund::Booked => {}
+                ForeignRefund::Booked(goods) => {
+                    let (was, kind) = (before.status, MovementKind::Cancellation);
+                    effects.withdrawn(&after, was, goods, kind, "refunded at the payment provider");
+                }
             }
             after.updated_at = set.at();
             set.update(&before, &mut after);
+            effects.write(&mut set, self.engine.ids(), &before, &after);
             self.tell_foreign(&mut set, &after, refund, report).await?;
             if self.engine.commit(&mut set).await?.is_ok() {
                 return Ok((after, true));

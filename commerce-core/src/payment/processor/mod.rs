@@ -176,7 +176,7 @@ impl PaymentProcessor {
         detail: String,
     ) -> Result<(), CommonError> {
         let admins = admins(&self.engine).await?;
-        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        let mut alert = Alert { order_id: Some(order.id), ..Alert::new(&self.engine, kind, &detail) };
         raise_alert(set, self.engine.ids(), &mut alert, &admins);
         Ok(())
     }
@@ -211,7 +211,7 @@ impl PaymentProcessor {
             return Ok(false);
         }
         let mut set = self.engine.set(&Actor::System);
-        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, detail) };
+        let mut alert = Alert { id, order_id: Some(order.id), ..Alert::new(&self.engine, kind, &detail) };
         raise_alert(&mut set, self.engine.ids(), &mut alert, &admins(&self.engine).await?);
         Ok(self.engine.commit(&mut set).await?.is_ok())
     }

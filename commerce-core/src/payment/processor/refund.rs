@@ -100,7 +100,7 @@ impl PaymentProcessor {
                 let was_settled = before.refund_mut(id)?.status == RefundStatus::Settled;
                 let when = if was_settled { " after it had been settled: the money is back" } else { "" };
                 let (amount, number) = (refund.amount, &after.number);
-                let detail = format!("a refund of {amount:?} for order {number} failed{when}: {reason}");
+                let detail = format!("a refund of {amount:#} for order {number} failed{when}: {reason}");
                 set.event(ids, root, version, DomainEvent::RefundFailed { order: order_id, refund: id, reason });
                 self.alert(&mut set, AlertKind::RefundFailed, &after, detail).await?;
             }

@@ -5,11 +5,12 @@ use crate::{
     error::CommonError,
     id::{PaymentId, RefundId},
     money::Money,
-    order::Order,
+    order::{Order, OrderStatus, Withdrawn},
     payment::{
         Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
+    store::StoreError,
 };
 
 /// Why a refund that was made past the shop says so.
@@ -20,8 +21,8 @@ const MADE_AT_GATEWAY: &str = "refunded at the payment provider";
 pub(crate) enum ForeignRefund {
     /// It had been booked.
     Known(RefundId),
-    /// It is booked now.
-    Booked,
+    /// It is booked now. With the last of an order's money its units leave what is to be delivered, as by a refund of the shop's.
+    Booked(Withdrawn),
     /// It is more than what is left in our books, which may lag behind: nothing was changed.
     TooMuch,
     /// It can't be of this payment: nothing was changed.
@@ -98,6 +99,13 @@ impl Order {
             return Ok(ForeignRefund::TooMuch);
         }
         let status = if failure.is_some() { RefundStatus::Failed } else { RefundStatus::Pending };
+        let is_rest = failure.is_none() && theirs == self.refundable() && self.status != OrderStatus::Cancelled;
+        let items = if is_rest { self.charged_items() } else { Vec::new() };
+        for item in &items {
+            self.line_mut(item.variant_id)?.refunded += item.quantity;
+        }
+        // While nothing has left, all of it is in the house.
+        let restock = is_rest && !self.has_left();
         self.refunds.push(Refund {
             id,
             payment_id: payment,
@@ -105,8 +113,8 @@ impl Order {
             status,
             origin: RefundOrigin::Gateway,
             reason: MADE_AT_GATEWAY.to_owned(),
-            items: Vec::new(),
-            restock: false,
+            items: items.clone(),
+            restock,
             return_id: None,
             reference: Some(report.reference.clone()),
             failure,
@@ -122,6 +130,7 @@ impl Order {
         if report.state == GatewayRefundState::Settled {
             self.settle_refund(id, report, now)?;
         }
-        Ok(ForeignRefund::Booked)
+        let withdrawn = self.withdraw_refunded(&items, restock, false, MADE_AT_GATEWAY);
+        Ok(ForeignRefund::Booked(withdrawn.map_err(|error| StoreError::bug(error.to_string()))?))
     }
 }

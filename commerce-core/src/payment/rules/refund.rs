@@ -207,7 +207,7 @@ impl Order {
         if report.amount != before.amount {
             let (ours, theirs) = (before.amount, report.amount);
             return Ok(RefundSettlement::Mismatch(format!(
-                "the gateway speaks of a refund of {theirs:?}, not {ours:?}"
+                "the gateway speaks of a refund of {theirs:#}, not {ours:#}"
             )));
         }
         let named = !report.reference.is_empty();

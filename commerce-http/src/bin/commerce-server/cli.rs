@@ -106,10 +106,10 @@ pub struct Settings {
     /// PostgreSQL's streaming replicas, which serve what is only shown: postgres://…,postgres://… [default: none]
     #[arg(long, env = "COMMERCE_DATABASE_REPLICAS", global = true, hide_env_values = true)]
     pub database_replicas: Option<String>,
-    /// How many connections read a SQLite database, at least 2 [default: 4]
+    /// How many connections to the database there are at most; on SQLite, how many read, at least 2 [default: 20, on SQLite 4]
     #[arg(long, env = "COMMERCE_DATABASE_CONNECTIONS", global = true)]
     pub database_connections: Option<String>,
-    /// How long to wait for another process that has locked a SQLite database
+    /// How long a call to the database may take; on SQLite, how long to wait for another process that has locked it
     #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
     pub database_timeout: String,
     /// The address to listen on
@@ -148,6 +148,12 @@ pub struct Settings {
     /// A mail server: smtps://user:password@host or smtp://user:password@host [default: mails are logged]
     #[arg(long, env = "COMMERCE_SMTP_URL", global = true, hide_env_values = true)]
     pub smtp_url: Option<String>,
+    /// The address that mails come from; needed with a mail server [default: shop@localhost]
+    #[arg(long, env = "COMMERCE_MAIL_FROM", global = true)]
+    pub mail_from: Option<String>,
+    /// The shop's name, as mails give it [default: Shop]
+    #[arg(long, env = "COMMERCE_SHOP_NAME", global = true)]
+    pub shop_name: Option<String>,
     /// Stripe's secret key, sk_…; without one, Stripe isn't offered
     #[arg(long, env = "STRIPE_SECRET_KEY", global = true, hide_env_values = true)]
     pub stripe_secret_key: Option<String>,

@@ -9,6 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use commerce_core::{
     Currency,
+    account::normalise_email,
     notification::SmtpMailer,
     pricing::{FlatShipping, FlatTax},
 };
@@ -61,6 +62,8 @@ pub struct Config {
     pub tax: FlatTax,
     pub shipping: FlatShipping,
     pub mail: Mail,
+    pub mail_from: Option<String>,
+    pub shop_name: Option<String>,
     pub gateways: Gateways,
     pub capture_at_checkout: bool,
     pub rate_limit: bool,
@@ -77,6 +80,7 @@ impl Config {
         })?;
         let currency = currency(settings)?;
         let database = database(settings)?;
+        let mail = mail(non_empty(settings.mail_dir.as_deref()), non_empty(settings.smtp_url.as_deref()))?;
         let flag = |variable, value: &str| boolean(variable, value, "true", "false");
         Ok(Self {
             listen,
@@ -93,7 +97,9 @@ impl Config {
             cors_origins: cors_origins(settings.cors_origins.as_deref().unwrap_or_default())?,
             admin_email: non_empty(settings.admin_email.as_deref()).map(str::to_owned),
             admin_password: non_empty(settings.admin_password.as_deref()).map(str::to_owned),
-            mail: mail(non_empty(settings.mail_dir.as_deref()), non_empty(settings.smtp_url.as_deref()))?,
+            mail_from: mail_from(non_empty(settings.mail_from.as_deref()), &mail)?,
+            shop_name: shop_name(non_empty(settings.shop_name.as_deref()))?,
+            mail,
             gateways: Gateways::read(settings)?,
             capture_at_checkout: flag("COMMERCE_CAPTURE_AT_CHECKOUT", &settings.capture_at_checkout)?,
             database,
@@ -156,6 +162,33 @@ fn mail(folder: Option<&str>, server: Option<&str>) -> Result<Mail, ConfigError>
             Err(error) => Err(wrong("COMMERCE_SMTP_URL", format!("is wrong: {error}"))),
         },
         (None, None) => Ok(Mail::Log),
+    }
+}
+
+/// Mails that leave the machine must come from an address that can be answered and is the shop's own.
+fn mail_from(address: Option<&str>, mail: &Mail) -> Result<Option<String>, ConfigError> {
+    match (address, mail) {
+        (Some(address), _) => match normalise_email(address) {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => Err(wrong(
+                "COMMERCE_MAIL_FROM",
+                format!("must be an e-mail address such as orders@shop.example, not '{address}'"),
+            )),
+        },
+        (None, Mail::Server(_)) => Err(wrong(
+            "COMMERCE_MAIL_FROM",
+            "must be set with COMMERCE_SMTP_URL: it is the address that mails come from",
+        )),
+        (None, _) => Ok(None),
+    }
+}
+
+fn shop_name(name: Option<&str>) -> Result<Option<String>, ConfigError> {
+    match name.map(str::trim) {
+        Some(name) if name.contains(char::is_control) => {
+            Err(wrong("COMMERCE_SHOP_NAME", "must be one line without control characters"))
+        }
+        name => Ok(name.map(str::to_owned)),
     }
 }
 
@@ -223,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn mails_have_a_sender() {
+        let config =
+            read(&["--smtp-url=smtps://mail.example", "--mail-from=Orders@shop.example", "--shop-name= Ada's books "])
+                .unwrap();
+        assert_eq!(config.mail_from.as_deref(), Some("orders@shop.example"));
+        assert_eq!(config.shop_name.as_deref(), Some("Ada's books"));
+        let config = read(&["--mail-dir=/tmp", "--shop-name="]).unwrap();
+        assert_eq!((config.mail_from, config.shop_name), (None, None), "nothing leaves the machine");
+    }
+
+    #[test]
     fn replicas_are_postgresqls() {
         let of = |replicas: &str| {
             read(&[
@@ -273,6 +317,10 @@ mod tests {
             ("--test-gateway=yes", "COMMERCE_TEST_GATEWAY"),
             ("--log-format=xml", "COMMERCE_LOG_FORMAT"),
             ("--smtp-url=mail.example", "COMMERCE_SMTP_URL"),
+            ("--smtp-url=smtps://mail.example", "COMMERCE_MAIL_FROM"),
+            ("--mail-from=shop", "COMMERCE_MAIL_FROM"),
+            ("--mail-from=Shop <orders@shop.example>", "COMMERCE_MAIL_FROM"),
+            ("--shop-name=a\u{7}b", "COMMERCE_SHOP_NAME"),
             ("--stripe-secret-key=pk_test_1", "STRIPE_SECRET_KEY"),
             ("--capture-at-checkout=no", "COMMERCE_CAPTURE_AT_CHECKOUT"),
             ("--unpaid-ttl=soon", "COMMERCE_UNPAID_TTL"),

@@ -149,6 +149,10 @@ pub async fn open(config: &Config) -> Result<Shop, Failure> {
         .shipping(config.shipping.clone())
         .settings(|settings| {
             settings.public_url.clone_from(&config.public_url);
+            settings.mail_from.clone_from(&config.mail_from);
+            if let Some(name) = &config.shop_name {
+                settings.shop_name.clone_from(name);
+            }
             settings.prices_include_tax = config.prices_include_tax;
             settings.access_ttl = config.access_ttl;
             if !config.rate_limit {
