@@ -4,16 +4,16 @@ use std::{collections::BTreeSet, hash::BuildHasher as _, time::Duration};
 
 use commerce_core::store::{AggregateId, Applied, CommitError, Conflict};
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Row as _, postgres::PgArguments, query_as_with,
-    query_with, raw_sql,
+    Arguments as _, AssertSqlSafe, Executor as _, PgConnection, Row as _, error::DatabaseError, postgres::PgArguments,
+    query_as_with, query_with, raw_sql,
 };
 use uuid::Uuid;
 
 use crate::{
-    connect::{ErrorClass, classify, is_answer},
+    connect::{ErrorClass, classify, is_answer, is_unprepared},
     layout::{Known, Layout},
     pool::{ConnectionPool, Need, PooledConn},
-    statement::{GuardFailure, Statement, TableWrite},
+    statement::{GUARD_FAILED, GuardFailure, Statement, TableWrite},
 };
 
 const ATTEMPTS: u32 = 10;
@@ -156,6 +156,11 @@ async fn once(
     let connection = conn.connection().map_err(CommitFailure::Failed)?;
     let ask = target.layout.get_or_try_init(|| Layout::of(connection));
     let layout = *terms.in_time(ask).await.map_err(CommitFailure::Failed)?;
+    // If it says that a guard failed, the long way says which.
+    if layout == Layout::OneServer && pool.saves_trips() && in_one_trip(connection, plan, pool).await? == Some(true) {
+        conn.give_back();
+        return Ok(FailedGuards::default());
+    }
     let begin = if layout == Layout::Distributed { BEGIN_DISTRIBUTED } else { BEGIN };
     let begin = [begin, &pool.transaction_settings().unwrap_or_default(), settings].concat();
     let judged = match failed_guards(connection, plan, &begin, layout, terms).await {
@@ -177,6 +182,34 @@ async fn once(
         conn.give_back();
     }
     Ok(judged)
+}
+
+/// Writes everything in one round trip if all guards hold; whether they did. `None` if that can't be asked in this way.
+async fn in_one_trip(
+    connection: &mut PgConnection,
+    plan: &Statement,
+    pool: &ConnectionPool,
+) -> Result<Option<bool>, CommitFailure> {
+    let Some(sql) = plan.in_one_trip() else { return Ok(None) };
+    let mut args = PgArguments::default();
+    let unsent = |error| CommitFailure::Failed(sqlx::Error::Encode(error));
+    for column in plan.sections().iter().flat_map(TableWrite::columns) {
+        column.bind(&mut args).map_err(unsent)?;
+    }
+    for section in plan.guarded() {
+        args.add(i64::try_from(section.len()).unwrap_or(i64::MAX)).map_err(unsent)?;
+    }
+    match pool.to_its_end(query_with(AssertSqlSafe(sql), args).execute(connection)).await {
+        Ok(_) => Ok(Some(true)),
+        Err(error) if is_guard(&error) => Ok(Some(false)),
+        Err(error) if is_answer(&error) || is_unprepared(&error) => Err(CommitFailure::Failed(error)),
+        // It is a COMMIT, too.
+        Err(error) => Err(CommitFailure::Unknown(error)),
+    }
+}
+
+fn is_guard(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == GUARD_FAILED)
 }
 
 /// Opens the transaction (or savepoint), takes the locks, writes everything, and looks which guards failed.

@@ -59,6 +59,12 @@ fn is_panic(error: &PgDatabaseError) -> bool {
 /// the schema changed. A new connection prepares its own.
 const NOT_PREPARED: &[&str] = &["26000", "42P05", "0A000"];
 
+/// Whether a statement wasn't run because what it was prepared as is of no use any more.
+pub(crate) fn is_unprepared(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| NOT_PREPARED.contains(&&*code))
+}
+
 // SQLSTATE, PostgreSQL's appendix A.
 fn classify_code(code: &str) -> ErrorClass {
     match code {

@@ -152,6 +152,14 @@ impl PgStore {
         Self { writer: Writer::new(Target { pool, layout }), primary, replicas: None }
     }
 
+    /// Writes as to a server that is far away, wherever it is.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn as_if_far(self) -> Self {
+        self.writer.target().pool.set_far();
+        self
+    }
+
     /// Reads and writes as on a distributed database, whatever it is.
     #[cfg(feature = "testing")]
     #[must_use]

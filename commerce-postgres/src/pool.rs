@@ -76,6 +76,8 @@ struct Inner {
     per_transaction: AtomicBool,
     /// Whether a pooler in between mixes up the statements that connections have prepared under a name.
     mixes_names: AtomicBool,
+    /// Whether a round trip takes longer than anything that is done at its end.
+    is_far: AtomicBool,
     known: watch::Sender<Known>,
     looked: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -123,6 +125,7 @@ impl ConnectionPool {
             plain: AtomicBool::new(false),
             per_transaction: AtomicBool::new(false),
             mixes_names: AtomicBool::new(false),
+            is_far: AtomicBool::new(false),
             known: watch::Sender::new(Known { state: ServerState::Up, epoch: 0 }),
             looked: tokio::sync::Mutex::default(),
         }))
@@ -178,6 +181,18 @@ impl ConnectionPool {
             let settings = server_settings(&self.0.settings);
             settings.map(|(name, value)| format!("; SET LOCAL {name} = '{value}'")).concat()
         })
+    }
+
+    /// Whether the server is so far away that a commit should be one round trip, though it then can't lock its rows in order.
+    pub(crate) fn saves_trips(&self) -> bool {
+        let has_settings = !self.0.per_transaction.load(Ordering::Relaxed);
+        self.0.is_far.load(Ordering::Relaxed) && has_settings && self.names_statements()
+    }
+
+    /// Has the server count as far away, wherever it is.
+    #[cfg(feature = "testing")]
+    pub(crate) fn set_far(&self) {
+        self.0.is_far.store(true, Ordering::Relaxed);
     }
 
     /// How often connections were given up so far, for [`Self::look`].

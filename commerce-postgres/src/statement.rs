@@ -38,6 +38,9 @@ pub(crate) enum GuardFailure {
     Bug(&'static str),
 }
 
+/// SQLSTATE: a division by zero, which is how a statement says that one of its guards failed.
+pub(crate) const GUARD_FAILED: &str = "22012";
+
 /// Rows as named columns.
 pub(crate) type NamedColumns = Vec<(&'static str, Column)>;
 
@@ -324,8 +327,33 @@ impl Statement {
         sql
     }
 
+    /// All sections as one statement that is a transaction of its own: it fails if a guard does, with [`GUARD_FAILED`], and
+    /// then has done nothing. `None` if a guard only looks at rows, which must be locked before.
+    ///
+    /// A row that somebody else is changing is waited for, and what was asked of it is asked again of what it has become, as
+    /// every UPDATE at READ COMMITTED does. That is all that the locks ahead are for, but for the order in which rows are
+    /// locked: two such statements can wait for each other, and one of them then fails.
+    pub(crate) fn in_one_trip(&self) -> Option<String> {
+        let writes = |section: &TableWrite| section.sql.starts_with("INSERT ") || section.sql.starts_with("UPDATE ");
+        let fits = |section: &TableWrite| section.guards.len() == section.len() && writes(section);
+        if self.guarded().next().is_none() || !self.guarded().all(fits) {
+            return None;
+        }
+        let guarded = self.sections.iter().enumerate().filter(|(_, section)| section.is_guarded());
+        // How many rows there are is a parameter, so that groups of all sizes share their statements.
+        let first = self.sections.iter().map(|section| section.columns.len()).sum::<usize>() + 1;
+        let holds = guarded.zip(first..).map(|((i, _), n)| format!("(SELECT count(*) FROM s{i}) = ${n}::bigint"));
+        let holds = holds.collect::<Vec<_>>().join(" AND ");
+        Some(format!("{} SELECT 1 / (CASE WHEN {holds} THEN 1 ELSE 0 END)", self.with().0))
+    }
+
     /// All sections as one statement; its columns are the keys that each guarded section touched, in order.
     pub(crate) fn folded(&self) -> String {
+        let (with, select) = self.with();
+        format!("{with} SELECT {}", select.join(", "))
+    }
+
+    fn with(&self) -> (String, Vec<String>) {
         let moved: Vec<String> = (self.sections.iter().enumerate())
             .filter(|(_, section)| section.stock)
             .map(|(i, _)| format!("SELECT variant_id, on_hand FROM s{i}"))
@@ -341,7 +369,7 @@ impl Statement {
                 select.push(format!("ARRAY(SELECT k FROM s{i})"));
             }
         }
-        format!("WITH {} SELECT {}", with.join(", "), select.join(", "))
+        (format!("WITH {}", with.join(", ")), select)
     }
 }
 

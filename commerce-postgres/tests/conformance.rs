@@ -29,6 +29,20 @@ mod one_server {
     commerce_core::store_conformance_tests!(fixture);
 }
 
+/// Change-sets as single statements, which a server that is far away is sent.
+mod in_one_trip {
+    use std::sync::Arc;
+
+    use super::{Fixture, PgStore};
+
+    async fn fixture() -> Fixture {
+        let fixture = super::fixture().await;
+        Fixture { store: Arc::new(PgStore::clone(&fixture.store).as_if_far()), ..fixture }
+    }
+
+    commerce_core::store_conformance_tests!(fixture);
+}
+
 /// The statements that a distributed database is sent, which a plain one takes too.
 mod row_by_row {
     use std::sync::Arc;

@@ -57,6 +57,30 @@ async fn checkout_takes_three_round_trips_a_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_to_a_server_that_is_far_away_takes_one_round_trip() {
+    let database = database().await;
+    let (proxy, store) = behind_proxy(&database).await.expect("round trips are counted on the tests' own server");
+    let store = store.as_if_far();
+    let products = two_products(&store).await;
+    let mut trips = Vec::new();
+    for _ in 0..3 {
+        let (new_cart, cart) = cart(&products);
+        store.commit(&new_cart).await.unwrap();
+        let (reserving, order) = reserve(&cart, &products);
+        proxy.trips();
+        assert_eq!(store.commit(&reserving).await.unwrap(), Applied::Now);
+        let reserved = proxy.trips();
+        let (settling, settled) = settle(&order);
+        assert_eq!(store.commit(&settling).await.unwrap(), Applied::Now);
+        trips.push((reserved, proxy.trips()));
+        assert_eq!(store.reads().load_order(order.id).await.unwrap(), Some(settled));
+        assert_eq!(store.commit(&settling).await.unwrap(), Applied::Before);
+    }
+    assert_eq!(trips[1..], [(1, 1), (1, 1)], "after the statements were prepared once");
+    assert!(store.reads().verify().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_products_takes_two_round_trips() {
     let database = database().await;
     let (proxy, store) = behind_proxy(&database).await.expect("round trips are counted on the tests' own server");

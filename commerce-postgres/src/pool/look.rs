@@ -21,6 +21,8 @@ use crate::{
 
 /// How long the answer of a look is good enough for those who merely wait.
 const LOOK_IS_GOOD: Duration = Duration::from_secs(1);
+/// A server whose round trips take longer is far away.
+const FAR: Duration = Duration::from_millis(10);
 /// The pause between two looks for a server that is away.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The same of a server that answers and takes no writes: it may be a standby for good.
@@ -139,17 +141,22 @@ impl ConnectionPool {
 
 impl Inner {
     /// Whether two connections are lent the same connection of the server's, by somebody who doesn't give the statements that
-    /// each prepares names of their own.
+    /// each prepares names of their own. Notes on the way how far away the server is.
     async fn is_mixed_up(&self) -> Result<bool, sqlx::Error> {
         let plain = self.plain.load(Ordering::Relaxed);
         let options = configured(&self.servers[self.current.load(Ordering::Relaxed)], &self.settings, plain);
         let ask = async {
             let mut both = [PgConnection::connect_with(&options).await?, PgConnection::connect_with(&options).await?];
             let mut seen = [Vec::new(), Vec::new()];
+            let mut round_trip = Duration::MAX;
             for n in [0, 1, 0, 1] {
+                let asked = Instant::now();
                 let row = raw_sql("SELECT pg_backend_pid()").fetch_one(&mut both[n]).await?;
+                // The shortest of them: others may have waited for this machine.
+                round_trip = round_trip.min(asked.elapsed());
                 seen[n].push(row.try_get::<i32, _>(0)?);
             }
+            self.is_far.store(round_trip > FAR, Ordering::Relaxed);
             let lent = seen[0][0] != seen[0][1] || seen[1][0] != seen[1][1] || seen[0] == seen[1];
             let mixed = lent && !Self::keeps_names_apart(&mut both[0]).await?;
             for connection in both {
