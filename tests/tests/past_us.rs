@@ -162,7 +162,7 @@ async fn a_refund_past_the_shop_of_which_nobody_told_is_found_when_ours_is_refus
     let payment = order.payments[0].id;
     let resolved = world.shop.commerce.payments().resolve(&staff, payment, false).await.unwrap();
     assert_eq!(money(&resolved), (PaymentStatus::Refunded, 1000, 0));
-    assert_eq!(resolved.status, OrderStatus::Confirmed);
+    assert_eq!(resolved.status, OrderStatus::Cancelled, "nothing of it had been shipped");
     assert_eq!(world.shop.commerce.payments().reconcile(&staff.actor).await.unwrap().drifts, []);
 }
 

@@ -39,7 +39,7 @@ use crate::{
 /// shop.orders().update_fulfilment(&RequestContext::system(), parcel, FulfilmentStatus::Shipped).await?;
 ///
 /// let tracking = shop.orders().tracking(&ada.actor, order.id).await?;
-/// assert_eq!(tracking.timeline.last().unwrap().detail, "shipped with Royal Mail, RM1");
+/// assert_eq!(tracking.timeline.last().unwrap().detail, "A parcel was shipped with Royal Mail, tracking number RM1.");
 /// assert!(shop.orders().cancel(&ada, order.id).await.is_err()); // too late
 /// # Ok(())
 /// # }

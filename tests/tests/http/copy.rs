@@ -51,6 +51,9 @@ pub(super) async fn shop() -> World {
     let body = json!({ "items": [{ "variant_id": variant, "quantity": 1 }], "reason": "a dent", "restock": true });
     admin.post(&format!("/v1/admin/orders/{}/refunds", id(&order)), body).await.done(201);
     admin.delete(&format!("/v1/admin/products/{}", id(&product))).await.done(204);
+    // A payment that waits for its customer has a task that is due later.
+    owner.post("/v1/cart/items", json!({ "variant_id": world.ids["variant"], "quantity": 1 })).await.done(200);
+    owner.post("/v1/checkout", card("pm_card_threeDSecure2Required")).await.done(202);
     world.server.guest_with(&world.ids["variant"], 1).await;
     let email = json!({ "email": "owner@example.com" });
     world.server.anyone().post("/v1/auth/password/forgot", email).await.done(202);
@@ -242,5 +245,6 @@ async fn a_text_that_cannot_be_carried_is_named() {
     change("UPDATE commerce_review SET body = substr(body, 1, length(body))").await;
     let output = run_copy(&home, home.url(), there.url());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_same(&dump(home.url()).await, &dump(there.url()).await);
+    let verified = there.command().arg("verify").output().expect("verify runs");
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
 }
