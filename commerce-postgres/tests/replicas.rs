@@ -27,7 +27,7 @@ struct World {
 }
 
 /// Ends the shops' connections, and with them what is known of their last statements.
-const FORGET: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'commerce'";
+const FORGET: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'commerce'";
 
 async fn connect(cluster: &Cluster) -> PgConnection {
     PgConnection::connect(&cluster.url("postgres")).await.unwrap()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, query_scalar, raw_sql};
 
 /// Ends the server's connections, and with them what is known of their last statements.
-const FORGET: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'commerce'";
+const FORGET: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'commerce'";
 /// How many connections of the server read the categories as their last statement, which is how showing a product ends.
 const READERS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'commerce' AND query LIKE '%commerce_category%'";
