@@ -149,6 +149,12 @@ async fn replicas_serve_what_is_shown_unless_they_are_behind_or_dead() {
         })
         .await;
     }
+    // Those who watch the replicas have got over the connections that were ended.
+    until("guests who are served by replicas alone", async || {
+        run(&world.primary, FORGET).await;
+        (world.both_serve().await && readers_of_products(&world.primary).await == 0).then_some(())
+    })
+    .await;
     let written = Instant::now();
     world.rename("Second").await;
     assert_eq!(world.title_for(&Actor::System).await, "Second");
