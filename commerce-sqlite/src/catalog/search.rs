@@ -13,7 +13,7 @@ use commerce_core::{
 
 use super::{
     list::{Walk, all_of_statuses, has_residual, residual, rowid_of},
-    write::category_token,
+    write::{WHOLE, category_token},
 };
 use crate::{SqliteStore, sql::Sql};
 
@@ -55,7 +55,8 @@ impl Matches {
         let known: Known<'_> = words.into_iter().zip(expanded).collect();
         let Some(anywhere) = every(terms, &known, SearchField::Anywhere, false) else { return Ok(None) };
         // Each tier without those above it.
-        let whole = format!("({{whole}} : ({})) AND ({anywhere})", any_of(terms.whole()));
+        let marked: Vec<String> = terms.whole().iter().map(|whole| format!("{WHOLE}{whole}")).collect();
+        let whole = format!("({{whole}} : ({})) AND ({anywhere})", any_of(&marked));
         let mut tiers = vec![(SearchTerms::EXACT, whole.clone())];
         let mut better = vec![whole];
         for whole_words in [true, false] {

@@ -157,7 +157,7 @@ fn index_words(batch: &mut Batch, product: &Product) {
     );
     batch
         .bind(facets)
-        .bind(document.whole)
+        .bind(marked(&document.whole))
         .bind(document.title)
         .bind(document.keywords)
         .bind(document.body)
@@ -197,4 +197,12 @@ pub(crate) fn save_categories(batch: &mut Batch, save: &AggregateWrite<CategoryT
         batch.bind(node.parent_id.map(|id| id.0)).bind(node.position);
     });
     remove(batch, "commerce_category", nodes.gone.into_iter().map(|id| id.0));
+}
+
+/// The mark of what finds a product as a whole, so that it is a word of its own: FTS5 keeps one list a word for all columns, and
+/// would go through all products that have the word anywhere.
+pub(super) const WHOLE: &str = "##";
+
+fn marked(whole: &str) -> String {
+    whole.split_whitespace().map(|whole| format!("{WHOLE}{whole}")).collect::<Vec<_>>().join(" ")
 }
