@@ -61,7 +61,7 @@ pub use crate::text::holds_card_number;
 /// A registered person.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Its id.
+    /// The user's id.
     pub id: UserId,
     /// The e-mail address, normalised (its domain in ASCII); unique by [`crate::store::Claim::email`]. Empty once erased.
     pub email: String,
@@ -110,9 +110,9 @@ impl std::fmt::Debug for User {
 /// One login of a user on one device. Refresh tokens rotate within it; access tokens die with it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose.
+    /// The user who is signed in by it.
     pub user_id: UserId,
     /// SHA-256 of the refresh token that is valid now.
     pub refresh_hash: [u8; 32],
@@ -162,9 +162,9 @@ pub enum MailTokenKind {
 /// A single-use token sent by e-mail. Its secret is derived by HMAC from the id when the message is sent; only a hash is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailToken {
-    /// Its id.
+    /// The token's id, of which its secret is derived.
     pub id: MailTokenId,
-    /// Whose.
+    /// The user it was mailed to.
     pub user_id: UserId,
     /// What it is good for.
     pub kind: MailTokenKind,
@@ -232,9 +232,9 @@ impl PostalAddress {
 /// An address a user saved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// Its id.
+    /// The address's id.
     pub id: AddressId,
-    /// Whose.
+    /// The user who saved it.
     pub user_id: UserId,
     /// The address.
     pub address: PostalAddress,

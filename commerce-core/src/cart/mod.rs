@@ -77,9 +77,9 @@ impl CartStatus {
 /// A cart. Prices aren't kept: a cart shows today's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cart {
-    /// Its id.
+    /// The cart's id.
     pub id: CartId,
-    /// Whose.
+    /// The customer or guest it belongs to.
     pub owner: CartOwner,
     /// Whether it is open.
     pub status: CartStatus,

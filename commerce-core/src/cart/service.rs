@@ -27,7 +27,7 @@ pub enum CartError {
     /// There are fewer than asked for.
     #[error("only {available} of this item are available")]
     OutOfStock {
-        /// Which.
+        /// The variant that is out of stock.
         variant_id: VariantId,
         /// How many there are.
         available: i64,

@@ -26,7 +26,7 @@ pub struct CartItem {
     pub sku: String,
     /// Product and variant title.
     pub title: String,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
     /// Today's price of one.
     pub unit_price: Money,

@@ -12,7 +12,7 @@ use crate::{
 /// A node of the category tree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Category {
-    /// Its id.
+    /// The category's id.
     pub id: CategoryId,
     /// Its name in URLs; unique by [`crate::store::Claim::category_slug`].
     pub slug: String,

@@ -54,7 +54,7 @@ pub struct Image {
 /// A product: what is shown. What is sold are its variants; a product without choices has exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its id.
+    /// The product's id.
     pub id: ProductId,
     /// Its name in URLs; unique by [`crate::store::Claim::product_slug`].
     pub slug: String,
@@ -83,7 +83,7 @@ pub struct Product {
 /// What is sold. Price and SKU are here; stock is kept apart, as it moves without an edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variant {
-    /// Its id.
+    /// The variant's id.
     pub id: VariantId,
     /// Where it stands among its siblings, from 0.
     pub position: i64,

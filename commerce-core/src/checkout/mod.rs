@@ -90,7 +90,7 @@ pub enum CheckoutError {
     /// There are fewer than the cart holds.
     #[error("only {available} of an item in the cart are available")]
     OutOfStock {
-        /// Which.
+        /// The variant that is out of stock.
         variant_id: VariantId,
         /// How many there are.
         available: i64,

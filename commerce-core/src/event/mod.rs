@@ -143,7 +143,7 @@ pub enum Task {
     MergeCart {
         /// The closed cart.
         from: CartId,
-        /// Whose.
+        /// The owner whose open cart takes the lines.
         owner: CartOwner,
     },
     /// Make more of the orders that a user placed as a guest theirs.
@@ -153,7 +153,7 @@ pub enum Task {
     },
     /// Send a message.
     Send {
-        /// Which.
+        /// The message to be sent.
         message: Notice,
     },
     /// Hand an event to the sink.
@@ -230,7 +230,7 @@ impl Task {
 /// A task in the hands of a worker, or a dead one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeasedTask {
-    /// Its id.
+    /// The task's id.
     pub id: TaskId,
     /// When it was due.
     pub due: Timestamp,

@@ -51,7 +51,7 @@ impl AlertKind {
 /// Something staff should look at; mailed to the admins once when it is raised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Its id.
+    /// The alert's id.
     pub id: AlertId,
     /// What it is about.
     pub kind: AlertKind,

@@ -22,7 +22,7 @@ pub enum OrderError {
     /// More units than there are left to ship, cancel, refund or return.
     #[error("only {left} units of this item are left for that")]
     QuantityExceeded {
-        /// Which.
+        /// The variant of which too many were named.
         variant_id: VariantId,
         /// How many are left.
         left: u32,
@@ -42,7 +42,7 @@ pub enum OrderError {
     /// Goods that had been put back into stock are to be shipped again, and aren't there any more.
     #[error("only {available} of this item are in stock")]
     OutOfStock {
-        /// Which.
+        /// The variant that is out of stock.
         variant_id: VariantId,
         /// How many there are.
         available: i64,

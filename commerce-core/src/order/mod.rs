@@ -164,7 +164,7 @@ pub struct ShippingMethod {
     pub code: String,
     /// What the customer reads.
     pub title: String,
-    /// What it costs.
+    /// The price of shipping by it.
     pub price: Money,
 }
 
@@ -201,9 +201,9 @@ impl FulfilmentStatus {
 /// A parcel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fulfilment {
-    /// Its id.
+    /// The parcel's id.
     pub id: FulfilmentId,
-    /// How it stands.
+    /// The parcel's state.
     pub status: FulfilmentStatus,
     /// Who carries it.
     pub carrier: String,
@@ -258,9 +258,9 @@ impl ReturnStatus {
 /// Goods coming back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Return {
-    /// Its id.
+    /// The return's id.
     pub id: ReturnId,
-    /// How it stands.
+    /// The return's state.
     pub status: ReturnStatus,
     /// What comes back.
     pub items: Vec<LineQuantity>,
@@ -285,7 +285,7 @@ impl Child for Return {
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Its id.
+    /// The order's id.
     pub id: OrderId,
     /// What people call it; unique by [`crate::store::Claim::order_number`].
     pub number: String,
@@ -301,7 +301,7 @@ pub struct Order {
     pub fulfilment_status: FulfilmentState,
     /// What was bought, by position.
     pub lines: Vec<OrderLine>,
-    /// What it costs.
+    /// The order's totals, as they were when it was placed.
     pub totals: Totals,
     /// Where it goes.
     pub shipping_address: PostalAddress,

@@ -124,7 +124,7 @@ pub enum GatewayState {
 pub struct GatewayPayment {
     /// What the gateway calls it.
     pub reference: String,
-    /// How it stands.
+    /// The payment's state at the gateway.
     pub state: GatewayState,
     /// How much it is about.
     pub amount: Money,
@@ -175,7 +175,7 @@ pub enum GatewayRefundState {
 pub struct GatewayRefund {
     /// What the gateway calls it.
     pub reference: String,
-    /// How it stands.
+    /// The refund's state at the gateway.
     pub state: GatewayRefundState,
     /// How much.
     pub amount: Money,

@@ -85,7 +85,7 @@ pub struct Payment {
     pub method: String,
     /// The code of the gateway that serves the method.
     pub gateway: String,
-    /// How it stands.
+    /// The payment's state.
     pub status: PaymentStatus,
     /// What is to be paid.
     pub amount: Money,
@@ -201,7 +201,7 @@ pub struct Refund {
     pub payment_id: PaymentId,
     /// How much.
     pub amount: Money,
-    /// How it stands.
+    /// The refund's state.
     pub status: RefundStatus,
     /// Where it was made.
     #[serde(default)]

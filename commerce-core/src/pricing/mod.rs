@@ -43,7 +43,7 @@ pub struct Totals {
 pub struct PricedLine {
     /// The variant.
     pub variant_id: VariantId,
-    /// How many.
+    /// The number of units.
     pub quantity: u32,
     /// The price of one.
     pub unit_price: Money,

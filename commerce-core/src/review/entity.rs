@@ -33,7 +33,7 @@ impl ReviewStatus {
 /// A review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// Its id.
+    /// The review's id.
     pub id: ReviewId,
     /// Of which product.
     pub product_id: ProductId,

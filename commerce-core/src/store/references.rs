@@ -18,7 +18,7 @@ pub struct MissingReference {
     pub from: String,
     /// What kind of thing it is.
     pub kind: &'static str,
-    /// Its id.
+    /// The id of what is missing.
     pub id: Uuid,
 }
 

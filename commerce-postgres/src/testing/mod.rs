@@ -58,7 +58,7 @@ pub enum TestingError {
     /// A program failed.
     #[error("{program} failed: {detail}")]
     Program {
-        /// Which.
+        /// The program that was to run.
         program: String,
         /// What it said.
         detail: String,
@@ -66,7 +66,7 @@ pub enum TestingError {
     /// A file couldn't be handled.
     #[error("{}: {error}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// Why.
         error: io::Error,
