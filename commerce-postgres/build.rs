@@ -6,7 +6,8 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=migrations");
-    let mut files = fs::read_dir("migrations")?.map(|file| Ok(file?.path())).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    let mut files =
+        fs::read_dir("migrations")?.map(|file| Ok(file?.path())).collect::<Result<Vec<_>, Box<dyn Error>>>()?;
     files.sort();
     let mut table = String::new();
     for file in files {

@@ -281,7 +281,18 @@ struct ItemRow {
     alerted: i64,
 }
 
-from_row!(ItemRow { variant_id, product_id, sku, product_title, variant_title, on_hand, reserved, low_stock_threshold, crossings, alerted });
+from_row!(ItemRow {
+    variant_id,
+    product_id,
+    sku,
+    product_title,
+    variant_title,
+    on_hand,
+    reserved,
+    low_stock_threshold,
+    crossings,
+    alerted
+});
 
 impl From<ItemRow> for StockItem {
     fn from(row: ItemRow) -> Self {
