@@ -1,10 +1,7 @@
 //! Whole tables as JSON, for copying a shop: they are read and written as JSON, column by column.
 
 use async_trait::async_trait;
-use commerce_core::store::{
-    StoreError,
-    copy::{ColumnType, Portable, Table},
-};
+use commerce_core::store::{ColumnType, Portable, StoreError, Table};
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -5,10 +5,7 @@ use std::{collections::HashMap, fmt};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    Claim, ClaimKind, StoreError,
-    copy::{BATCH, Portable, TABLES, Table},
-};
+use super::{Claim, ClaimKind, Portable, StoreError, TABLES, Table, table::BATCH};
 
 /// Something that is referred to and isn't there.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use commerce_core::{
     event::LeasedTask,
     id::UuidV7,
     store::{
-        Applied, ChangeSet, CommitError, Reads, Store, StoreError,
-        copy::{CopyError, Portable, Table, copy},
+        Applied, ChangeSet, CommitError, Portable, Reads, Store, StoreError, Table,
+        copy::{CopyError, copy},
     },
 };
 use commerce_postgres::PgStore;
