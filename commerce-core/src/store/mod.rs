@@ -9,6 +9,7 @@ mod claim;
 pub mod copy;
 mod error;
 mod references;
+pub mod relations;
 mod schema;
 mod set;
 mod write;
