@@ -191,8 +191,8 @@ async fn a_server_gives_a_silent_client_up_and_a_replica_is_one_server() {
     let sql = names.map(|name| format!("current_setting('{name}')")).join(", ");
     let sql = AssertSqlSafe(format!("SELECT {sql}"));
     let said: (String, String, String, String) = sqlx::query_as(sql).fetch_one(store.pool()).await.expect("settings");
-    // The server shows what its operating system has for the line.
-    let expected = ["10", "5", "3", "4s"].map(str::to_owned);
+    // What the operating system of the server has for the line; the last is in milliseconds.
+    let expected = ["10", "5", "3", "4000"].map(str::to_owned);
     assert_eq!([said.0, said.1, said.2, said.3], expected);
 
     let several = format!("postgres://postgres@127.0.0.1:{port},127.0.0.1:1/postgres");
