@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, IdempotencyRecord, StoreError, relations::VERSIONED},
+    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError, relations::VERSIONED},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -212,7 +212,7 @@ const VERIFY: &str = "\
         FROM commerce_rating r LEFT JOIN rated v USING (product_id)";
 
 #[async_trait]
-impl EventQueries for PgReads {
+impl OutboxQueries for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());
