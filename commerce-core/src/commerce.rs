@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, normalise_email, token::Signer},
-    cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
@@ -129,12 +128,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Carts.
-    #[must_use]
-    pub fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
     }
 
     /// Quotes and placing orders.

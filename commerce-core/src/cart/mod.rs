@@ -1,5 +1,6 @@
 //! Carts of customers and guests.
 
+mod merge;
 mod rules;
 mod service;
 mod view;
@@ -14,6 +15,10 @@ use crate::{
     store::{Child, StoreError, Version},
 };
 
+pub(crate) use self::{
+    merge::plan_return,
+    service::{load_offers, open_cart},
+};
 pub use self::{
     service::{CartError, Carts},
     view::{CartItem, CartView},
