@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, IdempotencyRecord, StoreError},
+    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError},
 };
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    codec::table,
+    codec::{from_row, table},
     connect::{Direction, List, Reader, Sorted, Sql, at},
     reads::PgReads,
 };
@@ -177,13 +177,14 @@ pub(crate) async fn lease(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-#[derive(FromRow)]
 struct DriftRow {
     counter: String,
     id: Uuid,
     counted: i64,
     ledger: i64,
 }
+
+from_row!(DriftRow { counter, id, counted, ledger });
 
 const VERIFY: &str = "\
     WITH stock_ledger AS ( \
@@ -209,7 +210,7 @@ const VERIFY: &str = "\
     SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
 
 #[async_trait]
-impl EventQueries for PgReads {
+impl OutboxQueries for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());

@@ -15,15 +15,15 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    account::PostalAddress,
+    address::PostalAddress,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput},
     conformance::StoreFixture,
     context::{Actor, RequestContext},
     id::VariantId,
-    order::{Order, OrderQuery, OrderStatus},
+    order::{LineQuantity, Order, OrderQuery, OrderStatus},
     page::PageSpec,
-    payment::{LineQuantity, PaymentStatus, RefundInput, RefundStatus, TestGateway},
+    payment::{PaymentStatus, RefundInput, RefundStatus, TestGateway},
     store::{Applied, CommitError, Store, StoreError},
 };
 use commerce_postgres::{

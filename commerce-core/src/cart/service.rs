@@ -5,39 +5,21 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{
-    Cart, CartLine, CartOwner, CartStatus, CartView,
+    Cart, CartError, CartLine, CartOwner, CartStatus, CartView,
     merge::Target,
     rules::{Edit, check_available, check_quantity},
 };
 use crate::{
-    account::token::CartToken,
     catalog::PurchasableVariant,
     clock::Timestamp,
     context::{AccessError, Actor},
     engine::{Engine, Planned},
-    error::{CommonError, common_errors},
+    error::CommonError,
     id::{CartId, VariantId},
     store::{ChangeSet, Claim, StoreError},
+    token::CartToken,
     write::{OneCommit, Plan, Scope, Write, WriteContext},
 };
-
-/// Why a call on a cart was refused. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum CartError {
-    /// What every service can answer.
-    #[error(transparent)]
-    Common(#[from] CommonError),
-    /// There are fewer than asked for.
-    #[error("only {available} of this item are available")]
-    OutOfStock {
-        /// The variant that is out of stock.
-        variant_id: VariantId,
-        /// How many there are.
-        available: i64,
-    },
-}
-
-common_errors!(CartError);
 
 /// The cart of a customer or guest.
 ///

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Cart;
 use crate::{
-    account::token::CartToken,
     catalog::{Image, PurchasableVariant},
     engine::Engine,
     error::CommonError,
@@ -12,6 +11,7 @@ use crate::{
     money::Money,
     pricing::{PricedLine, TaxRequest, Totals, totals},
     store::{StoreError, Version},
+    token::CartToken,
 };
 
 /// A line of a cart as it is shown.
