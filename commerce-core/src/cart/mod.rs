@@ -8,14 +8,14 @@ mod rules;
 mod service;
 mod view;
 
-pub(crate) use self::{
-    merge::plan_return,
-    service::{load_offers, open_cart},
-};
 pub use self::{
     error::CartError,
     model::{Cart, CartLine, CartOwner, CartStatus},
     queries::CartQueries,
     service::Carts,
     view::{CartItem, CartView},
+};
+pub(crate) use self::{
+    merge::plan_return,
+    service::{load_offers, open_cart},
 };
