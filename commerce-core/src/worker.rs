@@ -13,7 +13,7 @@ pub(crate) use self::status::WorkerWatch;
 use crate::{
     account::Accounts,
     alert::raise_low_stock_alerts,
-    cart::{CartStatus, Carts},
+    cart::plan_return,
     clock::Timestamp,
     context::{Actor, RequestContext},
     engine::Engine,
@@ -215,13 +215,9 @@ impl Worker {
             Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
             Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
             Task::MergeCart { from, owner } => {
-                let (carts, call) = (Carts::new(self.engine.clone()), RequestContext::system());
-                let plan = || carts.plan_merge(&call, from, CartStatus::Ordered, owner.clone());
-                match self.engine.transact(&call, plan, |_| None).await {
-                    Ok(_) => Ok(Outcome::Done),
-                    Err(crate::cart::CartError::Common(error)) => Err(error),
-                    Err(error @ crate::cart::CartError::OutOfStock { .. }) => Err(StoreError::bug(error).into()),
-                }
+                let plan = || plan_return(&self.engine, from, owner.clone());
+                self.engine.transact(&RequestContext::system(), plan, |_| None).await?;
+                Ok(Outcome::Done)
             }
             Task::JoinOrders { user } => {
                 Accounts::new(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
