@@ -11,6 +11,7 @@ pub mod copy;
 mod error;
 mod outbox;
 mod references;
+pub mod relations;
 mod schema;
 mod set;
 mod table;
@@ -22,7 +23,8 @@ pub use self::{
     claim::{Claim, ClaimKind, ClaimOp},
     error::{Applied, CommitError, Conflict},
     outbox::{Drift, OutboxQueries},
-    references::{MissingReference, missing_references},
+    references::missing_references,
+    relations::MissingReference,
     schema::{missing_migrations, require_migrated},
     set::ChangeSet,
     table::{ColumnType, Portable, TABLES, Table},

@@ -1,29 +1,15 @@
 //! Whether all is there that is referred to: a copy of a database that lacks some of its rows may agree with itself otherwise.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Claim, ClaimKind, Portable, StoreError, TABLES, Table, table::BATCH};
-
-/// Something that is referred to and isn't there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MissingReference {
-    /// What refers to it.
-    pub from: String,
-    /// What kind of thing it is.
-    pub kind: &'static str,
-    /// The id of what is missing.
-    pub id: Uuid,
-}
-
-impl fmt::Display for MissingReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} refers to the {} {}, which is missing", self.from, self.kind, self.id)
-    }
-}
+use super::{
+    Claim, ClaimKind, Portable, StoreError, TABLES, Table,
+    relations::{MissingReference, short},
+    table::BATCH,
+};
 
 /// What is referred to. Reviews, addresses and carts may be removed, but not while something of these kinds refers to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,8 +70,8 @@ impl Target {
     }
 }
 
-/// Goes through claims, stock, its ledger, events and tasks, and names what they refer to that isn't there. Servers may run
-/// meanwhile.
+/// Goes through all that refers to something by its id (rows below aggregates, claims, stock, its ledger, events, tasks), and
+/// names what isn't there. Servers may run meanwhile.
 ///
 /// # Errors
 /// If the database can't be read.
@@ -106,7 +92,14 @@ pub async fn missing_references(store: &dyn Portable) -> Result<Vec<MissingRefer
             after = rows.into_iter().next_back();
         }
     }
-    Ok(search.missing)
+    let mut missing = store.unrelated().await?;
+    if !missing.is_empty() {
+        // Nodes of a distributed database are read one after the other: what came in between isn't missing.
+        let still = store.unrelated().await?;
+        missing.retain(|found| still.contains(found));
+    }
+    missing.append(&mut search.missing);
+    Ok(missing)
 }
 
 fn references(table: &Table, row: &Value) -> Vec<(Target, Uuid)> {
@@ -160,9 +153,13 @@ impl Search<'_> {
             return Ok(());
         }
         let key = table.columns[..table.key].iter().filter_map(|(column, _)| row[column].as_str());
-        let name = table.name.trim_start_matches("commerce_");
+        let name = short(table.name);
         let from = format!("{name} {}", key.collect::<Vec<_>>().join(" "));
-        self.missing.push(MissingReference { from: from.trim_end().to_owned(), kind: target.name(), id });
+        self.missing.push(MissingReference {
+            from: from.trim_end().to_owned(),
+            kind: target.name().to_owned(),
+            id: Some(id),
+        });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Store;
+use super::{Store, relations::MissingReference};
 use crate::error::StoreError;
 
 /// A good number of rows between two notes of how far a copy has come.
@@ -135,4 +135,10 @@ pub trait Portable: Store {
     /// # Errors
     /// If the database can't be reached, or a row isn't one of this table.
     async fn add_rows(&self, table: &Table, rows: &[Value]) -> Result<(), StoreError>;
+
+    /// What rows refer to by the [`RELATIONS`](super::relations::RELATIONS), and by the backend's own foreign keys, and isn't there.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn unrelated(&self) -> Result<Vec<MissingReference>, StoreError>;
 }
