@@ -12,7 +12,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    account::{Accounts, normalise_email, token::Signer},
+    account::{normalise_email, token::Signer},
     cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
@@ -117,12 +117,6 @@ impl Commerce {
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
-    }
-
-    /// Users, sessions, addresses.
-    #[must_use]
-    pub fn accounts(&self) -> Accounts {
-        Accounts::new(self.engine.clone())
     }
 
     /// Products and categories.
