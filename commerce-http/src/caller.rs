@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use commerce_core::{
-    account::token::{CartToken, OrderToken},
+    account::token::{AccessToken, CartToken, OrderToken},
     context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
 };
 use poem::{
@@ -202,7 +202,7 @@ pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
 
 async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {
     if let Some(token) = bearer(request)? {
-        return Ok(Actor::User(info.shared.commerce.accounts().authenticate(token).await?));
+        return Ok(info.shared.commerce.authenticate(&AccessToken::from(token)).await?.actor().clone());
     }
     Ok(Actor::Guest {
         cart: token(request, "x-cart-token")?.map(CartToken),

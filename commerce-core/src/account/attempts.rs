@@ -83,7 +83,10 @@ impl Accounts {
 }
 
 type Account<I> = for<'a> fn(&'a Accounts, &'a WriteContext, &'a I) -> BoxFuture<'a, Result<String, AccountError>>;
-type Counted<I, T, P> = OneCommit<Accounts, (I, Option<Attempt>), T, AccountError, P>;
+/// What is asked for, with the attempt that it cost.
+type Tried<I> = (I, Option<Attempt>);
+type Counted<I, T, P> = OneCommit<Accounts, Tried<I>, T, AccountError, P>;
+type Compose<I, T, P> = fn(Accounts, Tried<I>) -> Counted<I, T, P>;
 
 /// A write that a password opens. The attempt is counted by a commit of its own before the password is looked at, and given back
 /// by the write's; so also a prepared write has counted it.
@@ -91,18 +94,13 @@ pub(super) struct PasswordWrite<I, T, P = T> {
     accounts: Accounts,
     input: I,
     account: Account<I>,
-    write: fn(Accounts, (I, Option<Attempt>)) -> Counted<I, T, P>,
+    write: Compose<I, T, P>,
     keeps_answer: bool,
 }
 
 impl<I: Clone, T, P> PasswordWrite<I, T, P> {
     /// `account` gives the address under which the attempt is counted, and `write` what is done once it was.
-    pub fn new(
-        accounts: Accounts,
-        input: I,
-        account: Account<I>,
-        write: fn(Accounts, (I, Option<Attempt>)) -> Counted<I, T, P>,
-    ) -> Self {
+    pub fn new(accounts: Accounts, input: I, account: Account<I>, write: Compose<I, T, P>) -> Self {
         Self { accounts, input, account, write, keeps_answer: true }
     }
 
