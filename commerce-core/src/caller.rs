@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    account::{AccountError, Accounts, Credentials, token::AccessToken},
+    account::{AccountError, Accounts, Credentials},
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
     review::Reviews,
+    token::AccessToken,
     write::Scope,
 };
 

@@ -1,7 +1,8 @@
 //! Saved postal addresses.
 
-use super::{AccountError, Accounts, Address, PostalAddress, is_signed_in, validate_address};
+use super::{AccountError, Accounts, Address, is_signed_in, validate_address};
 use crate::{
+    address::PostalAddress,
     context::Actor,
     engine::Planned,
     error::{CommonError, Invalid},

@@ -7,13 +7,13 @@ use super::{
     recovery::spend,
     register::email_taken,
     session::end_all,
-    token::MailedToken,
 };
 use crate::{
     engine::Planned,
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     store::{Aggregate, Claim},
+    token::MailedToken,
     write::{OneCommit, Write, WriteContext},
 };
 

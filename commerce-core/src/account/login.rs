@@ -9,7 +9,6 @@ use super::{
     attempts::{Attempt, PasswordWrite},
     password::Check,
     session::{begin, is_alive},
-    token::{AccessToken, CartToken, RefreshToken, digest},
 };
 use crate::{
     cart::Carts,
@@ -18,6 +17,7 @@ use crate::{
     engine::Planned,
     id::SessionId,
     store::{Aggregate, StoreError},
+    token::{AccessToken, CartToken, RefreshToken, digest},
     write::{OneCommit, Write, WriteContext},
 };
 

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use super::{
     AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
-    token::{MailedToken, digest},
 };
 use crate::{
     engine::{Engine, Planned},
@@ -13,6 +12,7 @@ use crate::{
     event::{DomainEvent, Notice, Task},
     id::MailTokenId,
     store::{Aggregate, ChangeSet},
+    token::{MailedToken, digest},
     write::{OneCommit, Operation, Outcome, PreparedWrite, Write, WriteContext},
 };
 

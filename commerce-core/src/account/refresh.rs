@@ -6,13 +6,13 @@ use super::{
     AccountError, Accounts, Login,
     session::{Presented, RefreshDecision, decide_refresh},
     session_cache::Ticket,
-    token::{RefreshToken, digest},
 };
 use crate::{
     context::{Actor, Identity},
     engine::Engine,
     id::SessionId,
     store::ChangeSet,
+    token::{RefreshToken, digest},
     write::{Operation, Outcome, PreparedWrite, Write, WriteContext},
 };
 

@@ -10,8 +10,8 @@ use moka::sync::Cache;
 use super::{access::AccessTokens, password::Passwords};
 use crate::{
     clock::Timestamp,
-    context::Role,
     id::{SessionId, UserId},
+    role::Role,
     store::{AggregateId, Change, ChangeSet},
 };
 

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{Commerce, account::token::AccessToken, clock::Timestamp, payment::TestGateway};
+use commerce_core::{Commerce, clock::Timestamp, payment::TestGateway, token::AccessToken};
 use poem::{
     Body, Endpoint, Request, Response, Route,
     http::{HeaderValue, Method, StatusCode, header},

@@ -12,12 +12,13 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Caller, Commerce,
-    account::{AccountError, Accounts, Credentials, Login, Registration, User, token::RefreshToken},
+    account::{AccountError, Accounts, Credentials, Login, Registration, User},
     clock::{ManualClock, Timestamp},
     context::{Identity, Role},
     error::CommonError,
     notification::{MemoryMailer, Message},
     store::Store,
+    token::RefreshToken,
 };
 use commerce_sqlite::SqliteStore;
 

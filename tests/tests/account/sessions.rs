@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use commerce_core::{
-    account::{AccountError, Credentials, token::AccessToken},
+    account::{AccountError, Credentials},
     clock::Clock,
     context::{AccessError, Actor, Origin, RequestContext, Role},
     error::CommonError,
     id::SessionId,
     store::{ChangeSet, Claim},
+    token::AccessToken,
 };
 use futures_util::future::join_all;
 
