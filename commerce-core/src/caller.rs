@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     account::{AccountError, Accounts, Credentials},
+    cart::Carts,
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
@@ -44,6 +45,12 @@ impl Caller {
     #[must_use]
     pub fn accounts(&self) -> Accounts {
         Accounts::new(self.0.clone())
+    }
+
+    /// The cart.
+    #[must_use]
+    pub fn carts(&self) -> Carts {
+        Carts::new(self.0.clone())
     }
 
     /// Stock and alerts.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     cart::Carts,
     clock::Timestamp,
-    context::{Actor, Identity, RequestContext},
+    context::{Actor, Identity},
     engine::Planned,
     id::SessionId,
     store::{Aggregate, StoreError},
@@ -172,9 +172,8 @@ impl Accounts {
     async fn take_cart_along(&self, signed_in: SignedIn) -> Result<Login, AccountError> {
         let SignedIn { login, identity, cart } = signed_in;
         if let Some(token) = cart {
-            let call = RequestContext { actor: Actor::User(identity), ..RequestContext::clone(&self.scope.call) };
-            let carts = Carts::new(self.scope.engine.clone());
-            if let Err(error) = carts.merge_into(&call, identity.user, &token).await {
+            let carts = Carts::new(self.acting_as(Actor::User(identity)).scope);
+            if let Err(error) = carts.merge(&token).await {
                 tracing::warn!(user = %identity.user, %error, "a guest's cart couldn't be merged at sign-in");
             }
         }

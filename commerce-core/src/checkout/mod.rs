@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 pub use self::{again::PaymentChoice, quote::Quote};
 use crate::{
     address::PostalAddress,
-    cart::Carts,
     context::Actor,
     engine::Engine,
     error::{CommonError, common_errors},
@@ -131,7 +130,7 @@ common_errors!(CheckoutError);
 /// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let ada = RequestContext::from(shop.sign_in("ada@example.com", "difference engine no 2").await?.actor());
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// shop.carts().add_item(&ada, mug, 2, None).await?;
+/// shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
 ///
 /// let mut input = CheckoutInput::new(address, "test");
@@ -150,10 +149,6 @@ pub struct Checkout {
 impl Checkout {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
-    }
-
-    fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
     }
 
     /// The ways to pay that can be chosen.

@@ -32,7 +32,7 @@ use crate::{
 /// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let ada = RequestContext::from(shop.sign_in("ada@example.com", "difference engine no 2").await?.actor());
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada, mug, 2, None).await?;
+/// # shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let parcel = FulfilmentInput::new("Royal Mail", "RM1");
 /// let (_, parcel) = shop.orders().fulfil(&RequestContext::system(), order.id, parcel).await?.value;
