@@ -7,9 +7,11 @@ use commerce_core::{
     inventory::{self as core, InventoryError},
 };
 use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
+    Object, OpenApi,
+    param::Path,
+    types::Example,
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::dto::{Adjustment, Alert, Movement, StockCount, StockItem};
@@ -20,9 +22,10 @@ use crate::{
     },
     conditional::IdempotencyKey,
     payload::{Created, Input, Optional, Reply},
-    problem::ApiError,
+    param::{Paging, Query},
+    problem::{ApiError, Code, Members},
     spec::Tag,
-    types::{Page, Paging},
+    types::{Page, sample},
 };
 
 impl From<InventoryError> for ApiError {
@@ -30,10 +33,26 @@ impl From<InventoryError> for ApiError {
         let detail = error.to_string();
         match error {
             InventoryError::Common(error) => error.into(),
-            InventoryError::BelowReserved { reserved } => {
-                Self::conflict("below_reserved", detail).with("reserved", reserved)
-            }
+            InventoryError::BelowReserved { reserved } => Self::with(detail, &BelowReserved { reserved }),
         }
+    }
+}
+
+/// Fewer units would be on hand than orders have reserved.
+#[derive(Object, Serialize)]
+#[oai(example)]
+pub struct BelowReserved {
+    /// Units that are reserved.
+    pub reserved: i64,
+}
+
+impl Members for BelowReserved {
+    const CODE: Code = Code::BelowReserved;
+}
+
+impl Example for BelowReserved {
+    fn example() -> Self {
+        Self { reserved: 3 }
     }
 }
 
@@ -54,9 +73,11 @@ impl InventoryApi {
         &self,
         caller: Caller<EditStock>,
         /// Only what is low.
-        low_stock: Query<Option<bool>>,
+        #[oai(example = "sample::yes")]
+        low_stock: Query<bool>,
         /// The beginning of the SKU, or part of the product's title.
-        q: Query<Option<String>>,
+        #[oai(example = "sample::sku")]
+        q: Query<String>,
         paging: Paging,
     ) -> Result<Reply<Page<StockItem>>, ApiError> {
         let query = core::StockQuery { low_stock: low_stock.0.unwrap_or(false), q: q.0 };
@@ -72,8 +93,6 @@ impl InventoryApi {
     /// Count stock
     ///
     /// Sets what is on hand, whatever it was, and from where on stock is low.
-    ///
-    /// Errors: 409 below_reserved; 422 out_of_range
     #[oai(path = "/inventory/:variant_id", method = "put", operation_id = "admin_set_stock")]
     async fn set(
         &self,
@@ -90,8 +109,6 @@ impl InventoryApi {
     /// Correct stock
     ///
     /// Moves what is on hand by a number of units; answers the stock as it then stands.
-    ///
-    /// Errors: 409 below_reserved; 422 out_of_range, required, too_long
     #[oai(path = "/inventory/:variant_id/adjustments", method = "post", operation_id = "admin_adjust_stock")]
     async fn adjust(
         &self,
@@ -129,7 +146,8 @@ impl InventoryApi {
         &self,
         caller: Caller<ViewAlerts>,
         /// Only those that staff took note of, or only those that they didn't.
-        acknowledged: Query<Option<bool>>,
+        #[oai(example = "sample::yes")]
+        acknowledged: Query<bool>,
         paging: Paging,
     ) -> Result<Reply<Page<Alert>>, ApiError> {
         let query = core::AlertQuery { acknowledged: acknowledged.0 };
