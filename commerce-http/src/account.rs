@@ -24,8 +24,8 @@ use self::{
 use crate::{
     caller::{Caller, SignedIn, staff},
     conditional::IfMatch,
-    payload::{Created, Empty, Input, Reply},
     param::{Paging, Query},
+    payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
     stack::AppState,

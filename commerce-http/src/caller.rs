@@ -18,8 +18,12 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    conditional::IdempotencyKey, header::header_parameter, payload::Input, problem::{ApiError, Code}, stack::RequestInfo,
+    conditional::IdempotencyKey,
+    header::header_parameter,
     param::check_query,
+    payload::Input,
+    problem::{ApiError, Code},
+    stack::RequestInfo,
 };
 
 /// Who may call an operation, and how they show who they are.

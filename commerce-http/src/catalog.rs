@@ -13,8 +13,8 @@ pub use self::admin::AdminCatalogApi;
 use self::dto::{Category, Product, ProductSort};
 use crate::{
     caller::{Caller, Public},
-    payload::{Found, Reply},
     param::{Paging, Query, path_text},
+    payload::{Found, Reply},
     problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,

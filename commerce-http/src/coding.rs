@@ -52,8 +52,7 @@ fn unfold(decoder: impl Read) -> Result<Vec<u8>, ApiError> {
 
 fn unsupported(coding: &str) -> ApiError {
     let detail = format!("a body may be sent plainly or as gzip, deflate or br, not as {coding}");
-    ApiError::new(Code::UnsupportedContentEncoding, detail)
-        .header(header::ACCEPT_ENCODING, SUPPORTED)
+    ApiError::new(Code::UnsupportedContentEncoding, detail).header(header::ACCEPT_ENCODING, SUPPORTED)
 }
 
 #[cfg(test)]

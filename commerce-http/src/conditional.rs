@@ -74,7 +74,7 @@ header_parameter!(IdempotencyKey, |request| {
             let detail = "must have 1 to 255 printable ASCII characters";
             let error = ApiError::new(Code::InvalidIdempotencyKey, Code::InvalidIdempotencyKey.detail());
             Err(error.at_parameter("Idempotency-Key", "invalid_value", detail).into())
-        },
+        }
     }
 });
 

@@ -63,10 +63,8 @@ impl From<CommonError> for ApiError {
             CommonError::Cursor(_) => {
                 let detail = error.to_string();
                 Self::new(Code::InvalidCursor, &*detail).at_parameter("cursor", Code::InvalidCursor.word(), detail)
-            },
-            CommonError::VersionMismatch(version) => {
-                Self::with(error.to_string(), &VersionMismatch { version })
             }
+            CommonError::VersionMismatch(version) => Self::with(error.to_string(), &VersionMismatch { version }),
             CommonError::Store(error) => error.into(),
         }
     }

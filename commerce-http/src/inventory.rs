@@ -6,11 +6,7 @@ use commerce_core::{
     id::{AlertId, VariantId},
     inventory::{self as core, InventoryError},
 };
-use poem_openapi::{
-    Object, OpenApi,
-    param::Path,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -21,8 +17,8 @@ use crate::{
         staff::{EditStock, ViewAlerts},
     },
     conditional::IdempotencyKey,
-    payload::{Created, Input, Optional, Reply},
     param::{Paging, Query},
+    payload::{Created, Input, Optional, Reply},
     problem::{ApiError, Code, Members},
     spec::Tag,
     types::{Page, sample},

@@ -28,8 +28,8 @@ use crate::{
     caller::{Buyer, Caller, Public, SignedIn},
     checkout::declined,
     conditional::IdempotencyKey,
-    payload::{Created, Input, Reply},
     param::Paging,
+    payload::{Created, Input, Reply},
     problem::{ApiError, Code},
     spec::Tag,
     stack::{AppState, ORDER_TOKEN},
@@ -49,18 +49,14 @@ impl From<OrderError> for ApiError {
             OrderError::RefundExceedsCaptured { left } => {
                 Self::with(detail, &RefundExceedsCaptured { left: left.into() })
             }
-            OrderError::CaptureExceedsOwed { left } => {
-                Self::with(detail, &CaptureExceedsOwed { left: left.into() })
-            }
+            OrderError::CaptureExceedsOwed { left } => Self::with(detail, &CaptureExceedsOwed { left: left.into() }),
             OrderError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
             OrderError::NothingToCapture => Self::new(Code::NothingToCapture, detail),
             OrderError::NotAwaited => Self::new(Code::NotAwaited, detail),
             OrderError::GatewayUnavailable => Self::new(Code::GatewayUnavailable, detail),
             OrderError::AmountNotPayable(error) => crate::checkout::not_payable(&error, "/amount"),
             OrderError::GatewayRefused(_) => Self::new(Code::GatewayRefused, detail),
-            OrderError::PaymentHeld { held } => {
-                Self::with(detail, &PaymentHeld { held: held.into() })
-            }
+            OrderError::PaymentHeld { held } => Self::with(detail, &PaymentHeld { held: held.into() }),
             OrderError::PaymentBusy => Self::new(Code::PaymentBusy, detail).retry_after(1),
         }
     }

@@ -17,7 +17,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 
-use crate::{canonical, coding, conditional, parse, problem::{ApiError, Code}};
+use crate::{
+    canonical, coding, conditional, parse,
+    problem::{ApiError, Code},
+};
 
 /// The media type of ordinary bodies.
 pub const JSON: &str = "application/json";
@@ -55,9 +58,8 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
         let bytes = self.content.as_deref().map_err(Clone::clone)?;
         // RFC 8259 §8.1: a parser may skip a byte order mark.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        serde_json::from_slice(bytes).map_err(|error| {
-            ApiError::new(Code::MalformedJson, format!("the body isn't JSON: {error}"))
-        })
+        serde_json::from_slice(bytes)
+            .map_err(|error| ApiError::new(Code::MalformedJson, format!("the body isn't JSON: {error}")))
     }
 
     /// Reads the body: 415, then 400, then 422.
@@ -97,9 +99,7 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     let Ok(body) = body.take() else { return Ok(bytes) };
     let mut rest = body.into_async_read().take(DRAIN_LIMIT);
     let broken = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::TimedOut => {
-            ApiError::new(Code::RequestTimeout, Code::RequestTimeout.detail())
-        }
+        std::io::ErrorKind::TimedOut => ApiError::new(Code::RequestTimeout, Code::RequestTimeout.detail()),
         _ => ApiError::new(Code::IncompleteBody, format!("the body broke off: {error}")),
     };
     if declared <= BODY_LIMIT {

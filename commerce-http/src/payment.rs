@@ -11,11 +11,7 @@ use commerce_core::{
     },
 };
 use poem::Request;
-use poem_openapi::{
-    Object, OpenApi,
-    param::Path,
-    types::Example,
-};
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,8 +25,8 @@ use crate::{
         order,
         parts::{OrderPayment, PaymentStatus},
     },
-    payload::{Empty, Input, Optional, Raw, Reply},
     param::{Paging, Query, path_text},
+    payload::{Empty, Input, Optional, Raw, Reply},
     problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,

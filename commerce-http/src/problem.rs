@@ -283,9 +283,9 @@ mod tests {
     #[tokio::test]
     async fn a_problem_says_everything_a_client_needs() {
         let mut error = ApiError::with("only 2 are left", &Left { available: 2 });
-        error.errors.push(
-            FieldError { pointer: "/quantity".into(), code: "out_of_stock", detail: "2 left".into() }.into(),
-        );
+        error
+            .errors
+            .push(FieldError { pointer: "/quantity".into(), code: "out_of_stock", detail: "2 left".into() }.into());
         let document = document(error).await;
         assert_eq!(document["status"], 409);
         assert_eq!(document["title"], "Conflict");

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use self::dto::{Moderation, NewReview, Review, ReviewPatch, ReviewStatus};
 use crate::{
     caller::{Caller, Public, SignedIn, staff::ModerateReviews},
-    payload::{Created, Empty, Input, Reply},
     param::{Paging, Query, path_text},
+    payload::{Created, Empty, Input, Reply},
     problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,

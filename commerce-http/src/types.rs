@@ -423,8 +423,9 @@ mod tests {
 
     #[test]
     fn amounts_in_queries_may_be_short() {
-        let read =
-            |text| read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.code.number());
+        let read = |text| {
+            read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.code.number())
+        };
         assert_eq!((read("10"), read("10.5"), read("10.55")), (Ok(1000), Ok(1050), Ok(1055)));
         for bad in ["", "x", "10.555", "1e3"] {
             assert_eq!(read(bad).unwrap_err(), 400, "{bad}");

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     caller::{Caller, staff::EditCatalog},
     conditional::{IdempotencyKey, IfMatch},
-    payload::{Created, Empty, Input, Reply},
     param::{Paging, Query},
+    payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
     stack::AppState,

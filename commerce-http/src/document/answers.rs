@@ -27,6 +27,9 @@ const NAMED: &[(&str, &[Code])] = &[
     ("BrokenRuleOrValue", &[InvalidCharacter, InvalidType, InvalidValue, Required, UnknownField]),
 ];
 
+/// What any body can have wrong.
+pub const EVERYWHERE: [Code; 5] = [InvalidCharacter, InvalidType, InvalidValue, Required, UnknownField];
+
 /// What answers carry besides their bodies.
 pub fn headers() -> Value {
     let header = |description: &str, example: &str| json!({ "description": description, "schema": { "type": "string" }, "example": example });
@@ -134,6 +137,7 @@ pub fn share(document: &mut Value) -> Value {
     for answer in all(document) {
         if seen.get(&answer.to_string()).is_some_and(|uses| *uses > 1)
             && let Some(name) = name_of(answer)
+            && shared.get(&name).is_none_or(|known| known == answer)
         {
             shared.insert(name.clone(), answer.take());
             *answer = json!({ "$ref": format!("#/components/responses/{name}") });
@@ -143,7 +147,7 @@ pub fn share(document: &mut Value) -> Value {
     shared.into()
 }
 
-/// All answers that are described in place, but for those that are one operation's own.
+/// All answers of all operations.
 fn all(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
     let operations = paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten());
@@ -153,10 +157,13 @@ fn all(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     })
 }
 
-/// What a shared problem is called: by its codes. Answers that aren't problems are the operation's own, but for a 304.
+/// What a shared answer is called: by its codes, or by what it holds.
 fn name_of(answer: &Value) -> Option<String> {
     let Some(problem) = answer["content"].get(CONTENT_TYPE) else {
-        return answer["content"].is_null().then(|| answer["description"].as_str().map(pascal)).flatten();
+        let schema = &answer["content"]["application/json"]["schema"];
+        let holds = schema["$ref"].as_str().and_then(|schema| schema.rsplit('/').next()).unwrap_or_default();
+        let repeated = if answer["headers"]["Idempotency-Replayed"].is_object() { "Once" } else { "" };
+        return Some(format!("{}{holds}{repeated}", pascal(answer["description"].as_str()?)));
     };
     let codes: BTreeSet<&str> = problem["examples"].as_object()?.keys().map(String::as_str).collect();
     let named = NAMED.iter().find(|(_, named)| named.iter().map(|code| code.word()).collect::<BTreeSet<_>>() == codes);
@@ -192,7 +199,10 @@ fn answer(codes: &[Code], problems: &Problems, is_replayed: bool) -> Value {
         let reference = format!("#/components/examples/{}", name(*code));
         (code.word().to_owned(), json!({ "$ref": reference }))
     };
-    let examples: Map<String, Value> = codes.iter().map(example).collect();
+    // What any body can have wrong is shown where nothing else can be.
+    let own: Vec<&Code> = codes.iter().filter(|code| !EVERYWHERE.contains(code)).collect();
+    let shown = if own.is_empty() { codes.iter().collect() } else { own };
+    let examples: Map<String, Value> = shown.into_iter().map(example).collect();
     json!({
         "description": title,
         "headers": references(&headers),
@@ -207,6 +217,7 @@ fn name(code: Code) -> String {
 
 /// One real example of each code that operations answer.
 pub fn examples(problems: &Problems) -> Value {
-    let listed = Code::ALL.iter().filter(|code| !matches!(code, MethodNotAllowed | NotReady | BadRequest | InvalidStatus));
+    let listed =
+        Code::ALL.iter().filter(|code| !matches!(code, MethodNotAllowed | NotReady | BadRequest | InvalidStatus));
     listed.map(|code| (name(*code), problems.example(*code))).collect()
 }

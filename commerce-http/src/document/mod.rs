@@ -11,7 +11,7 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
-use poem_openapi::{OpenApi, OpenApiService};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use serde_json::Value;
 
 pub use self::docs::{DocsCache, swagger_ui};
@@ -31,7 +31,7 @@ line breaks and tabs only where a text has lines (`x-lines`). What shows nothing
 pub fn document<T: OpenApi>(api: T, prefix: &str, has_test_gateway: bool) -> Value {
     let service = OpenApiService::new(api, "Commerce API", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .license(env!("CARGO_PKG_LICENSE"))
+        .license(LicenseObject::new(env!("CARGO_PKG_LICENSE")).url("https://spdx.org/licenses/"))
         .server(if prefix.is_empty() { "/" } else { prefix });
     let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
     complete::complete(&mut document, has_test_gateway);

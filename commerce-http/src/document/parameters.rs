@@ -165,10 +165,14 @@ fn plain(parameter: &mut Value) {
     let Some(members) = parameter.as_object_mut() else { return };
     members.remove("deprecated");
     members.remove("explode");
+    if members.get("required") == Some(&Value::Bool(false)) {
+        members.remove("required");
+    }
     if let Some(schema) = members.get_mut("schema") {
         let example = schema.as_object_mut().and_then(|schema| schema.remove("example"));
         // A reference and what was said beside it.
-        let only = schema["allOf"].as_array().and_then(|parts| parts.iter().find(|part| part["$ref"].is_string())).cloned();
+        let only =
+            schema["allOf"].as_array().and_then(|parts| parts.iter().find(|part| part["$ref"].is_string())).cloned();
         if let Some(only) = only {
             *schema = only;
         }
@@ -185,9 +189,7 @@ fn answers_a_page(operation: &Value) -> bool {
 
 /// The parameters of lists, and of all answers that are kept.
 pub fn of_lists() -> Value {
-    let query = |name: &str, description: &str, schema: Value, example: Value| {
-        json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema, "example": example })
-    };
+    let query = |name: &str, description: &str, schema: Value, example: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema, "example": example });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": 100, "default": 20 });
     let count = json!({ "type": "boolean", "default": false });
     json!({
@@ -197,7 +199,6 @@ pub fn of_lists() -> Value {
         "IfNoneMatch": {
             "name": "If-None-Match",
             "in": "header",
-            "required": false,
             "description": "The `ETag` of an answer that is kept: 304 if it would be given again.",
             "schema": { "type": "string" },
             "example": "\"3-0a1b2c3d4e5f6071\"",

@@ -78,13 +78,13 @@ const OF: &[(&str, &[&[Code]])] = &[
         "pay_order",
         &[
             &[UnknownPaymentMethod, OutOfRange, CardNumber, AmountNotPayable],
-            &[NotPayable, PaymentBusy, PaymentDeclined, GatewayUnavailable],
+            &[Forbidden, NotPayable, PaymentBusy, PaymentDeclined, GatewayUnavailable],
         ],
     ),
     ("lookup_order", &[&[NotFound, RateLimited]]),
-    ("cancel_order", &[&[AlreadyShipped, InvalidState, PaymentBusy]]),
+    ("cancel_order", &[&[Forbidden, AlreadyShipped, InvalidState, PaymentBusy]]),
     ("confirm_payment", &[&[PaymentDeclined, GatewayUnavailable]]),
-    ("request_return", &[TEXT, ITEMS]),
+    ("request_return", &[TEXT, ITEMS, &[Forbidden]]),
     ("payment_webhook", &[&[InvalidSignature, MalformedWebhook]]),
     ("admin_create_product", &[TEXT, MONEY, PRODUCT, VARIANT]),
     ("admin_update_product", &[TEXT, PRODUCT]),
@@ -101,7 +101,10 @@ const OF: &[(&str, &[&[Code]])] = &[
     ("admin_cancel_order", &[TEXT, ITEMS, &[AlreadyShipped, InvalidState, PaymentBusy]]),
     (
         "admin_capture_order",
-        &[MONEY, &[NothingToCapture, CaptureExceedsOwed, AmountNotPayable, PaymentBusy, GatewayRefused, GatewayUnavailable]],
+        &[
+            MONEY,
+            &[NothingToCapture, CaptureExceedsOwed, AmountNotPayable, PaymentBusy, GatewayRefused, GatewayUnavailable],
+        ],
     ),
     ("admin_refund_order", &[TEXT, ITEMS, MONEY, &[Ambiguous, NothingCharged, RefundExceedsCaptured]]),
     ("admin_decide_return", &[MONEY, &[NotApplicable, InvalidState, RefundExceedsCaptured, PaymentBusy]]),
@@ -166,7 +169,10 @@ fn needs_login(operation: &Value) -> bool {
 fn holds_values(schema: &Value) -> bool {
     schema["properties"].as_object().into_iter().flatten().any(|(_, field)| {
         let part = |field: &Value| {
-            field["format"] == "uuid" || field["type"] == "integer" || field["enum"].is_array() || field["$ref"].is_string()
+            field["format"] == "uuid"
+                || field["type"] == "integer"
+                || field["enum"].is_array()
+                || field["$ref"].is_string()
         };
         part(field)
             || part(&field["items"])
@@ -234,8 +240,10 @@ impl Problems {
 
     /// The schema of an answer with one of these codes.
     pub fn schema(&self, codes: &[Code]) -> Value {
-        let (extended, plain): (Vec<Code>, Vec<Code>) = codes.iter().copied().partition(|code| self.0.contains_key(code));
-        let mut ways: Vec<Value> = extended.iter().filter_map(|code| Some(reference(&self.0.get(code)?.name))).collect();
+        let (extended, plain): (Vec<Code>, Vec<Code>) =
+            codes.iter().copied().partition(|code| self.0.contains_key(code));
+        let mut ways: Vec<Value> =
+            extended.iter().filter_map(|code| Some(reference(&self.0.get(code)?.name))).collect();
         if !plain.is_empty() {
             ways.push(with_codes(&plain));
         }
@@ -275,7 +283,7 @@ fn reference(schema: &str) -> Value {
 /// A problem with one of these codes.
 fn with_codes(codes: &[Code]) -> Value {
     let words: Vec<&str> = codes.iter().map(|code| code.word()).collect();
-    json!({ "allOf": [reference("Problem"), { "properties": { "code": { "type": "string", "enum": words } } }] })
+    json!({ "allOf": [reference("Problem"), { "properties": { "code": { "enum": words } } }] })
 }
 
 const REQUEST_ID: &str = "019ab8e26a107c319d530f2a6b1c4d01";

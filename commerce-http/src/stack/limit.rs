@@ -3,8 +3,8 @@
 use commerce_core::account::normalise_international_email;
 use std::{hash::Hash, net::IpAddr, num::NonZeroU32};
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 use crate::problem::{ApiError, Code};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
 /// Generous for people behind one address, slow for who tries passwords.
 const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(600).unwrap();
@@ -28,8 +28,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
         self.0.check_key(key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.0.clock().now()).as_secs() + 1;
-            ApiError::new(Code::RateLimited, format!("too many attempts: wait {wait} s"))
-                .retry_after(wait)
+            ApiError::new(Code::RateLimited, format!("too many attempts: wait {wait} s")).retry_after(wait)
         })
     }
 }

@@ -32,7 +32,10 @@ pub use self::{
     methods::Methods,
     metrics::{RouteMetrics, count_conflict, count_order},
 };
-use crate::{caller, conditional, problem::{ApiError, Code}};
+use crate::{
+    caller, conditional,
+    problem::{ApiError, Code},
+};
 
 /// What all operations share.
 pub struct AppState {

@@ -60,7 +60,8 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let path = path.split('?').next().unwrap_or_default();
     let fits = |template: &str| {
         let (named, given): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
-        named.len() == given.len() && named.iter().zip(&given).all(|(named, given)| named.starts_with('{') || named == given)
+        named.len() == given.len()
+            && named.iter().zip(&given).all(|(named, given)| named.starts_with('{') || named == given)
     };
     let items = DOCUMENT["paths"].as_object()?.iter().filter(|(template, _)| fits(template));
     // `/v1/orders/lookup` rather than `/v1/orders/{id}`.
