@@ -3,8 +3,8 @@
 use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use commerce_core::{
-    account::token::{CartToken, OrderToken},
     context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
+    token::{CartToken, OrderToken},
 };
 use poem::{
     Request, RequestBody,
@@ -177,7 +177,9 @@ impl Context {
         let caller = match &self.actor {
             Actor::User(identity) => format!("user {}", identity.user),
             Actor::System => "system".to_owned(),
-            Actor::Guest { cart: Some(token), .. } if commerce.carts().issued(token) => format!("cart {}", token.0),
+            Actor::Guest { cart: Some(token), .. } if commerce.as_guest().carts().issued(token) => {
+                format!("cart {}", token.0)
+            }
             Actor::Guest { order: Some(token), .. } if commerce.orders().opened_by(token).is_some() => {
                 format!("order {}", token.0)
             }

@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, IdempotencyRecord, StoreError},
+    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError, relations::VERSIONED},
 };
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    codec::table,
+    codec::{from_row, table},
     connect::{Direction, List, Reader, Sorted, Sql, at},
     reads::PgReads,
 };
@@ -177,7 +177,6 @@ pub(crate) async fn lease(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-#[derive(FromRow)]
 struct DriftRow {
     counter: String,
     id: Uuid,
@@ -185,6 +184,9 @@ struct DriftRow {
     ledger: i64,
 }
 
+from_row!(DriftRow { counter, id, counted, ledger });
+
+/// Without what comes of the aggregates' versions, and the end.
 const VERIFY: &str = "\
     WITH stock_ledger AS ( \
         SELECT variant_id, sum(delta)::bigint AS on_hand FROM commerce_movement GROUP BY variant_id), \
@@ -194,6 +196,8 @@ const VERIFY: &str = "\
     rated AS ( \
         SELECT product_id, sum(rating)::bigint AS sum, count(*) AS count FROM commerce_review WHERE status = 'published' \
         GROUP BY product_id), \
+    newest AS MATERIALIZED ( \
+        SELECT root_kind, root_id, max(version)::bigint AS version FROM commerce_event GROUP BY root_kind, root_id), \
     compared AS ( \
         SELECT 'stock.on_hand' AS counter, variant_id AS id, coalesce(s.on_hand, 0) AS counted, coalesce(l.on_hand, 0) AS ledger \
         FROM commerce_stock s LEFT JOIN stock_ledger l USING (variant_id) \
@@ -205,11 +209,10 @@ const VERIFY: &str = "\
         FROM commerce_rating r LEFT JOIN rated v USING (product_id) \
         UNION ALL \
         SELECT 'rating.count', product_id, coalesce(r.count, 0), coalesce(v.count, 0) \
-        FROM commerce_rating r LEFT JOIN rated v USING (product_id)) \
-    SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
+        FROM commerce_rating r LEFT JOIN rated v USING (product_id)";
 
 #[async_trait]
-impl EventQueries for PgReads {
+impl OutboxQueries for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());
@@ -249,7 +252,15 @@ impl EventQueries for PgReads {
     }
 
     async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
-        let rows: Vec<DriftRow> = self.reader.all(Sql::new(VERIFY).unhurried()).await?;
+        let mut sql = Sql::new(VERIFY);
+        for kind in VERSIONED {
+            sql.push(&format!(
+                " UNION ALL SELECT '{kind}.version', a.id, a.version, n.version FROM commerce_{kind} a \
+                 JOIN newest n ON n.root_id = a.id WHERE n.root_kind = '{kind}' AND a.version < n.version"
+            ));
+        }
+        sql.push(") SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id");
+        let rows: Vec<DriftRow> = self.reader.all(sql.unhurried()).await?;
         let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
         Ok(rows.into_iter().map(drift).collect())
     }

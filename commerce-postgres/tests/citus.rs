@@ -15,15 +15,15 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    account::PostalAddress,
+    address::PostalAddress,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput},
     conformance::StoreFixture,
     context::{Actor, RequestContext},
     id::VariantId,
-    order::{Order, OrderQuery, OrderStatus},
+    order::{LineQuantity, Order, OrderQuery, OrderStatus},
     page::PageSpec,
-    payment::{LineQuantity, PaymentStatus, RefundInput, RefundStatus, TestGateway},
+    payment::{PaymentStatus, RefundInput, RefundStatus, TestGateway},
     store::{Applied, CommitError, Store, StoreError},
 };
 use commerce_postgres::{
@@ -97,12 +97,9 @@ async fn two_products(shop: &Commerce, units: i64) -> [VariantId; 2] {
 async fn buy(shop: &Commerce, variants: &[VariantId]) -> Result<Order, CheckoutError> {
     let mut guest = RequestContext::guest();
     for variant in variants {
-        let cart = shop.carts().add_item(&guest, *variant, 1, None).await.unwrap().value;
+        let cart = shop.acting_as(&guest).carts().add(*variant, 1).await.unwrap();
         if let Some(token) = cart.cart_token {
-            guest = RequestContext::by(Actor::Guest {
-                cart: Some(commerce_core::account::token::CartToken(token)),
-                order: None,
-            });
+            guest = RequestContext::by(Actor::Guest { cart: Some(token), order: None });
         }
     }
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");

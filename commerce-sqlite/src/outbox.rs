@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{PageSpec, Rows, SortKey},
-    store::{AggregateId, ChangeSet, Claim, ClaimOp, IdempotencyRecord, KeyWrite, StoreError, TaskWrite},
+    store::{
+        AggregateId, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite, OutboxQueries, StoreError,
+        TaskWrite, relations::VERSIONED,
+    },
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -208,7 +211,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl EventQueries for SqliteStore {
+impl OutboxQueries for SqliteStore {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT json_quote(hex(owner)) FROM commerce_claim WHERE kind = ? AND key = ?");
         sql.bind(claim.kind.as_str()).bind(claim.key.clone());
@@ -254,6 +257,17 @@ impl EventQueries for SqliteStore {
         let mut drifts = Vec::new();
         for check in [ON_HAND, RESERVED, RATING] {
             for (counter, id, counted, ledger) in self.many::<(String, Uuid, i64, i64)>(Sql::new(check)).await? {
+                drifts.push(Drift { counter, id, counted, ledger });
+            }
+        }
+        for kind in VERSIONED {
+            let mut newer = Sql::new(&format!(
+                "SELECT json_array('{kind}.version', hex(a.id), a.version, e.version) FROM commerce_{kind} a \
+                 JOIN (SELECT root_id, max(version) AS version FROM commerce_event WHERE root_kind = ? GROUP BY root_id) e \
+                 ON e.root_id = a.id WHERE a.version < e.version ORDER BY a.id"
+            ));
+            newer.bind(*kind);
+            for (counter, id, counted, ledger) in self.many::<(String, Uuid, i64, i64)>(newer).await? {
                 drifts.push(Drift { counter, id, counted, ledger });
             }
         }

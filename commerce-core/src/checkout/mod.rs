@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{again::PaymentChoice, quote::Quote};
 use crate::{
-    account::PostalAddress,
-    cart::Carts,
+    address::PostalAddress,
     context::Actor,
     engine::Engine,
     error::{CommonError, common_errors},
@@ -132,7 +131,7 @@ common_errors!(CheckoutError);
 /// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// shop.carts().add_item(&ada, mug, 2, None).await?;
+/// shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
 ///
 /// let mut input = CheckoutInput::new(address, "test");
@@ -153,10 +152,6 @@ impl Checkout {
         Self { engine }
     }
 
-    fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
-    }
-
     /// The ways to pay that can be chosen.
     #[must_use]
     pub fn payment_methods(&self) -> Vec<PaymentMethod> {
@@ -171,7 +166,7 @@ impl Checkout {
         &self,
         actor: &Actor,
         country: Option<&str>,
-    ) -> Result<Vec<crate::order::ShippingMethod>, CheckoutError> {
+    ) -> Result<Vec<crate::pricing::ShippingMethod>, CheckoutError> {
         let basket = self.basket(actor).await?;
         self.methods(country, &basket).await
     }

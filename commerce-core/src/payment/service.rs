@@ -9,13 +9,13 @@ use super::{
     rules::WRITTEN_OFF,
 };
 use crate::{
+    alert::AlertKind,
     checkout::Placement,
     context::{Actor, Done, Idempotency, Permission, RequestContext},
     engine::Engine,
     error::{CommonError, Invalid},
     event::DomainEvent,
     id::{OrderId, PaymentId, RefundId},
-    inventory::AlertKind,
     money::Money,
     order::{ItemSelection, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
@@ -50,7 +50,7 @@ pub struct RefundInput {
 /// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada, mug, 2, None).await?;
+/// # shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let five = Some(Money::parse("5.00", Currency::EUR)?);
 /// let refund = RefundInput { amount: five, items: ItemSelection::All, reason: "a scratch".into(), restock: false };
@@ -274,7 +274,7 @@ impl Payments {
                 let status = order.payment(id)?.status;
                 if order.status != OrderStatus::Pending {
                     let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
-                    return Err(crate::order::state::InvalidTransition { from, to }.into());
+                    return Err(crate::state::InvalidTransition { from, to }.into());
                 }
                 match processor
                     .held_money(&order, id, gateway_report)
