@@ -13,7 +13,7 @@ use poem_openapi::{
     registry::{MetaResponses, Registry},
 };
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use self::code::Code;
 
@@ -69,7 +69,7 @@ pub struct ApiError {
     /// What is at fault.
     pub errors: Vec<Fault>,
     /// Further members of the document: `available`, `totals`.
-    members: Map<String, Value>,
+    members: Vec<(String, Value)>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -77,7 +77,7 @@ impl ApiError {
     /// A problem with this code. 401 and 503 bring the headers that they always have.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        let error = Self { code, detail, errors: Vec::new(), members: Map::new(), headers: Vec::new() };
+        let error = Self { code, detail, errors: Vec::new(), members: Vec::new(), headers: Vec::new() };
         match code.number() {
             // RFC 9110 §15.5.2 demands a challenge; RFC 6750 §3.1 says in it what is wrong with a token.
             401 if code == Code::InvalidToken => {

@@ -32,7 +32,8 @@ async fn every_operation_says_what_a_client_needs() {
         assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{name}");
         let is_admin = name.contains("/v1/admin");
         // Support may look at customers' orders, not act on them.
-        let acts = ["/cancel", "/payments", "/returns"].iter().any(|end| name.starts_with("post") && name.ends_with(end));
+        let acts =
+            ["/cancel", "/payments", "/returns"].iter().any(|end| name.starts_with("post") && name.ends_with(end));
         assert_eq!(operation["responses"]["403"].is_object(), is_admin || acts, "{name}");
         // Without a way of its own, an operation is for who is signed in.
         assert!(!is_admin || operation.get("security").is_none(), "{name}");

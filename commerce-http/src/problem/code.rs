@@ -81,7 +81,7 @@ codes! {
     CartEmpty = 409 "cart_empty", "the cart is empty";
     CategoryInUse = 409 "category_in_use", "other categories are below this one: move or delete them first";
     EmailTaken = 409 "email_taken", "an account with this e-mail address exists already";
-    GatewayRefused = 409 "gateway_refused", "the payment gateway refused: charge_already_captured";
+    GatewayRefused = 409 "gateway_refused", "the payment gateway refused: the charge has been captured already";
     IdempotencyInProgress = 409 "idempotency_in_progress", "the first request with this Idempotency-Key is still running";
     InvalidState = 409 "invalid_state", "can't move from cancelled to shipped";
     LastAdmin = 409 "last_admin", "this is the last admin; make somebody else admin first";

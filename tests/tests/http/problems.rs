@@ -16,11 +16,19 @@ use crate::BACKEND;
 /// Problems that need what one server with a healthy database and two readers can't show, and where they are shown.
 const ELSEWHERE: &[(&str, &[&str], &str)] = &[
     ("*", &["internal_error"], "a bug: the stack's unit tests raise it"),
-    ("*", &["unavailable", "unknown_outcome", "contended", "timeout"], "databases that are away or busy: http_database_away"),
+    (
+        "*",
+        &["unavailable", "unknown_outcome", "contended", "timeout"],
+        "databases that are away or busy: http_database_away",
+    ),
     ("*", &["incomplete_body", "request_timeout"], "clients that stop sending: http::protocol"),
     ("*", &["rate_limited"], "servers with limits: http::guards"),
     ("*", &["idempotency_in_progress", "payment_busy"], "calls that are still running: http::conventions, http::load"),
-    ("*", &["gateway_unavailable", "gateway_refused", "payment_held", "amount_not_payable"], "gateways that fail: http::stripe, gateways"),
+    (
+        "*",
+        &["gateway_unavailable", "gateway_refused", "payment_held", "amount_not_payable"],
+        "gateways that fail: http::stripe, gateways",
+    ),
     ("payment_webhook", &["invalid_signature", "malformed_webhook"], "gateways that send webhooks: http::stripe"),
     ("refresh", &["token_reused", "session_expired"], "time that passes: account::sessions"),
     ("confirm_email_change", &["email_taken", "invalid_token"], "a link that was mailed: http::account"),
@@ -113,7 +121,12 @@ fn resolved<'a>(spec: &'a Value, value: &'a Value) -> &'a Value {
 /// What any operation of its shape answers.
 async fn common(seen: &mut Seen, world: &World, spec: &Value) {
     for (_, method, row) in routes() {
-        let (_, item) = spec["paths"].as_object().expect("paths").iter().find(|(path, _)| shape(path) == shape(row)).expect("there");
+        let (_, item) = spec["paths"]
+            .as_object()
+            .expect("paths")
+            .iter()
+            .find(|(path, _)| shape(path) == shape(row))
+            .expect("there");
         let operation = &item[method.to_lowercase()];
         let path = world.fill(row);
         let client = &world.callers[if path.starts_with("/v1/admin") { &Who::Admin } else { &Who::Owner }];
@@ -180,7 +193,13 @@ async fn common(seen: &mut Seen, world: &World, spec: &Value) {
     let anyone = world.server.anyone();
     seen.send(&anyone, "POST", &webhook, Some(("application/json", vec![b' '; 1024 * 1024 + 1]))).await;
     for coding in ["gzip", "zstd"] {
-        seen.send(&anyone.with("content-encoding", coding), "POST", &webhook, Some(("application/json", b"{}".to_vec()))).await;
+        seen.send(
+            &anyone.with("content-encoding", coding),
+            "POST",
+            &webhook,
+            Some(("application/json", b"{}".to_vec())),
+        )
+        .await;
     }
 }
 
@@ -207,8 +226,7 @@ async fn accounts(seen: &mut Seen, world: &World) {
     let names = json!({ "first_name": "Ada", "last_name": null });
     seen.spoil(owner, "PATCH", "/v1/me", &names, &bad[2..6]).await;
     let change = json!({ "current_password": PASSWORD, "new_password": "amber-Lantern-31" });
-    let bad =
-        [("/current_password", "wrong".into()), ("/new_password", "short".into()), ("/new_password", long(129))];
+    let bad = [("/current_password", "wrong".into()), ("/new_password", "short".into()), ("/new_password", long(129))];
     seen.spoil(owner, "POST", "/v1/me/password", &change, &bad).await;
     let change = json!({ "email": "owner2@example.com", "password": PASSWORD });
     let bad = [("/password", "wrong".into()), ("/email", "x".into()), ("/email", "owner@example.com".into())];
@@ -375,8 +393,9 @@ async fn buying(seen: &mut Seen, world: &World) {
 
 /// More items than a cart takes.
 async fn fill_cart(seen: &mut Seen, world: &World) {
-    let variants: Vec<Value> =
-        (0..100).map(|n| json!({ "sku": format!("V{n}"), "price": eur("1.00"), "stock": 5, "options": { "n": n.to_string() } })).collect();
+    let variants: Vec<Value> = (0..100)
+        .map(|n| json!({ "sku": format!("V{n}"), "price": eur("1.00"), "stock": 5, "options": { "n": n.to_string() } }))
+        .collect();
     let body = json!({ "title": "Many", "status": "active", "variants": variants });
     let many = world.callers[&Who::Admin].post("/v1/admin/products", body).await.expect(201);
     let guest = world.server.guest_with(&world.ids["variant"], 1).await;
@@ -405,12 +424,42 @@ async fn repeated(seen: &mut Seen, world: &World) {
     let calls = [
         (owner, "/v1/cart/items".to_owned(), json!({ "variant_id": variant, "quantity": 1 }), "/quantity", 2.into()),
         (owner, "/v1/checkout".to_owned(), card("pm_card_visa"), "/note", "now".into()),
-        (owner, format!("/v1/orders/{}/payments", id(&pending)), json!({ "payment": { "method": "manual" } }), "/payment/method", "test".into()),
-        (owner, format!("/v1/orders/{sent}/returns"), json!({ "items": [{ "variant_id": variant, "quantity": 1 }], "reason": "blue" }), "/reason", "red".into()),
-        (admin, "/v1/admin/products".to_owned(), json!({ "title": "A", "status": "draft", "variants": [{ "sku": "A", "price": price }] }), "/title", "B".into()),
-        (admin, world.fill("/v1/admin/products/{product}/variants"), json!({ "sku": "B", "price": price, "options": { "b": "b" } }), "/sku", "C".into()),
+        (
+            owner,
+            format!("/v1/orders/{}/payments", id(&pending)),
+            json!({ "payment": { "method": "manual" } }),
+            "/payment/method",
+            "test".into(),
+        ),
+        (
+            owner,
+            format!("/v1/orders/{sent}/returns"),
+            json!({ "items": [{ "variant_id": variant, "quantity": 1 }], "reason": "blue" }),
+            "/reason",
+            "red".into(),
+        ),
+        (
+            admin,
+            "/v1/admin/products".to_owned(),
+            json!({ "title": "A", "status": "draft", "variants": [{ "sku": "A", "price": price }] }),
+            "/title",
+            "B".into(),
+        ),
+        (
+            admin,
+            world.fill("/v1/admin/products/{product}/variants"),
+            json!({ "sku": "B", "price": price, "options": { "b": "b" } }),
+            "/sku",
+            "C".into(),
+        ),
         (admin, "/v1/admin/categories".to_owned(), json!({ "name": "Twice" }), "/name", "Thrice".into()),
-        (admin, world.fill("/v1/admin/inventory/{variant}/adjustments"), json!({ "delta": 1, "reason": "found" }), "/delta", 2.into()),
+        (
+            admin,
+            world.fill("/v1/admin/inventory/{variant}/adjustments"),
+            json!({ "delta": 1, "reason": "found" }),
+            "/delta",
+            2.into(),
+        ),
         (admin, parcels, json!({ "carrier": "DHL", "tracking_number": "2" }), "/carrier", "UPS".into()),
         (admin, refunds, json!({ "amount": price, "reason": "late", "restock": false }), "/reason", "lost".into()),
     ];
@@ -457,12 +506,8 @@ async fn orders(seen: &mut Seen, world: &World) {
 
     let parcel = json!({ "carrier": "DHL", "tracking_number": "4" });
     let parcels = format!("/v1/admin/orders/{order}/fulfilments");
-    let bad = [
-        ("/carrier", "".into()),
-        ("/carrier", long(101)),
-        ("/carrier", CARD.into()),
-        ("/tracking_url", "x".into()),
-    ];
+    let bad =
+        [("/carrier", "".into()), ("/carrier", long(101)), ("/carrier", CARD.into()), ("/tracking_url", "x".into())];
     seen.spoil(admin, "POST", &parcels, &parcel, &bad).await;
     seen.spoil(admin, "POST", &parcels, &parcel, &bad_items(&variant)).await;
     let waiting = world.fill("/v1/admin/orders/{order}/fulfilments");
@@ -494,7 +539,14 @@ async fn orders(seen: &mut Seen, world: &World) {
     seen.call(admin, "PATCH", &decision, &with(&received, "/refund", eur("9999.00"))).await;
 
     let cancels = format!("/v1/admin/orders/{order}/cancel");
-    seen.spoil(admin, "POST", &cancels, &json!({}), &[("/reason", "".into()), ("/reason", long(501)), ("/reason", CARD.into())]).await;
+    seen.spoil(
+        admin,
+        "POST",
+        &cancels,
+        &json!({}),
+        &[("/reason", "".into()), ("/reason", long(501)), ("/reason", CARD.into())],
+    )
+    .await;
     seen.spoil(admin, "POST", &cancels, &json!({}), &bad_items(&variant)).await;
     seen.call(admin, "POST", &format!("/v1/admin/orders/{sent}/cancel"), &json!({})).await;
     seen.call(owner, "POST", &format!("/v1/orders/{sent}/cancel"), &Value::Null).await;
@@ -559,15 +611,35 @@ async fn parameters_out_of_range_are_refused_in_our_words() {
     let server = Server::start(BACKEND).await;
     let admin = server.admin().await;
     for (path, parameter, code, detail) in [
-        ("/v1/products?sort=cheap", "sort", "invalid_value", "must be one of -created_at, price, -price, title, -rating, relevance, not 'cheap'"),
+        (
+            "/v1/products?sort=cheap",
+            "sort",
+            "invalid_value",
+            "must be one of -created_at, price, -price, title, -rating, relevance, not 'cheap'",
+        ),
         ("/v1/products?in_stock=maybe", "in_stock", "invalid_type", "must be true or false"),
         ("/v1/products?min_rating=good", "min_rating", "invalid_type", "must be a number"),
         ("/v1/products?min_rating=9", "min_rating", "out_of_range", "must be between 0 and 5"),
         ("/v1/products?limit=0", "limit", "out_of_range", "must be a number from 1 to 100"),
         ("/v1/products?count=2", "count", "invalid_type", "must be true or false"),
-        ("/v1/admin/orders?status=lost", "status", "invalid_value", "must be one of pending, confirmed, completed, cancelled, not 'lost'"),
-        ("/v1/admin/orders?placed_after=today", "placed_after", "invalid_value", "must be an instant (RFC 3339) such as 2026-11-24T10:15:00Z"),
-        ("/v1/admin/users?role=king", "role", "invalid_value", "must be one of customer, support, manager, admin, not 'king'"),
+        (
+            "/v1/admin/orders?status=lost",
+            "status",
+            "invalid_value",
+            "must be one of pending, confirmed, completed, cancelled, not 'lost'",
+        ),
+        (
+            "/v1/admin/orders?placed_after=today",
+            "placed_after",
+            "invalid_value",
+            "must be an instant (RFC 3339) such as 2026-11-24T10:15:00Z",
+        ),
+        (
+            "/v1/admin/users?role=king",
+            "role",
+            "invalid_value",
+            "must be one of customer, support, manager, admin, not 'king'",
+        ),
     ] {
         let problem = admin.get(path).await.refused(400, "invalid_parameter");
         let fault = json!([{ "parameter": parameter, "code": code, "detail": detail }]);
@@ -587,6 +659,7 @@ async fn parameters_out_of_range_are_refused_in_our_words() {
     let problem = admin.get("/v1/products?cursor=x").await.refused(400, "invalid_cursor");
     assert_eq!(problem["errors"][0]["parameter"], "cursor");
     let body = json!({ "name": "Pans" });
-    let problem = admin.once(&"x".repeat(256)).post("/v1/admin/categories", body).await.refused(400, "invalid_idempotency_key");
+    let problem =
+        admin.once(&"x".repeat(256)).post("/v1/admin/categories", body).await.refused(400, "invalid_idempotency_key");
     assert_eq!(problem["errors"][0]["parameter"], "Idempotency-Key");
 }
