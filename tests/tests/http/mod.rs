@@ -15,7 +15,6 @@ mod guards;
 mod load;
 mod orders;
 mod payments;
-mod problems;
 mod process;
 mod protocol;
 mod staff;
