@@ -6,6 +6,7 @@
 //! (`#[serde(remote)]`) that says how each field is read.
 
 use commerce_core::{clock::Timestamp, store::StoreError};
+use hex::FromHex as _;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 
 /// An entity that has a shadow.
@@ -61,24 +62,13 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error>
 
 /// 32 bytes in hex, for `deserialize_with`.
 pub(crate) fn hash<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
-    unhex(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("not 32 bytes in hex"))
+    <[u8; 32]>::from_hex(String::deserialize(from)?).map_err(D::Error::custom)
 }
 
 /// 32 bytes in hex or null, for `deserialize_with`.
 pub(crate) fn maybe_hash<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[u8; 32]>, D::Error> {
-    let Some(hex) = Option::<String>::deserialize(from)? else { return Ok(None) };
-    unhex(&hex).map(Some).ok_or_else(|| D::Error::custom("not 32 bytes in hex"))
-}
-
-fn unhex(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (n, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).ok()?;
-    }
-    Some(bytes)
+    let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+    <[u8; 32]>::from_hex(text).map(Some).map_err(D::Error::custom)
 }
 
 /// A value object as it is stored.
