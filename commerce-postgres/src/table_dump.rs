@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use commerce_core::store::{
-    MissingReference, StoreError,
-    copy::{ColumnType, Portable, Table},
+    ColumnType, MissingReference, Portable, StoreError, Table,
     relations::{RELATIONS, Relation},
 };
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{PgStore, connect::Sql, task};
+use crate::{PgStore, sql::Sql, task};
 
 /// What only this backend's tables have.
 const OWN_RELATIONS: &[Relation] = &[

@@ -2,13 +2,13 @@
 
 use commerce_core::{account as core, context};
 use poem_openapi::{
-    Object,
+    Enum, Object,
     types::{Example, MaybeUndefined},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Time, mirror, patch, present, sample};
+use crate::types::{Time, mirror, or_empty, present, sample};
 
 mirror! {
     /// What a user may do.
@@ -97,23 +97,27 @@ impl Example for AdminUser {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct Register {
+    #[oai(validator(max_length = 254))]
     pub email: String,
     /// 8 to 128 characters, not easily guessed.
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub password: String,
     /// One of the two names is enough.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 100))]
     pub first_name: Option<String>,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 100))]
     pub last_name: Option<String>,
     #[serde(default)]
+    #[oai(nullable)]
     pub phone: Option<String>,
 }
 
 impl From<Register> for core::Registration {
     fn from(body: Register) -> Self {
         let Register { email, password, first_name, last_name, phone } = body;
-        let (first_name, last_name) = (first_name.unwrap_or_default(), last_name.unwrap_or_default());
-        Self { email, password, first_name, last_name, phone }
+        Self::new(email, password, first_name.unwrap_or_default(), last_name.unwrap_or_default()).phone(phone)
     }
 }
 
@@ -144,14 +148,20 @@ impl Example for LoginRequest {
     }
 }
 
+/// How an access token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+pub enum TokenType {
+    /// As `Authorization: Bearer …`.
+    Bearer,
+}
+
 /// A session's tokens, and whose it is.
 #[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Login {
     /// Send it as `Authorization: Bearer …`.
     pub access_token: String,
-    /// Always `Bearer`.
-    pub token_type: String,
+    pub token_type: TokenType,
     /// Seconds until the access token expires.
     pub expires_in: u64,
     /// Good for one refresh.
@@ -164,10 +174,10 @@ pub struct Login {
 impl From<core::Login> for Login {
     fn from(login: core::Login) -> Self {
         Self {
-            access_token: login.tokens.access_token,
-            token_type: "Bearer".to_owned(),
+            access_token: login.tokens.access_token.0,
+            token_type: TokenType::Bearer,
             expires_in: login.tokens.expires_in,
-            refresh_token: login.tokens.refresh_token,
+            refresh_token: login.tokens.refresh_token.0,
             refresh_expires_in: login.tokens.refresh_expires_in,
             user: login.user.into(),
         }
@@ -178,7 +188,7 @@ impl Example for Login {
     fn example() -> Self {
         Self {
             access_token: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTlhIn0.c2lnbmF0dXJl".to_owned(),
-            token_type: "Bearer".to_owned(),
+            token_type: TokenType::Bearer,
             expires_in: 600,
             refresh_token: "AZq44moQfDGdUw8qaxxNCAAAAAAAAAAB.c2lnbmF0dXJl".to_owned(),
             refresh_expires_in: 1_209_600,
@@ -220,6 +230,7 @@ one_field! {
 pub struct Logout {
     /// All of them, not only this one.
     #[serde(default)]
+    #[oai(nullable)]
     pub everywhere: Option<bool>,
 }
 
@@ -235,6 +246,7 @@ impl Example for Logout {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordReset {
     pub token: String,
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub new_password: String,
 }
 
@@ -250,6 +262,7 @@ impl Example for PasswordReset {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordChange {
     pub current_password: String,
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub new_password: String,
 }
 
@@ -265,6 +278,7 @@ impl Example for PasswordChange {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct EmailChange {
+    #[oai(validator(max_length = 254))]
     pub email: String,
     pub password: String,
 }
@@ -283,10 +297,10 @@ impl Example for EmailChange {
 pub struct ProfilePatch {
     /// One of the two names is enough.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub first_name: MaybeUndefined<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub last_name: MaybeUndefined<String>,
     #[serde(default)]
     #[oai(nullable)]
@@ -295,8 +309,10 @@ pub struct ProfilePatch {
 
 impl From<ProfilePatch> for core::ProfilePatch {
     fn from(body: ProfilePatch) -> Self {
-        let name = |name| patch(name).map(Option::unwrap_or_default);
-        Self { first_name: name(body.first_name), last_name: name(body.last_name), phone: patch(body.phone) }
+        Self::new()
+            .first_name(or_empty(body.first_name))
+            .last_name(or_empty(body.last_name))
+            .phone(or_empty(body.phone))
     }
 }
 
@@ -368,7 +384,7 @@ pub struct UserPatch {
 
 impl From<UserPatch> for core::UserPatch {
     fn from(body: UserPatch) -> Self {
-        Self { role: body.role.map(Into::into), disabled: body.disabled }
+        Self::new().role(body.role.map(Into::into)).disabled(body.disabled)
     }
 }
 
