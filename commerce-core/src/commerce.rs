@@ -15,7 +15,6 @@ use crate::{
     account::{Accounts, normalise_email, token::Signer},
     cart::Carts,
     catalog::Catalog,
-    checkout::Checkout,
     clock::{Clock, SystemClock},
     context::Actor,
     engine::{Engine, Queues, recent_writers},
@@ -24,8 +23,7 @@ use crate::{
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
-    order::Orders,
-    payment::{PaymentGateway, Payments},
+    payment::PaymentGateway,
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
     store::{Store, StoreError},
     worker::Worker,
@@ -135,24 +133,6 @@ impl Commerce {
     #[must_use]
     pub fn carts(&self) -> Carts {
         Carts::new(self.engine.clone())
-    }
-
-    /// Quotes and placing orders.
-    #[must_use]
-    pub fn checkout(&self) -> Checkout {
-        Checkout::new(self.engine.clone())
-    }
-
-    /// Orders after they were placed.
-    #[must_use]
-    pub fn orders(&self) -> Orders {
-        Orders::new(self.engine.clone())
-    }
-
-    /// Payments, refunds and webhooks.
-    #[must_use]
-    pub fn payments(&self) -> Payments {
-        Payments::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.

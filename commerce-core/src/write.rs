@@ -174,6 +174,13 @@ pub(crate) struct WriteContext {
     expected: Option<Version>,
 }
 
+impl From<RequestContext> for WriteContext {
+    /// A write on no conditions.
+    fn from(call: RequestContext) -> Self {
+        Self { call, expected: None }
+    }
+}
+
 impl WriteContext {
     pub const fn actor(&self) -> &Actor {
         &self.call.actor
@@ -196,6 +203,11 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// The services as the shop itself uses them.
+    pub fn system(engine: Arc<Engine>) -> Self {
+        Self { engine, call: Arc::new(RequestContext::system()) }
+    }
+
     pub fn actor(&self) -> &Actor {
         &self.call.actor
     }
@@ -204,7 +216,7 @@ impl Scope {
     pub fn write<T, E>(&self, operation: impl Operation<T, E> + 'static) -> Write<T, E> {
         Write {
             engine: Arc::clone(&self.engine),
-            context: WriteContext { call: RequestContext::clone(&self.call), expected: None },
+            context: RequestContext::clone(&self.call).into(),
             operation: Arc::new(operation),
         }
     }

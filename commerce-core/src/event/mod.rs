@@ -139,6 +139,29 @@ pub enum Task {
         /// Its refund.
         refund: RefundId,
     },
+    /// Cancel an order whose payment is open: at its gateway first.
+    CancelOrder {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        reason: String,
+    },
+    /// Take so much of a promised payment, as intended by its lease.
+    CapturePayment {
+        /// The order.
+        order: OrderId,
+        /// Its payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+    },
+    /// Settle a payment by its gateway's word, as staff asked for.
+    ResolvePayment {
+        /// The payment.
+        payment: PaymentId,
+        /// Whether it is written off if the gateway holds no money for it.
+        give_up: bool,
+    },
     /// Merge the lines of a declined order's closed cart into the owner's open one.
     MergeCart {
         /// The closed cart.
@@ -219,6 +242,9 @@ impl Task {
             Self::ExpireReservation { .. } => "expire_reservation",
             Self::VoidPayment { .. } => "void_payment",
             Self::SettleRefund { .. } => "settle_refund",
+            Self::CancelOrder { .. } => "cancel_order",
+            Self::CapturePayment { .. } => "capture_payment",
+            Self::ResolvePayment { .. } => "resolve_payment",
             Self::MergeCart { .. } => "merge_cart",
             Self::JoinOrders { .. } => "join_orders",
             Self::Send { .. } => "send",

@@ -33,19 +33,19 @@ use crate::{
 };
 
 pub use self::{
-    cancel::CancelInput,
+    cancel::Cancellation,
     error::OrderError,
-    fulfil::{FulfilmentInput, FulfilmentUpdate},
+    fulfil::{Fulfilled, FulfilmentUpdate, NewFulfilment},
     number::normalise_number,
     queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
-    returns::{ReturnDecision, ReturnRefund},
+    returns::{NewReturn, RequestedReturn, ReturnDecision, ReturnRefund},
     rules::OrderAction,
     selection::ItemSelection,
-    service::Orders,
+    service::{FoundOrder, Orders},
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{
-    edit::Effects,
+    edit::{Admission, EditWrite, Edited, Effects, Executor, child_of},
     rules::{NewParcel, merge_items},
     withdraw::Withdrawn,
 };

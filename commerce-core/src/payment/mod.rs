@@ -1,15 +1,18 @@
 //! Payments and refunds, and the gateways that move the money.
 
 mod amounts;
+mod capture;
 pub mod gateway;
 mod manual;
 pub(crate) mod processor;
 mod reconcile;
+mod resolve;
 mod rules;
 mod service;
 #[cfg(feature = "stripe")]
 pub mod stripe;
 mod test_gateway;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -25,14 +28,16 @@ use crate::{
 
 pub use self::{
     amounts::{AmountNotPayable, PayableAmounts},
+    capture::NewCapture,
     gateway::{NextAction, PaymentGateway, PaymentMethod, RefundReport},
     manual::ManualGateway,
     processor::PlacementOutcome,
     reconcile::{PaymentDrift, ReconcileError, Reconciliation},
-    service::{Payments, RefundInput, WebhookFailure},
+    service::{NewRefund, PaymentQuery, Payments, Refunded},
     test_gateway::{GatewayFault, LedgerLine, TestGateway},
+    webhook::WebhookFailure,
 };
-pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NOTHING_OWED, NewRefund, UNPAID};
+pub(crate) use rules::{AMOUNT_NOT_PAYABLE, CANCELLED, EXPIRED, NOTHING_OWED, RefundIntent, UNPAID};
 
 /// How a payment stands; an order's `payment_status` is that of its latest payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

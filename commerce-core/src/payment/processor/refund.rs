@@ -1,6 +1,7 @@
 //! Money going back.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
+use crate::clock::Timestamp;
 use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
@@ -15,8 +16,7 @@ use crate::store::{AggregateId, ChangeSet, StoreError};
 
 impl PaymentProcessor {
     /// Registers the money of a refund as on its way back: part of the set that intends it.
-    pub fn watch_refund(&self, set: &mut ChangeSet, order: OrderId, refund: RefundId) {
-        let due = set.at() + self.engine.settings.gateway_lease;
+    pub fn watch_refund(set: &mut ChangeSet, order: OrderId, refund: RefundId, due: Timestamp) {
         set.task_as(Self::refund_task(refund), due, Task::SettleRefund { order, refund });
     }
 
