@@ -39,12 +39,10 @@ table! {
         updated_at: i64,
         version: i64,
         title_key: String,
-        #[sqlx(default)]
-        title_sort: String,
+        title_sort: String = String::new(),
         min_price: i64,
         max_price: i64,
-        #[sqlx(default)]
-        document: Document,
+        document: Document = Document::default(),
     }
 }
 
@@ -280,15 +278,26 @@ pub(crate) fn whole_products() -> Sql {
 }
 
 /// A row of the query in `load_purchasable`.
-#[derive(FromRow)]
 struct PurchasableVariantRow {
-    #[sqlx(flatten)]
     variant: VariantRow,
     slug: String,
     product_title: String,
     status: Name<ProductStatus>,
     image: Option<Json<Image>>,
     available: i64,
+}
+
+impl<'r> FromRow<'r, PgRow> for PurchasableVariantRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            variant: VariantRow::from_row(row)?,
+            slug: row.try_get("slug")?,
+            product_title: row.try_get("product_title")?,
+            status: row.try_get("status")?,
+            image: row.try_get("image")?,
+            available: row.try_get("available")?,
+        })
+    }
 }
 
 impl From<PurchasableVariantRow> for PurchasableVariant {

@@ -170,9 +170,20 @@ pub(crate) fn to_json(value: &impl Serialize) -> Json<serde_json::Value> {
 }
 
 /// Search words with their weights, as the text form of a `tsvector`.
-#[derive(Clone, Debug, Default, sqlx::Type)]
-#[sqlx(transparent)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Document(pub String);
+
+impl Type<Postgres> for Document {
+    fn type_info() -> PgTypeInfo {
+        <String as Type<Postgres>>::type_info()
+    }
+}
+
+impl Decode<'_, Postgres> for Document {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        <String as Decode<Postgres>>::decode(value).map(Self)
+    }
+}
 
 impl Cell for Document {
     fn column(cells: Vec<Self>) -> Column {
@@ -254,19 +265,43 @@ pub(crate) trait Table: Sized {
     fn columns(rows: Vec<Self>) -> Vec<Column>;
 }
 
+/// Reads a struct from a row, each field from the column of its name. A field with a value takes that where a query doesn't
+/// select its column.
+macro_rules! from_row {
+    ($name:ident { $($field:ident $(= $absent:expr)?),+ $(,)? }) => {
+        impl sqlx::FromRow<'_, sqlx::postgres::PgRow> for $name {
+            fn from_row(row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: $crate::codec::from_row!(@read row $field $(= $absent)?)),+ })
+            }
+        }
+    };
+    (@read $row:ident $field:ident) => {
+        sqlx::Row::try_get($row, stringify!($field))?
+    };
+    (@read $row:ident $field:ident = $absent:expr) => {
+        match sqlx::Row::try_get($row, stringify!($field)) {
+            Err(sqlx::Error::ColumnNotFound(_)) => $absent,
+            read => read?,
+        }
+    };
+}
+pub(crate) use from_row;
+
 /// Declares a table's row: a struct that is read from rows and written as columns.
 macro_rules! table {
     (
         $(#[$meta:meta])*
         $name:ident = $table:literal by [$($key:ident),+] {
-            $($(#[$field_meta:meta])* $field:ident : $ty:ty),+ $(,)?
+            $($(#[$field_meta:meta])* $field:ident : $ty:ty $(= $absent:expr)?),+ $(,)?
         }
     ) => {
         $(#[$meta])*
-        #[derive(Debug, sqlx::FromRow)]
+        #[derive(Debug)]
         pub(crate) struct $name {
             $($(#[$field_meta])* pub $field: $ty),+
         }
+
+        $crate::codec::from_row!($name { $($field $(= $absent)?),+ });
 
         impl $crate::codec::Table for $name {
             const NAME: &'static str = $table;

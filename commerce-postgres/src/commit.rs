@@ -10,6 +10,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
+    codec::from_row,
     connect::{ErrorClass, classify, is_answer, is_unprepared},
     layout::{Known, Layout},
     pool::{ConnectionPool, Need, PooledConn},
@@ -279,13 +280,15 @@ async fn write_row_by_row(
 }
 
 /// What a stock row says after a guard on it failed.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 struct StockRow {
     variant_id: Uuid,
     on_hand: i64,
     reserved: i64,
     alerted: i64,
 }
+
+from_row!(StockRow { variant_id, on_hand, reserved, alerted });
 
 async fn short_rows(
     connection: &mut PgConnection,

@@ -12,11 +12,11 @@ use commerce_core::{
     store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
     text::look,
 };
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    codec::{Column, Name, table, to_json},
+    codec::{Column, Name, from_row, table, to_json},
     connect::{Direction, List, Sorted, Sql, at},
     reads::PgReads,
     statement::{GuardFailure, Statement, TableWrite},
@@ -268,7 +268,6 @@ impl Sorted for AlertRow {
     }
 }
 
-#[derive(FromRow)]
 struct ItemRow {
     variant_id: Uuid,
     product_id: Uuid,
@@ -281,6 +280,19 @@ struct ItemRow {
     crossings: i64,
     alerted: i64,
 }
+
+from_row!(ItemRow {
+    variant_id,
+    product_id,
+    sku,
+    product_title,
+    variant_title,
+    on_hand,
+    reserved,
+    low_stock_threshold,
+    crossings,
+    alerted
+});
 
 impl From<ItemRow> for StockItem {
     fn from(row: ItemRow) -> Self {
@@ -311,7 +323,6 @@ const ITEM: &str = "SELECT s.variant_id, s.product_id, coalesce(v.sku, '') AS sk
 const NAMED: &str = " FROM commerce_stock s LEFT JOIN commerce_product p ON p.id = s.product_id \
     LEFT JOIN commerce_variant v ON v.product_id = s.product_id AND v.id = s.variant_id WHERE ";
 
-#[derive(FromRow)]
 struct LedgerRow {
     variant_id: Uuid,
     set_id: Uuid,
@@ -323,6 +334,8 @@ struct LedgerRow {
     actor: Json<ActorRef>,
     reason: Option<String>,
 }
+
+from_row!(LedgerRow { variant_id, set_id, at, kind, delta, on_hand_after, order_id, actor, reason });
 
 impl From<LedgerRow> for MovementRecord {
     fn from(row: LedgerRow) -> Self {

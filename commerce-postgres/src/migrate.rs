@@ -19,8 +19,8 @@ use std::{sync::LazyLock, time::Duration};
 
 use commerce_core::store::{StoreError, missing_migrations};
 use sqlx::{
-    Connection as _, Executor as _, PgConnection,
-    migrate::{MigrateError, Migrator},
+    Connection as _, Executor as _, PgConnection, SqlStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     query, query_scalar, raw_sql,
 };
 
@@ -29,8 +29,16 @@ use crate::{
     pool::ConnectionPool,
 };
 
+/// Version, description and SQL of each file in `migrations/`, as `build.rs` writes them.
+const MIGRATIONS: &[(i64, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!();
+    let migrations = MIGRATIONS.iter().map(|&(version, description, sql)| {
+        Migration::new(version, description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // A host may keep its own migrations by `sqlx` in the same database, in `_sqlx_migrations`.
+    migrator.dangerous_set_table_name("commerce_migration");
     migrator.set_locking(false);
     migrator
 });

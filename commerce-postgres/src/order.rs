@@ -194,11 +194,15 @@ fn select_order(id: &str) -> String {
     format!("SELECT o.*, {}", lists.join(", "))
 }
 
-#[derive(FromRow)]
-struct OfOrder<T: for<'r> FromRow<'r, PgRow>> {
+struct OfOrder<T> {
     number: String,
-    #[sqlx(flatten)]
     child: T,
+}
+
+impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for OfOrder<T> {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { number: row.try_get("number")?, child: T::from_row(row)? })
+    }
 }
 
 impl From<OfOrder<PaymentRow>> for OrderPayment {

@@ -9,11 +9,11 @@ use commerce_core::{
     page::{Cursor, PageSpec, Rows},
     store::{AggregateId, Claim, IdempotencyRecord, StoreError},
 };
-use sqlx::{FromRow, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
-    codec::table,
+    codec::{from_row, table},
     connect::{Direction, List, Reader, Sorted, Sql, at},
     reads::PgReads,
 };
@@ -177,13 +177,14 @@ pub(crate) async fn lease(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-#[derive(FromRow)]
 struct DriftRow {
     counter: String,
     id: Uuid,
     counted: i64,
     ledger: i64,
 }
+
+from_row!(DriftRow { counter, id, counted, ledger });
 
 const VERIFY: &str = "\
     WITH stock_ledger AS ( \

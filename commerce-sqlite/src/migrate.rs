@@ -15,12 +15,12 @@
 //! `commerce_schema` instead: such a database is adopted, and the number is kept up to date, so that the first release refuses
 //! a database that is newer than it knows.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use commerce_core::store::{StoreError, missing_migrations};
 use sqlx::{
-    Connection as _, Executor as _, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    Connection as _, Executor as _, SqlStr, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     query, query_scalar, raw_sql,
 };
 use tokio::time::Instant;
@@ -29,7 +29,18 @@ use crate::error::{Meaning, meaning, read};
 use crate::reindex::reindex;
 use crate::rekey::rekey;
 
-static MIGRATOR: Migrator = sqlx::migrate!();
+/// Version, description and SQL of each file in `migrations/`, as `build.rs` writes them.
+const MIGRATIONS: &[(i64, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let migrations = MIGRATIONS.iter().map(|&(version, description, sql)| {
+        Migration::new(version, description.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // A host may keep its own migrations by `sqlx` in the same database, in `_sqlx_migrations`.
+    migrator.dangerous_set_table_name("commerce_migration");
+    migrator
+});
 
 /// How long to wait for another process that migrates the same database. Rebuilding the tables of a large shop takes a while.
 const WAIT_FOR_OTHERS: Duration = Duration::from_mins(2);

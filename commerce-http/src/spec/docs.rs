@@ -31,7 +31,7 @@ impl DocsCache {
         }
         let document = (self.make)(prefix);
         let json = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
-        let yaml = serde_yaml::to_string(&document).unwrap_or_default().into();
+        let yaml = serde_saphyr::to_string(&document).unwrap_or_default().into();
         let docs = Arc::new(Docs { prefix: prefix.to_owned(), json, yaml });
         *last = Some(docs.clone());
         docs

@@ -134,7 +134,7 @@ async fn print_spec(settings: &Settings, yaml: bool) -> Result<(), Failure> {
         api = api.test_gateway(commerce_core::payment::TestGateway::new());
     }
     let spec = api.spec("");
-    let text = if yaml { serde_yaml::to_string(&spec)? } else { serde_json::to_string_pretty(&spec)? + "\n" };
+    let text = if yaml { serde_saphyr::to_string(&spec)? } else { serde_json::to_string_pretty(&spec)? + "\n" };
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough: `… openapi | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
