@@ -79,19 +79,15 @@ impl PayAgainWrite {
         method.ok_or_else(|| CommonError::NotFound("payment method").into())
     }
 
-    /// The latest payment of an order, if it can be paid again by this method.
-    fn payable<'o>(
-        &self,
-        engine: &Engine,
-        order: &'o Order,
-        method: &PaymentMethod,
-    ) -> Result<&'o Payment, CheckoutError> {
-        let latest = payable(order, engine.now())?;
-        if let Some(gateway) = engine.gateways.get(&method.gateway) {
-            gateway.amounts(latest.amount.currency).check_payment(latest.amount)?;
-        }
-        Ok(latest)
+}
+
+/// The latest payment of an order, if the order can be paid again by this method.
+fn payable_by<'o>(engine: &Engine, order: &'o Order, method: &PaymentMethod) -> Result<&'o Payment, CheckoutError> {
+    let latest = payable(order, engine.now())?;
+    if let Some(gateway) = engine.gateways.get(&method.gateway) {
+        gateway.amounts(latest.amount.currency).check_payment(latest.amount)?;
     }
+    Ok(latest)
 }
 
 #[async_trait]
@@ -118,7 +114,7 @@ impl Operation<Placement, CheckoutError> for PayAgainWrite {
             if attempt == 1 {
                 write.check_version(order.version)?;
             }
-            let latest = self.payable(engine, &order, &method)?.clone();
+            let latest = payable_by(engine, &order, &method)?.clone();
             let order = if latest.status.is_open() {
                 let superseded = Box::pin(processor.supersede(order, latest.id)).await?;
                 superseded.map_err(|_| CheckoutError::GatewayUnavailable)?
@@ -129,7 +125,7 @@ impl Operation<Placement, CheckoutError> for PayAgainWrite {
                 return this.paid_already(write, order).await.map(Outcome::fresh);
             }
             if !payable(&order, engine.now())?.status.is_open() {
-                let planned = this.intend(write, order, &self.choice, &method, Executor::Caller)?;
+                let planned = this.intend(write, &order, &self.choice, &method, Executor::Caller)?;
                 let IntendedPayment { mut set, order, payment } = planned;
                 if engine.commit(&mut set).await?.is_ok() {
                     let order = Box::pin(this.pay(write, order, payment)).await?;
@@ -150,8 +146,8 @@ impl Operation<Placement, CheckoutError> for PayAgainWrite {
         }
         let order = this.processor().load(self.id).await?;
         write.check_version(order.version)?;
-        self.payable(engine, &order, &method)?;
-        let intended = this.intend(write, order, &self.choice, &method, Executor::Worker)?;
+        payable_by(engine, &order, &method)?;
+        let intended = this.intend(write, &order, &self.choice, &method, Executor::Worker)?;
         let IntendedPayment { set: mut changes, order, .. } = intended;
         engine.publish_events(&mut changes);
         let outcome = PlacementOutcome::of(&order);
@@ -199,7 +195,7 @@ impl Checkouts {
     fn intend(
         &self,
         write: &WriteContext,
-        before: Order,
+        before: &Order,
         choice: &PaymentChoice,
         method: &PaymentMethod,
         executor: Executor,
@@ -207,7 +203,7 @@ impl Checkouts {
         let settings = &self.scope.engine.settings;
         let mut set = self.scope.engine.set(write.actor());
         let now = set.at();
-        let latest = payable(&before, now)?.clone();
+        let latest = payable(before, now)?.clone();
         let lease_until = (executor == Executor::Caller).then(|| now + settings.gateway_lease);
         let (mut after, id) = (before.clone(), PaymentId(self.scope.engine.uuid()));
         after.payments.push(Payment {
@@ -237,7 +233,7 @@ impl Checkouts {
         if let Some(key) = write.call.idempotency {
             set.key(key, Some(after.id.0), None);
         }
-        set.update(&before, &mut after);
+        set.update(before, &mut after);
         let (order, payment) = (after.id, id);
         set.done(PaymentProcessor::settle_task(latest.id)).done(PaymentProcessor::expire_task(latest.id));
         let settle_at = lease_until.map_or(now, |until| until + Duration::from_secs(1));

@@ -74,6 +74,7 @@ pub struct FulfilmentUpdate {
     pub(super) keep_apart: bool,
     pub(super) carrier: Option<String>,
     pub(super) tracking_number: Option<String>,
+    #[allow(clippy::option_option)] // Kept, removed, or another one.
     pub(super) tracking_url: Option<Option<String>>,
 }
 

@@ -41,7 +41,7 @@ pub use self::{
     returns::{NewReturn, RequestedReturn, ReturnDecision, ReturnRefund},
     rules::OrderAction,
     selection::ItemSelection,
-    service::{FoundOrder, Orders},
+    service::{FoundOrder, Orders, ReturnQuery},
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{

@@ -44,6 +44,28 @@ pub struct Orders {
     pub(crate) scope: Scope,
 }
 
+/// Filters of the list of returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReturnQuery {
+    status: Option<ReturnStatus>,
+}
+
+impl ReturnQuery {
+    /// All returns.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only returns with this status; `None` for all.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<Option<ReturnStatus>>) -> Self {
+        self.status = status.into();
+        self
+    }
+}
+
 /// An order that a guest has found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -179,9 +201,10 @@ impl Orders {
     /// Needs [`Permission::ViewOrders`].
     pub async fn returns(
         &self,
-        status: Option<ReturnStatus>,
+        query: ReturnQuery,
         page: &PageRequest,
     ) -> Result<Page<OrderReturn>, OrderError> {
+        let ReturnQuery { status } = query;
         self.scope.actor().require(Permission::ViewOrders)?;
         let spec = page.spec(&("returns", status))?;
         Ok(self.scope.engine.reads().list_returns(status, &spec).await?.page(&("returns", status)))

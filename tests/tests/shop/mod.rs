@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use commerce_core::{
     account::{PostalAddress, Registration},
     catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
-    checkout::CheckoutInput,
+    checkout::Checkout,
     clock::{ManualClock, Timestamp},
     context::{Actor, Identity, RequestContext, Role},
     error::{CommonError, Invalid},
@@ -77,7 +77,7 @@ impl Shop {
     pub async fn buy(&self, call: &RequestContext, variant: VariantId) -> Order {
         self.carts().add_item(call, variant, 1, None).await.unwrap();
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-        Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
+        self.acting_as(call).checkout().place(Checkout::ship_to(address).pay_with("test")).await.unwrap().order
     }
 }
 

@@ -111,7 +111,7 @@ impl Journey {
     }
 
     fn cancel(&mut self, items: impl Into<ItemSelection>, restock: bool) -> Result<(), OrderError> {
-        let input = CancelInput { items: items.into(), reason: "x".to_owned(), restock };
+        let input = Cancellation::of(items).reason("x").restock(restock);
         self.act(|order, effects, n| cancel_rule(order, input, refund_of(n), effects, NOW))
     }
 

@@ -57,7 +57,7 @@ impl PaymentProcessor {
             if !applies(before.payment(id)?) {
                 return Ok(before);
             }
-            let (mut set, after) = match self.decide(&before, id, report, failure, lost).await? {
+            let (mut set, after) = match Box::pin(self.decide(&before, id, report, failure, lost)).await? {
                 Decision::Nothing => return Ok(before),
                 Decision::Mismatch(detail) => {
                     self.raise(AlertKind::PaymentMismatch, &before, detail).await?;
