@@ -135,7 +135,8 @@ impl CheckoutApi {
     #[oai(path = "/checkout/quote", method = "post", operation_id = "quote_checkout")]
     async fn quote(&self, caller: Caller<Shopper>, body: Optional<QuoteRequest>) -> Result<Reply<Quote>, ApiError> {
         let QuoteRequest { shipping_address, shipping_method } = body.parse()?;
-        let request = core::QuoteRequest::new().ship_to(shipping_address.map(Into::into)).shipping_method(shipping_method);
+        let request =
+            core::QuoteRequest::new().ship_to(shipping_address.map(Into::into)).shipping_method(shipping_method);
         Ok(Reply::new(caller.shop().checkout().quote(request).await?))
     }
 

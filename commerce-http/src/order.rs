@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use commerce_core::{
     Outcome,
-    account::token::OrderToken,
     checkout::Placement,
     id::OrderId,
     order::{self as core, Cancellation, OrderError},
     payment::PlacementOutcome,
+    token::OrderToken,
 };
 use poem_openapi::{OpenApi, param::Path};
 use uuid::Uuid;

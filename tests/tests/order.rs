@@ -1,7 +1,7 @@
 //! Orders over the facade: cancelling, shipping, returning.
 
 use commerce_core::{
-    context::{AccessError, Actor, RequestContext, Role},
+    context::{AccessError, RequestContext, Role},
     error::CommonError,
     id::{FulfilmentId, IdGenerator, ReturnId, UuidV7},
     order::{
@@ -71,9 +71,7 @@ async fn an_order_that_waits_for_its_customer_is_cancelled_whole() {
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 2).await;
     let order = shop.place(&ada, SECURE).await.unwrap().order;
-    let staff = RequestContext::system();
-    let part =
-        shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
+    let part = shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(part, OrderError::NotAllowed(_)), "{part:?}");
     shop.gateway.script([GatewayFault::Refused]);
     let unreachable = shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await.unwrap_err();
@@ -116,24 +114,27 @@ async fn nobody_cancels_while_the_payment_is_being_made() {
 async fn partial_cancels_and_parcels_add_up() {
     let shop = TestShop::open().await;
     let (mug, cup) = (shop.sell("MUG", 1000, 10).await, shop.sell("CUP", 333, 10).await);
-    let (ada, staff) = (customer(), shop.staff().orders());
+    let (ada, orders) = (customer(), shop.staff().orders());
     shop.fill(&ada, mug, 3).await;
     let order = shop.buy(&ada, cup, 1).await;
-    let first = shop.staff().orders().fulfil(order.id, parcel(vec![units_of(mug, 1)])).await.unwrap().fulfilment.id;
-    let over = shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 3)])).await.unwrap_err();
+    let first = orders.fulfil(order.id, parcel(vec![units_of(mug, 1)])).await.unwrap().fulfilment.id;
+    let over = orders.cancel(order.id, cancel_of(vec![units_of(mug, 3)])).await.unwrap_err();
     assert!(matches!(over, OrderError::QuantityExceeded { left: 2, .. }), "{over:?}");
-    let after = shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let after = orders.cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
     assert_eq!((after.status, after.payment_status), (OrderStatus::Confirmed, PaymentStatus::PartiallyRefunded));
     assert_eq!((after.refunds[0].amount, after.refunds[0].status), (eur(1000), RefundStatus::Settled));
     assert_eq!(shop.units(mug).await, (8, 0));
-    shop.staff().orders().update_fulfilment(first, FulfilmentStatus::Shipped).await.unwrap();
-    let shipped = shop.staff().orders().cancel(order.id, cancel_of(ItemSelection::All)).await.unwrap_err();
+    orders.update_fulfilment(first, FulfilmentStatus::Shipped).await.unwrap();
+    let shipped = orders.cancel(order.id, cancel_of(ItemSelection::All)).await.unwrap_err();
     assert!(matches!(shipped, OrderError::AlreadyShipped), "{shipped:?}");
-    assert!(matches!(shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await, Err(OrderError::AlreadyShipped)));
+    assert!(matches!(
+        shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await,
+        Err(OrderError::AlreadyShipped)
+    ));
     let rest = shop.deliver(&order).await;
     assert_eq!((rest.status, rest.fulfilment_status), (OrderStatus::Confirmed, FulfilmentState::Shipped));
     assert_eq!(rest.fulfilments[1].items, [units_of(mug, 1), units_of(cup, 1)]);
-    let done = shop.staff().orders().update_fulfilment(first, FulfilmentStatus::Delivered).await.unwrap();
+    let done = orders.update_fulfilment(first, FulfilmentStatus::Delivered).await.unwrap();
     assert_eq!((done.status, done.fulfilment_status), (OrderStatus::Completed, FulfilmentState::Delivered));
     shop.check_books().await;
 }
@@ -151,13 +152,13 @@ async fn cancelling_the_last_unit_gives_the_shipping_back_too() {
     })
     .await;
     let (mug, gift) = (shop.sell("MUG", 1000, 10).await, shop.sell("GIFT", 0, 10).await);
-    let (ada, staff) = (customer(), shop.staff().orders());
+    let (ada, orders) = (customer(), shop.staff().orders());
     shop.fill(&ada, gift, 1).await;
     let order = shop.buy(&ada, mug, 2).await;
-    let after = shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(gift, 1)])).await.unwrap();
+    let after = orders.cancel(order.id, cancel_of(vec![units_of(gift, 1)])).await.unwrap();
     assert_eq!((after.refunds.len(), after.payment_status), (0, PaymentStatus::Paid), "what was free is owed nothing");
-    shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
-    let after = shop.staff().orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    orders.cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let after = orders.cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
     assert_eq!((after.status, after.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
     assert_eq!(after.refunds.iter().map(|refund| refund.amount.minor).collect::<Vec<_>>(), [1000, 1490]);
     shop.check_books().await;
@@ -175,15 +176,15 @@ async fn a_parcel_is_tracked_from_packing_to_the_door() {
     assert_eq!((second.replayed, second.value.fulfilment.id), (true, first.value.fulfilment.id));
     assert_eq!(second.value.order.fulfilments.len(), 1);
     let id = first.value.fulfilment.id;
-    assert!(shop.staff().orders().update_fulfilment(id, FulfilmentStatus::Delivered).await.is_err(), "it hasn't left");
-    shop.staff().orders().update_fulfilment(id, FulfilmentStatus::Shipped).await.unwrap();
-    let again = shop.staff().orders().update_fulfilment(id, FulfilmentStatus::Shipped).await.unwrap();
+    assert!(orders.update_fulfilment(id, FulfilmentStatus::Delivered).await.is_err(), "it hasn't left");
+    orders.update_fulfilment(id, FulfilmentStatus::Shipped).await.unwrap();
+    let again = orders.update_fulfilment(id, FulfilmentStatus::Shipped).await.unwrap();
     assert_eq!(again.fulfilment_status, FulfilmentState::PartiallyShipped);
-    assert!(shop.staff().orders().update_fulfilment(id, FulfilmentStatus::Cancelled).await.is_err(), "it has left");
-    let unknown = shop.staff().orders().update_fulfilment(FulfilmentId(UuidV7.uuid()), FulfilmentStatus::Shipped).await;
+    assert!(orders.update_fulfilment(id, FulfilmentStatus::Cancelled).await.is_err(), "it has left");
+    let unknown = orders.update_fulfilment(FulfilmentId(UuidV7.uuid()), FulfilmentStatus::Shipped).await;
     assert!(matches!(unknown, Err(OrderError::Common(CommonError::NotFound(_)))));
     shop.deliver(&order).await;
-    shop.staff().orders().update_fulfilment(id, FulfilmentStatus::Delivered).await.unwrap();
+    orders.update_fulfilment(id, FulfilmentStatus::Delivered).await.unwrap();
     let tracking = shop.by(&ada.actor).orders().tracking(order.id).await.unwrap();
     let events: Vec<_> = tracking.timeline.iter().map(|entry| entry.event.as_str()).collect();
     assert_eq!(
@@ -210,41 +211,54 @@ async fn a_parcel_is_tracked_from_packing_to_the_door() {
 #[tokio::test]
 async fn returned_goods_come_back_into_stock_and_their_money_goes_back() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), RequestContext::system());
+    let (mug, ada, orders) = (shop.sell("MUG", 1000, 10).await, customer(), shop.staff().orders());
     let order = shop.buy(&ada, mug, 3).await;
-    let early = shop.by(&ada).orders().request_return(order.id, NewReturn::new(vec![units_of(mug, 1)], "no")).await.unwrap_err();
+    let early = shop
+        .by(&ada)
+        .orders()
+        .request_return(order.id, NewReturn::new(vec![units_of(mug, 1)], "no"))
+        .await
+        .unwrap_err();
     assert!(matches!(early, OrderError::QuantityExceeded { left: 0, .. }), "{early:?}");
     shop.deliver(&order).await;
-    let ask =
-        |units, reason: &str| shop.by(&ada).orders().request_return(order.id, NewReturn::new(vec![units_of(mug, units)], reason));
+    let ask = |units, reason: &str| {
+        shop.by(&ada).orders().request_return(order.id, NewReturn::new(vec![units_of(mug, units)], reason))
+    };
     assert!(ask(1, " ").await.is_err(), "a reason must be given");
     assert!(ask(4, "no").await.is_err());
-    assert!(shop.by(customer()).orders().request_return(order.id, NewReturn::new(vec![units_of(mug, 1)], "x")).await.is_err());
+    assert!(
+        shop.by(customer())
+            .orders()
+            .request_return(order.id, NewReturn::new(vec![units_of(mug, 1)], "x"))
+            .await
+            .is_err()
+    );
     let id = ask(2, "no").await.unwrap().r#return.id;
     assert!(matches!(ask(2, "no").await, Err(OrderError::QuantityExceeded { left: 1, .. })));
-    let early = shop.staff().orders().decide_return(id, ReturnStatus::Received).await.unwrap_err();
+    let early = orders.decide_return(id, ReturnStatus::Received).await.unwrap_err();
     assert!(matches!(early, OrderError::NotAllowed(_)), "{early:?}");
-    shop.staff().orders().decide_return(id, ReturnStatus::Approved).await.unwrap();
+    orders.decide_return(id, ReturnStatus::Approved).await.unwrap();
     assert_eq!(shop.units(mug).await, (7, 0));
-    let after = shop.staff().orders().decide_return(id, ReturnStatus::Received).await.unwrap();
+    let after = orders.decide_return(id, ReturnStatus::Received).await.unwrap();
     assert_eq!(
         (after.payment_status, after.fulfilment_status),
         (PaymentStatus::PartiallyRefunded, FulfilmentState::Delivered)
     );
     assert_eq!((after.refunds[0].amount, after.refunds[0].return_id), (eur(2000), Some(id)));
     assert_eq!(shop.units(mug).await, (9, 0));
-    shop.staff().orders().decide_return(id, ReturnStatus::Received).await.unwrap();
+    orders.decide_return(id, ReturnStatus::Received).await.unwrap();
     assert_eq!(shop.units(mug).await, (9, 0), "received once");
 
     let rejected = ask(1, "again").await.unwrap().r#return.id;
-    shop.staff().orders().decide_return(rejected, ReturnStatus::Rejected).await.unwrap();
+    orders.decide_return(rejected, ReturnStatus::Rejected).await.unwrap();
     let last = ask(1, "again").await.unwrap().r#return.id;
-    shop.staff().orders().decide_return(last, ReturnStatus::Approved).await.unwrap();
-    let after = shop.staff().orders().decide_return(last, ReturnStatus::Received).await.unwrap();
+    orders.decide_return(last, ReturnStatus::Approved).await.unwrap();
+    let after = orders.decide_return(last, ReturnStatus::Received).await.unwrap();
     assert_eq!((after.payment_status, after.fulfilment_status), (PaymentStatus::Refunded, FulfilmentState::Returned));
-    let page = shop.staff().orders().returns(ReturnQuery::new().status(ReturnStatus::Received), &PageRequest::default()).await.unwrap();
+    let page =
+        orders.returns(ReturnQuery::new().status(ReturnStatus::Received), &PageRequest::default()).await.unwrap();
     assert_eq!(page.items.iter().map(|ret| ret.r#return.id).collect::<Vec<_>>(), [last, id]);
-    let unknown = shop.staff().orders().decide_return(ReturnId(UuidV7.uuid()), ReturnStatus::Approved).await.unwrap_err();
+    let unknown = orders.decide_return(ReturnId(UuidV7.uuid()), ReturnStatus::Approved).await.unwrap_err();
     assert!(matches!(unknown, OrderError::Common(CommonError::NotFound(_))), "{unknown:?}");
     shop.check_books().await;
 }
@@ -263,7 +277,11 @@ async fn staff_calls_need_staff() {
             shop.by(&call).payments().refund(order.id, refund()).await.err(),
             shop.by(&call).payments().receive(order.payments[0].id).await.err(),
             shop.by(&call).orders().decide_return(ReturnId(UuidV7.uuid()), ReturnStatus::Approved).await.err(),
-            shop.by(&call).orders().update_fulfilment(FulfilmentId(UuidV7.uuid()), FulfilmentStatus::Shipped).await.err(),
+            shop.by(&call)
+                .orders()
+                .update_fulfilment(FulfilmentId(UuidV7.uuid()), FulfilmentStatus::Shipped)
+                .await
+                .err(),
         ];
         for refusal in refusals {
             let Some(OrderError::Common(CommonError::Access(access))) = refusal else { panic!("{refusal:?}") };
@@ -273,7 +291,11 @@ async fn staff_calls_need_staff() {
     assert!(shop.by(&ada.actor).orders().list(OrderQuery::default(), &PageRequest::default()).await.is_err());
     assert!(shop.guest().orders().mine(&PageRequest::default()).await.is_err());
     let support = user(Role::Support);
-    assert_eq!(shop.by(&support.actor).orders().get(order.id).await.unwrap(), order, "support sees, and nothing was changed");
+    assert_eq!(
+        shop.by(&support.actor).orders().get(order.id).await.unwrap(),
+        order,
+        "support sees, and nothing was changed"
+    );
 }
 
 #[tokio::test]

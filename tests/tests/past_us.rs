@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Currency, Money,
+    alert::AlertKind,
     catalog::VariantDraft,
     checkout::{Checkout, CheckoutError, PaymentChoice},
     clock::{Clock as _, ManualClock, SystemClock},
     context::RequestContext,
     id::VariantId,
-    inventory::AlertKind,
-    order::{NewFulfilment, ItemSelection, Order, OrderError, OrderStatus},
+    order::{NewFulfilment, Order, OrderError, OrderStatus},
     payment::{
-        PaymentStatus, PlacementOutcome, NewRefund, RefundOrigin, RefundStatus,
+        NewRefund, PaymentStatus, PlacementOutcome, RefundOrigin, RefundStatus,
         gateway::WebhookRequest,
         stripe::{RetryPolicy, StripeConfig, StripeGateway, signature},
     },

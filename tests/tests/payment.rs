@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Commerce, Currency, Money,
+    alert::AlertKind,
     clock::{Clock, ManualClock, Timestamp},
-    context::{Actor, RequestContext},
+    context::RequestContext,
     id::VariantId,
-    inventory::AlertKind,
     notification::MemoryMailer,
-    order::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderStatus},
+    order::{FulfilmentStatus, LineQuantity, Order, OrderError, OrderStatus},
     page::PageRequest,
     payment::{
-        GatewayFault, LineQuantity, PaymentGateway, PaymentStatus, NewRefund, RefundStatus, WebhookFailure,
+        GatewayFault, NewRefund, PaymentGateway, PaymentQuery, PaymentStatus, RefundStatus, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,
@@ -128,7 +128,9 @@ async fn a_refund_with_a_key_is_given_once() {
     assert_eq!((first.value.refund.id, first.replayed, second.replayed), (second.value.refund.id, false, true));
     assert_eq!(shop.order(&order).await.payments[0].refunded, 100);
     let results = join_all((0..10).map(|_| give())).await;
-    assert!(results.iter().all(|result| result.as_ref().is_ok_and(|done| done.value.refund.id == first.value.refund.id)));
+    assert!(
+        results.iter().all(|result| result.as_ref().is_ok_and(|done| done.value.refund.id == first.value.refund.id))
+    );
     shop.check_books().await;
 }
 
@@ -201,8 +203,7 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     shop.gateway.script([GatewayFault::LostAfter, GatewayFault::LostBefore, GatewayFault::LostBefore]);
     let unknown = staff.payments().capture(order.id).await.unwrap_err();
     assert!(matches!(unknown, OrderError::GatewayUnavailable), "{unknown:?}");
-    let cancel =
-        staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
+    let cancel = staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(cancel, OrderError::PaymentBusy), "nobody builds on what isn't known: {cancel:?}");
     shop.gateway.script([GatewayFault::Refused]);
     shop.wait(LEASE).await;
@@ -223,11 +224,16 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
 #[tokio::test]
 async fn an_offline_payment_is_awaited_received_and_refunded() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), RequestContext::system());
+    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), shop.staff());
     shop.fill(&ada, mug, 3).await;
     let order = shop.by(&ada).checkout().place(offline()).await.unwrap().order;
     staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
-    let pending = shop.staff().payments().list(PaymentQuery::new().status(PaymentStatus::Pending), &PageRequest::default()).await.unwrap();
+    let pending = shop
+        .staff()
+        .payments()
+        .list(PaymentQuery::new().status(PaymentStatus::Pending), &PageRequest::default())
+        .await
+        .unwrap();
     assert_eq!(pending.items.iter().map(|item| item.payment.id).collect::<Vec<_>>(), [order.payments[0].id]);
     let after = staff.payments().receive(order.payments[0].id).await.unwrap();
     assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));

@@ -2,10 +2,9 @@
 
 use commerce_core::{
     checkout::{Checkout, PaymentChoice},
-    context::{Actor, RequestContext},
-    order::{ItemSelection, Order},
+    order::Order,
     payment::{
-        PaymentDrift, ReconcileError, NewRefund,
+        NewRefund, PaymentDrift, ReconcileError,
         stripe::{RetryPolicy, StripeConfig, StripeGateway},
     },
 };

@@ -8,14 +8,13 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     Commerce,
+    alert::AlertKind,
     checkout::{Checkout, PaymentChoice},
     clock::{Clock as _, ManualClock, SystemClock},
-    context::RequestContext,
     id::{PaymentId, RefundId},
-    inventory::AlertKind,
-    order::{ItemSelection, Order, OrderStatus},
+    order::{Order, OrderStatus},
     payment::{
-        PaymentStatus, PlacementOutcome, NewRefund, RefundStatus,
+        NewRefund, PaymentStatus, PlacementOutcome, RefundStatus,
         gateway::WebhookRequest,
         stripe::{HttpRequest, HttpResponse, HttpTransport, StripeConfig, StripeGateway, TransportError, signature},
     },

@@ -78,7 +78,6 @@ impl PayAgainWrite {
         invalid.into_result()?;
         method.ok_or_else(|| CommonError::NotFound("payment method").into())
     }
-
 }
 
 /// The latest payment of an order, if the order can be paid again by this method.

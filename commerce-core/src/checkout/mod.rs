@@ -18,14 +18,15 @@ pub use self::{
     quote::{Quote, QuoteRequest},
 };
 use crate::{
-    account::{PostalAddress, token::OrderToken},
+    address::PostalAddress,
     cart::Carts,
     error::{CommonError, common_errors},
     id::VariantId,
     money::Money,
-    order::{Order, ShippingMethod},
+    order::Order,
     payment::{PaymentMethod, PlacementOutcome, processor::PaymentProcessor},
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
+    token::OrderToken,
     write::Scope,
 };
 

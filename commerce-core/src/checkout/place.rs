@@ -9,7 +9,8 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, validate_address},
+    account::validate_address,
+    address::PostalAddress,
     cart::{Cart, CartStatus},
     clock::Timestamp,
     context::{Actor, IdempotencyError},
@@ -168,7 +169,9 @@ impl Checkouts {
     /// What is known of the call's idempotency key.
     pub(super) async fn prior_attempt(&self, write: &WriteContext) -> Result<PriorAttempt, CommonError> {
         let Some(key) = write.call.idempotency else { return Ok(PriorAttempt::Nothing) };
-        let Some(record) = self.scope.engine.reads().load_key(&key.key).await? else { return Ok(PriorAttempt::Nothing) };
+        let Some(record) = self.scope.engine.reads().load_key(&key.key).await? else {
+            return Ok(PriorAttempt::Nothing);
+        };
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::Reused.into());
         }
@@ -236,7 +239,11 @@ impl Checkouts {
             invalid.check_lines(note, "/note", 0, MAX_NOTE);
             trim(note).to_owned()
         });
-        invalid.check_characters(checkout.shipping_method.as_deref().unwrap_or_default(), "/shipping_method", Lines::One);
+        invalid.check_characters(
+            checkout.shipping_method.as_deref().unwrap_or_default(),
+            "/shipping_method",
+            Lines::One,
+        );
         let method = self.check_payment(&mut invalid, &checkout.payment);
         invalid.into_result()?;
         let (gateway, instructions) = method.map(|method| (method.gateway, method.instructions)).unwrap_or_default();
@@ -301,7 +308,12 @@ impl Checkouts {
             set.key(key, Some(order.id.0), None);
         }
         let (id, number, total) = (order.id, order.number.clone(), order.totals.grand_total);
-        set.event(self.scope.engine.ids(), AggregateId::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
+        set.event(
+            self.scope.engine.ids(),
+            AggregateId::Order(id),
+            1,
+            DomainEvent::OrderPlaced { order: id, number, total },
+        );
         set.task_as(PaymentProcessor::settle_task(payment), settle_at, Task::SettlePayment { order: id, payment });
         let expire_at = set.at() + self.scope.engine.settings.reservation_ttl;
         set.task_as(PaymentProcessor::expire_task(payment), expire_at, Task::ExpireReservation { order: id, payment });

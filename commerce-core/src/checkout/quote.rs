@@ -2,14 +2,14 @@
 
 use super::{CheckoutError, Checkouts};
 use crate::{
-    account::{PostalAddress, validate_address},
+    account::validate_address,
+    address::PostalAddress,
     cart::Cart,
     catalog::PurchasableVariant,
     error::{CommonError, Invalid},
     money::Money,
-    order::ShippingMethod,
     payment::{PaymentGateway, PaymentMethod},
-    pricing::{PricedLine, PricingError, TaxBreakdown, TaxRequest, Totals, totals},
+    pricing::{PricedLine, PricingError, ShippingMethod, TaxBreakdown, TaxRequest, Totals, totals},
     store::StoreError,
 };
 
@@ -96,7 +96,8 @@ impl Checkouts {
         let takes = |gateway: &dyn PaymentGateway| {
             total.is_zero() || gateway.amounts(total.currency).check_payment(total).is_ok()
         };
-        self.scope.engine
+        self.scope
+            .engine
             .gateways
             .values()
             .filter(|gateway| takes(&***gateway))

@@ -161,7 +161,7 @@ impl CancelWrite {
         write.check_version(order.version)?;
         if self.cancellation.items != ItemSelection::All {
             let (from, to) = (order.status.as_str().to_owned(), "partly cancelled".to_owned());
-            return Err(super::state::InvalidTransition { from, to }.into());
+            return Err(crate::state::InvalidTransition { from, to }.into());
         }
         idle_payment(order, now)
     }

@@ -64,8 +64,7 @@ impl Effects {
 }
 
 /// A pure change of an order: what it becomes, what follows from that, and what the answer must remember.
-pub(crate) type Rule<'r, K> =
-    dyn Fn(&mut Order, &mut Effects, Timestamp) -> Result<K, OrderError> + Send + Sync + 'r;
+pub(crate) type Rule<'r, K> = dyn Fn(&mut Order, &mut Effects, Timestamp) -> Result<K, OrderError> + Send + Sync + 'r;
 
 /// An order that a rule has changed.
 pub(crate) struct Edited<K> {

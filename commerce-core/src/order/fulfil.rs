@@ -31,11 +31,7 @@ impl NewFulfilment {
     }
 
     /// A parcel with these units.
-    pub fn of(
-        items: impl Into<ItemSelection>,
-        carrier: impl Into<String>,
-        tracking_number: impl Into<String>,
-    ) -> Self {
+    pub fn of(items: impl Into<ItemSelection>, carrier: impl Into<String>, tracking_number: impl Into<String>) -> Self {
         Self {
             items: items.into(),
             carrier: carrier.into(),
@@ -191,11 +187,7 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of parcels doesn't have the move.
-    pub fn update_fulfilment(
-        &self,
-        id: FulfilmentId,
-        update: impl Into<FulfilmentUpdate>,
-    ) -> Write<Order, OrderError> {
+    pub fn update_fulfilment(&self, id: FulfilmentId, update: impl Into<FulfilmentUpdate>) -> Write<Order, OrderError> {
         let update = update.into();
         self.scope.write(EditWrite {
             name: "orders.update_fulfilment",

@@ -1,7 +1,7 @@
 //! Sending things back.
 
 use super::{
-    Effects, Order, OrderChild, OrderError, Orders, Return, ReturnStatus,
+    Effects, LineQuantity, Order, OrderChild, OrderError, Orders, Return, ReturnStatus,
     edit::{Admission, EditWrite, check_text, child_of},
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     event::DomainEvent,
     id::{OrderId, ReturnId},
     money::Money,
-    payment::{LineQuantity, RefundIntent},
+    payment::RefundIntent,
     store::MovementKind,
     write::Write,
 };

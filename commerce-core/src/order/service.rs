@@ -2,7 +2,7 @@
 
 use super::{Order, OrderChild, OrderError, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number};
 use crate::{
-    account::{normalise_international_email, reachable, token::OrderToken},
+    account::{normalise_international_email, reachable},
     context::{Actor, Permission},
     error::CommonError,
     id::OrderId,
@@ -10,6 +10,7 @@ use crate::{
     payment::processor::PaymentProcessor,
     store::{AggregateId, Claim},
     text::check_filter,
+    token::OrderToken,
     write::Scope,
 };
 
@@ -199,11 +200,7 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ViewOrders`].
-    pub async fn returns(
-        &self,
-        query: ReturnQuery,
-        page: &PageRequest,
-    ) -> Result<Page<OrderReturn>, OrderError> {
+    pub async fn returns(&self, query: ReturnQuery, page: &PageRequest) -> Result<Page<OrderReturn>, OrderError> {
         let ReturnQuery { status } = query;
         self.scope.actor().require(Permission::ViewOrders)?;
         let spec = page.spec(&("returns", status))?;

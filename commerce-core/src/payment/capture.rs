@@ -2,11 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{
-    PaymentStatus, Payments,
-    gateway::GatewayError,
-    service::unreached,
-};
+use super::{PaymentStatus, Payments, gateway::GatewayError, service::unreached};
 use crate::{
     clock::Timestamp,
     context::{Permission, RequestContext},
@@ -66,7 +62,12 @@ struct CaptureWrite {
 }
 
 impl CaptureWrite {
-    fn intend(&self, order: &mut Order, effects: &mut Effects, now: Timestamp) -> Result<(PaymentId, Money), OrderError> {
+    fn intend(
+        &self,
+        order: &mut Order,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<(PaymentId, Money), OrderError> {
         let until = now + self.payments.scope.engine.settings.gateway_lease;
         let intended = order.intend_capture(self.capture.amount, until, now)?;
         effects.captures.push(intended);

@@ -9,7 +9,8 @@ use crate::{
     engine::Engine,
     event::Task,
     id::{OrderId, PaymentId},
-    order::{Order, OrderChild, OrderError, OrderStatus, state::InvalidTransition},
+    order::{Order, OrderChild, OrderError, OrderStatus},
+    state::InvalidTransition,
     store::Aggregate,
     write::{Operation, Outcome, PreparedWrite, Write, WriteContext},
 };

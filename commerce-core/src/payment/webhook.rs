@@ -5,13 +5,13 @@ use super::{
     gateway::{GatewayEvent, RefundReport, WebhookError, WebhookRequest},
 };
 use crate::{
+    alert::AlertKind,
     clock::Timestamp,
     commerce::Commerce,
     context::{Idempotency, RequestContext},
     error::CommonError,
     event::DomainEvent,
     id::{OrderId, PaymentId},
-    inventory::AlertKind,
     order::{Effects, Order, OrderChild, OrderError},
     store::{AggregateId, Claim, StoreError},
     write::{Scope, WriteContext},
@@ -87,7 +87,15 @@ impl Payments {
         self.processor().raise(AlertKind::PaymentDisputed, &order, detail).await?;
         let marks =
             |event: &DomainEvent| matches!(event, DomainEvent::PaymentDisputed { payment: p, .. } if *p == payment);
-        if self.scope.engine.reads().list_events(AggregateId::Order(id)).await?.iter().any(|record| marks(&record.event)) {
+        if self
+            .scope
+            .engine
+            .reads()
+            .list_events(AggregateId::Order(id))
+            .await?
+            .iter()
+            .any(|record| marks(&record.event))
+        {
             return Ok(());
         }
         // Two who look at once both find nothing: the key lets one of them write.

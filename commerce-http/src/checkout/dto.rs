@@ -1,11 +1,6 @@
 //! Quotes and checkouts on the wire.
 
-use commerce_core::{
-    Currency,
-    checkout as core,
-    error::Invalid,
-    payment,
-};
+use commerce_core::{Currency, checkout as core, error::Invalid, payment};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ use commerce_core::{
     Commerce,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     clock::{Clock, ManualClock, Timestamp},
-    context::{Actor, RequestContext},
+    context::RequestContext,
     id::{OrderId, VariantId},
     notification::MemoryMailer,
     payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use commerce_core::{
+    alert::AlertKind,
     checkout::{CheckoutError, PaymentChoice, Placement},
     context::{Actor, RequestContext},
     error::CommonError,
-    inventory::AlertKind,
-    order::{Order, OrderAction, OrderStatus},
+    order::{Cancellation, Order, OrderAction, OrderStatus},
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
 use commerce_tests::shop::{DECLINED, HOW_TO_PAY, SECURE, TestShop, VISA, customer, keyed, offline, parcel};

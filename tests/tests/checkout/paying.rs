@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use commerce_core::{
+    alert::AlertKind,
     checkout::CheckoutError,
     context::{Actor, RequestContext},
-    inventory::AlertKind,
-    order::{OrderAction, OrderStatus},
+    order::{Cancellation, OrderAction, OrderStatus},
     page::PageRequest,
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
@@ -222,11 +222,7 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
     shop.fill(&guest, cup, 1).await;
     shop.commerce.carts().merge(&ada, &token).await.unwrap();
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
-    shop.staff()
-        .payments()
-        .confirm(placed.order.id, placed.order.payments[0].id)
-        .await
-        .unwrap();
+    shop.staff().payments().confirm(placed.order.id, placed.order.payments[0].id).await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
     let held = |cart: commerce_core::cart::CartView| -> Vec<_> {
         cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect()

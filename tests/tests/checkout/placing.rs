@@ -74,10 +74,13 @@ async fn a_bad_checkout_names_the_field_and_changes_nothing() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 1).await;
-    let homeless = commerce_core::account::PostalAddress { city: " ".into(), ..address() };
+    let homeless = commerce_core::address::PostalAddress { city: " ".into(), ..address() };
     let dollars = Some(Money::new(1990, Currency::USD));
     let cases = [
-        (Checkout::ship_to(homeless.clone()).pay_with("test").email("ada@example.com".to_owned()), "/shipping_address/city"),
+        (
+            Checkout::ship_to(homeless.clone()).pay_with("test").email("ada@example.com".to_owned()),
+            "/shipping_address/city",
+        ),
         (input(VISA).bill_to(homeless), "/billing_address/city"),
         (input(VISA).email("nobody".to_owned()), "/email"),
         (input(VISA).pay_with("gold"), "/payment/method"),
@@ -107,7 +110,12 @@ async fn the_quote_is_what_checkout_charges() {
     shop.fill(&ada, mug, 2).await;
     let quote = shop.by(&ada.actor).checkout().quote(address()).await.unwrap();
     assert_eq!((quote.shipping_methods.len(), quote.totals.grand_total), (2, eur(3980 + 490)));
-    let fast = shop.by(&ada.actor).checkout().quote(QuoteRequest::from(address()).shipping_method("fast".to_owned())).await.unwrap();
+    let fast = shop
+        .by(&ada.actor)
+        .checkout()
+        .quote(QuoteRequest::from(address()).shipping_method("fast".to_owned()))
+        .await
+        .unwrap();
     assert_eq!(fast.totals.grand_total, eur(3980 + 990));
 
     let expecting = input(VISA).expect_total(quote.totals.grand_total);

@@ -1,11 +1,11 @@
 //! What follows from a settled payment, in the same commit: a list of effects, each written by a function of its own.
 
 use super::{PaymentProcessor, send};
+use crate::alert::AlertKind;
 use crate::cart::{Cart, CartStatus};
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId};
-use crate::inventory::AlertKind;
 use crate::money::Money;
 use crate::order::{ItemSelection, Order, OrderStatus};
 use crate::payment::rules::{RefundIntent, Settlement};
@@ -176,9 +176,7 @@ impl Consequences<'_> {
     /// Money that came too late, or beyond what is owed, goes back.
     fn give_money_back(&mut self) -> Result<(), CommonError> {
         self.given_back = match self.settlement {
-            Settlement::Late if !self.is_reinstated => {
-                self.processor.give_back_late(self.set, self.after, &self.is)?
-            }
+            Settlement::Late if !self.is_reinstated => self.processor.give_back_late(self.set, self.after, &self.is)?,
             Settlement::Moved if self.is.captured > self.was.captured => {
                 let reason = "items were cancelled or came back before their money was taken";
                 self.processor.give_back(self.set, self.after, reason)?
@@ -263,11 +261,7 @@ impl Consequences<'_> {
 
     async fn alert_lapsed_promise(&mut self) -> Result<(), CommonError> {
         let has_lapsed = self.settlement == Settlement::Moved && self.is.status == PaymentStatus::Voided;
-        if has_lapsed
-            && self.is_latest
-            && self.after.status != OrderStatus::Pending
-            && !self.after.owed().is_zero()
-        {
+        if has_lapsed && self.is_latest && self.after.status != OrderStatus::Pending && !self.after.owed().is_zero() {
             self.alert(AlertKind::PaymentMismatch, "its promised payment has lapsed and can't be captured").await?;
         }
         Ok(())

@@ -3,12 +3,12 @@
 
 use super::consequences::{Lost, Settled};
 use super::{ATTEMPTS, PaymentProcessor, PlacementOutcome, PlacementRecord};
+use crate::alert::AlertKind;
 use crate::context::Actor;
 use crate::engine::Planned;
 use crate::error::CommonError;
 use crate::fail_point::FailPoint;
 use crate::id::PaymentId;
-use crate::inventory::AlertKind;
 use crate::order::Order;
 use crate::payment::gateway::{GatewayPayment, GatewayState};
 use crate::payment::rules::Settlement;

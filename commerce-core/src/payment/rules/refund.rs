@@ -6,11 +6,12 @@ use crate::{
     error::{CommonError, Invalid},
     id::{RefundId, ReturnId},
     money::Money,
-    order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items, state::State},
+    order::{ItemSelection, LineQuantity, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items},
     payment::{
-        LineQuantity, PaymentStatus, Refund, RefundOrigin, RefundStatus,
+        PaymentStatus, Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
+    state::State,
 };
 
 /// A refund to be intended.
@@ -78,7 +79,11 @@ impl Order {
     }
 
     /// Intends a refund, and takes its units out of what is to be delivered.
-    pub(crate) fn refund_goods(&mut self, new: RefundIntent, now: Timestamp) -> Result<(Refund, Withdrawn), OrderError> {
+    pub(crate) fn refund_goods(
+        &mut self,
+        new: RefundIntent,
+        now: Timestamp,
+    ) -> Result<(Refund, Withdrawn), OrderError> {
         let (restock, named) = (new.restock, new.items != ItemSelection::All);
         let refund = self.intend_refund(new, now)?;
         let withdrawn = self.withdraw_refunded(&refund.items, restock, named, &refund.reason)?;
@@ -161,7 +166,12 @@ impl Order {
         Ok(None)
     }
 
-    fn book_refund(&mut self, new: RefundIntent, items: Vec<LineQuantity>, now: Timestamp) -> Result<Refund, OrderError> {
+    fn book_refund(
+        &mut self,
+        new: RefundIntent,
+        items: Vec<LineQuantity>,
+        now: Timestamp,
+    ) -> Result<Refund, OrderError> {
         let left = self.refundable();
         let amount = new.amount.unwrap_or(left);
         if amount.minor > left.minor || amount.is_zero() {

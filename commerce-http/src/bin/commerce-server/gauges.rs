@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use commerce_core::{Commerce, context::Actor, page::PageRequest, payment::PaymentStatus};
+use commerce_core::{
+    Commerce,
+    page::PageRequest,
+    payment::{PaymentQuery, PaymentStatus},
+};
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 

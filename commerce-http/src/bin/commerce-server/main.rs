@@ -27,7 +27,6 @@ use std::{
 use clap::Parser;
 use commerce_core::{
     Commerce, Currency,
-    context::Actor,
     store::{copy::Portable, missing_references},
 };
 use commerce_http::CommerceApi;
