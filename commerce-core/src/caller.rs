@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     account::{AccountError, Credentials},
+    cart::Carts,
     checkout::Checkouts,
     commerce::Commerce,
     context::{Actor, RequestContext},
@@ -40,6 +41,12 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         self.0.actor()
+    }
+
+    /// The cart.
+    #[must_use]
+    pub fn carts(&self) -> Carts {
+        Carts::new(self.0.clone())
     }
 
     /// Stock and alerts.

@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, normalise_email},
-    cart::Carts,
     catalog::Catalog,
     clock::{Clock, SystemClock},
     context::Actor,
@@ -57,12 +56,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Carts.
-    #[must_use]
-    pub fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.

@@ -88,7 +88,7 @@ async fn a_prepared_checkout_ends_as_any_other() {
         PlacementOutcome::of(&shop.order(&declined.order).await),
         PlacementOutcome::Declined { code: "card_declined".to_owned() }
     );
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+    assert_eq!(shop.by(&ada).carts().view().await.unwrap().item_count, 1);
 
     // 3-D Secure: the customer acts, and confirms.
     let place = shop.by(&ada).checkout().place(input(SECURE)).prepare().await.unwrap();
@@ -106,7 +106,7 @@ async fn a_prepared_checkout_ends_as_any_other() {
     let empty = shop.by(&ada).checkout().place(input(VISA)).prepare().await.unwrap_err();
     assert!(matches!(empty, CheckoutError::CartEmpty), "{empty:?}");
     shop.fill(&ada, mug, 1).await;
-    let cart = shop.commerce.carts().view(&ada.actor).await.unwrap();
+    let cart = shop.by(&ada).carts().view().await.unwrap();
     let place = || shop.by(&ada).checkout().place(input(VISA));
     let changed = place().if_version(cart.version + 1).await.unwrap_err();
     assert!(matches!(changed, CheckoutError::Common(CommonError::VersionMismatch(_))), "{changed:?}");

@@ -19,7 +19,6 @@ pub use self::{
 };
 use crate::{
     address::PostalAddress,
-    cart::Carts,
     error::{CommonError, common_errors},
     id::VariantId,
     money::Money,
@@ -179,7 +178,7 @@ common_errors!(CheckoutError);
 /// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada.actor().into(), mug, 2, None).await?;
+/// ada.carts().add(mug, 2).await?;
 /// let quote = ada.checkout().quote(address.clone()).await?;
 ///
 /// let card = PaymentChoice::by("test").token("pm_card_visa".to_owned());
@@ -197,10 +196,6 @@ pub struct Checkouts {
 impl Checkouts {
     pub(crate) const fn new(scope: Scope) -> Self {
         Self { scope }
-    }
-
-    fn carts(&self) -> Carts {
-        Carts::new(self.scope.engine.clone())
     }
 
     fn processor(&self) -> PaymentProcessor {

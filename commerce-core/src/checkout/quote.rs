@@ -4,7 +4,7 @@ use super::{CheckoutError, Checkouts};
 use crate::{
     account::validate_address,
     address::PostalAddress,
-    cart::Cart,
+    cart::{Cart, load_offers, open_cart},
     catalog::PurchasableVariant,
     error::{CommonError, Invalid},
     money::Money,
@@ -106,10 +106,10 @@ impl Checkouts {
     }
 
     pub(super) async fn basket(&self) -> Result<Basket, CheckoutError> {
-        let Some((cart, _)) = self.carts().open_cart(self.scope.actor()).await? else {
+        let Some(cart) = open_cart(&self.scope.engine, self.scope.actor()).await? else {
             return Ok(Basket { cart: None, offers: Vec::new(), lines: Vec::new() });
         };
-        let offers = self.carts().offers(&cart, None).await?;
+        let offers = load_offers(&self.scope.engine, &cart, None).await?;
         let lines = cart.lines.iter().filter_map(|line| {
             let offer = offers.iter().find(|offer| offer.variant.id == line.variant_id)?;
             let unit_price = offer.variant.price;

@@ -37,7 +37,7 @@ use crate::{
 /// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada.actor().into(), mug, 2, None).await?;
+/// # ada.carts().add(mug, 2).await?;
 /// # let order = ada.checkout().place(Checkout::ship_to(address).pay_with("test")).await?;
 /// let five = Money::parse("5.00", Currency::EUR)?;
 /// let refunded = shop.as_system().payments().refund(order.id, NewRefund::amount(five).reason("a scratch")).await?;

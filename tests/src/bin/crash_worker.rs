@@ -33,7 +33,7 @@ async fn main() {
 async fn buy(shop: &Commerce, variant: VariantId, first: usize) {
     for n in first.. {
         let call = customer();
-        shop.carts().add_item(&call, variant, 1, None).await.unwrap();
+        shop.acting_as(&call).carts().add(variant, 1).await.unwrap();
         let input = Checkout::ship_to(address()).email("ada@example.com".to_owned()).pay_with("folder");
         let order = shop.acting_as(&call).checkout().place(input).await.unwrap().order;
         say("sold", &order.number);

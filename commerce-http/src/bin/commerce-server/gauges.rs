@@ -7,7 +7,7 @@ use commerce_core::{
     page::PageRequest,
     payment::{PaymentQuery, PaymentStatus},
 };
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::Failure;
@@ -36,6 +36,15 @@ pub async fn keep_up(metrics: PrometheusHandle) {
     loop {
         every.tick().await;
         metrics.run_upkeep();
+    }
+}
+
+/// Notes how background work gets on, at the moment of asking.
+pub fn count_worker(shop: &Commerce) {
+    let status = shop.worker().status();
+    counter!("commerce_worker_stalls_total").absolute(status.stalls);
+    if let Some(since) = status.since_last_round {
+        gauge!("commerce_worker_last_round_age_seconds").set(since.as_secs_f64());
     }
 }
 
