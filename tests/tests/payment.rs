@@ -213,6 +213,7 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     shop.check_books().await;
 
     let (shop, _, order) = promised().await;
+    let staff = shop.staff();
     shop.gateway.script([GatewayFault::Refused; 3]);
     let refused = staff.payments().capture(order.id).await.unwrap_err();
     assert!(matches!(refused, OrderError::GatewayUnavailable), "{refused:?}");
