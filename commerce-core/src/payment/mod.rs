@@ -7,6 +7,7 @@ mod manual;
 mod model;
 pub(crate) mod processor;
 mod reconcile;
+mod report;
 mod resolve;
 mod rules;
 mod service;
@@ -22,11 +23,12 @@ mod tests;
 pub use self::{
     amounts::{AmountNotPayable, PayableAmounts},
     capture::NewCapture,
-    gateway::{NextAction, PaymentGateway, PaymentMethod, RefundReport},
+    gateway::{PaymentGateway, PaymentMethod},
     manual::ManualGateway,
     model::{Payment, Refund},
     processor::PlacementOutcome,
     reconcile::{PaymentDrift, ReconcileError, Reconciliation},
+    report::{NextAction, RefundReport},
     service::{NewRefund, PaymentQuery, Payments, Refunded},
     state::{PaymentStatus, RefundOrigin, RefundStatus},
     test_gateway::{GatewayFault, LedgerLine, TestGateway},

@@ -1,16 +1,20 @@
 //! What follows from a settled payment, in the same commit: a list of effects, each written by a function of its own.
 
 use super::{PaymentProcessor, send};
-use crate::alert::AlertKind;
-use crate::cart::{Cart, CartStatus};
-use crate::error::CommonError;
-use crate::event::{DomainEvent, Notice, Task};
-use crate::id::{OrderId, PaymentId, RefundId};
-use crate::money::Money;
-use crate::order::{ItemSelection, Order, OrderStatus};
-use crate::payment::rules::{RefundIntent, Settlement};
-use crate::payment::{Payment, PaymentStatus};
-use crate::store::{AggregateId, ChangeSet, Claim, MovementKind, StockDelta, StoreError};
+use crate::{
+    alert::AlertKind,
+    cart::{Cart, CartStatus},
+    error::CommonError,
+    event::{DomainEvent, Notice, Task},
+    id::{OrderId, PaymentId, RefundId},
+    money::Money,
+    order::{ItemSelection, Order, OrderStatus},
+    payment::{
+        Payment, PaymentStatus,
+        rules::{RefundIntent, Settlement},
+    },
+    store::{AggregateId, ChangeSet, Claim, MovementKind, StockDelta, StoreError},
+};
 
 /// What others took while a settlement was to be committed before.
 #[derive(Clone, Copy, Debug, Default)]

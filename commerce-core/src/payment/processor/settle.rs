@@ -3,17 +3,21 @@
 
 use super::consequences::{Lost, Settled};
 use super::{ATTEMPTS, PaymentProcessor, PlacementOutcome, PlacementRecord};
-use crate::alert::AlertKind;
-use crate::context::Actor;
-use crate::engine::Planned;
-use crate::error::CommonError;
-use crate::fail_point::FailPoint;
-use crate::id::PaymentId;
-use crate::order::Order;
-use crate::payment::gateway::{GatewayPayment, GatewayState};
-use crate::payment::rules::Settlement;
-use crate::payment::{Payment, PaymentStatus};
-use crate::store::{ChangeSet, Claim, ClaimKind, StoreError};
+use crate::{
+    alert::AlertKind,
+    context::Actor,
+    engine::Planned,
+    error::CommonError,
+    fail_point::FailPoint,
+    id::PaymentId,
+    order::Order,
+    payment::{
+        Payment, PaymentStatus,
+        gateway::{GatewayPayment, GatewayState},
+        rules::Settlement,
+    },
+    store::{ChangeSet, Claim, ClaimKind, StoreError},
+};
 
 /// What a gateway's word comes to.
 enum Decision {

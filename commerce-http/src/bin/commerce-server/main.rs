@@ -27,7 +27,7 @@ use std::{
 use clap::Parser;
 use commerce_core::{
     Commerce, Currency,
-    store::{copy::Portable, missing_references},
+    store::{Portable, missing_references},
 };
 use commerce_http::CommerceApi;
 
