@@ -2,7 +2,7 @@
 
 use commerce_core::{
     Caller,
-    context::{Actor, RequestContext},
+    context::Actor,
     id::UserId,
     order::{Order, OrderQuery},
     page::PageRequest,
