@@ -207,7 +207,7 @@ impl Accounts {
             !user.disabled && !settled
         });
         let Some(user) = user else { return Ok(Planned { changes, output: () }) };
-        if !self.may_mail(user.id).await? {
+        if !self.may_mail(&mut changes, user.id, None).await? {
             tracing::warn!(user = %user.id, ?kind, "one link more was asked for than is mailed in a quarter of an hour");
             return Ok(Planned { changes, output: () });
         }
