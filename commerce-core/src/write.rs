@@ -119,6 +119,12 @@ impl<T, E> fmt::Debug for Write<T, E> {
 }
 
 impl<T: Send + 'static, E: From<CommonError> + Send + 'static> Write<T, E> {
+    /// What kind of write this is, as `orders.cancel`: for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.operation.describe().0
+    }
+
     /// Refuses with [`CommonError::VersionMismatch`] unless what is changed is at this version. `None` accepts any version.
     pub fn if_version(mut self, version: impl Into<Option<Version>>) -> Self {
         self.context.expected = version.into();
