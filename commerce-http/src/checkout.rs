@@ -36,7 +36,7 @@ use crate::{
     problem::{ApiError, Code, Members},
     spec::Tag,
     stack::{AppState, count_order},
-    types::sample,
+    types::{Country, sample},
 };
 
 impl From<CheckoutError> for ApiError {
@@ -184,8 +184,8 @@ impl CheckoutApi {
         &self,
         caller: Caller<Shopper>,
         /// Where to: ISO 3166-1 alpha-2.
-        #[oai(example = "sample::country", validator(pattern = "^[A-Za-z]{2}$"))]
-        country: Query<String>,
+        #[oai(example = "sample::country")]
+        country: Query<Country>,
     ) -> Result<Reply<Vec<ShippingMethod>>, ApiError> {
         let methods = self.checkout().shipping_methods(&caller.actor, country.0.as_deref()).await?;
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
