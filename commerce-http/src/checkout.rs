@@ -163,6 +163,8 @@ pub struct CheckoutApi(pub Arc<AppState>);
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
 impl CheckoutApi {
     /// Ways to pay
+    ///
+    /// What `payment.method` may be at checkout.
     #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
     async fn payment_methods(&self, caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {

@@ -92,6 +92,8 @@ impl AdminCatalogApi {
     }
 
     /// Create a product
+    ///
+    /// With its variants and their first stock. A draft is seen by staff only.
     #[oai(path = "/products", method = "post", operation_id = "admin_create_product")]
     async fn create(
         &self,
@@ -106,12 +108,16 @@ impl AdminCatalogApi {
     }
 
     /// A product, whatever its status
+    ///
+    /// Drafts and archived ones too.
     #[oai(path = "/products/:id", method = "get", operation_id = "admin_get_product")]
     async fn get(&self, caller: Caller<EditCatalog>, id: Path<Uuid>) -> Result<Reply<Product>, ApiError> {
         Ok(self.product(self.catalog().admin_product(&caller.actor, id.0.into()).await?))
     }
 
     /// Change a product
+    ///
+    /// What is absent stays; `null` takes away what may be absent.
     #[oai(path = "/products/:id", method = "patch", operation_id = "admin_update_product")]
     async fn update(
         &self,
@@ -135,6 +141,8 @@ impl AdminCatalogApi {
     }
 
     /// Add a variant
+    ///
+    /// With its first stock.
     #[oai(path = "/products/:id/variants", method = "post", operation_id = "admin_add_variant")]
     async fn add_variant(
         &self,
@@ -167,6 +175,8 @@ impl AdminCatalogApi {
     }
 
     /// Delete a variant
+    ///
+    /// Orders keep what was bought.
     #[oai(path = "/variants/:id", method = "delete", operation_id = "admin_delete_variant")]
     async fn delete_variant(
         &self,
@@ -179,6 +189,8 @@ impl AdminCatalogApi {
     }
 
     /// Create a category
+    ///
+    /// At the top, or below another one.
     #[oai(path = "/categories", method = "post", operation_id = "admin_create_category")]
     async fn create_category(
         &self,
