@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     account::{AccountError, Credentials},
     cart::Carts,
+    catalog::Catalog,
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
@@ -38,6 +39,12 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         self.0.actor()
+    }
+
+    /// Products and categories.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.0.clone())
     }
 
     /// The cart.

@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, normalise_email},
-    catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
     context::Actor,
@@ -52,12 +51,6 @@ impl Commerce {
     #[must_use]
     pub fn accounts(&self) -> Accounts {
         Accounts::new(self.engine.clone())
-    }
-
-    /// Products and categories.
-    #[must_use]
-    pub fn catalog(&self) -> Catalog {
-        Catalog::new(self.engine.clone())
     }
 
     /// Quotes and placing orders.

@@ -115,8 +115,8 @@ async fn the_quote_is_what_checkout_charges() {
     assert_eq!(fast.totals.grand_total, eur(3980 + 990));
 
     let expecting = CheckoutInput { expected_total: Some(quote.totals.grand_total), ..input(VISA) };
-    let patch = VariantPatch { price: Some(eur(2000)), ..VariantPatch::default() };
-    shop.commerce.catalog().update_variant(&RequestContext::system(), mug, patch, None).await.unwrap();
+    let patch = VariantPatch::new().price(eur(2000));
+    shop.commerce.as_system().catalog().update_variant(mug, patch).await.unwrap();
     let refused = checkout.place(&ada, expecting.clone()).await.unwrap_err();
     let CheckoutError::PriceChanged { totals } = refused else { panic!("{refused:?}") };
     assert_eq!(totals.grand_total, eur(4490));
