@@ -98,7 +98,7 @@ impl Worker {
     /// [`round_limit`](Self::round_limit) and [`status`](Self::status).
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let _running = self.engine.worker.start();
+        let _running = self.engine.worker.start(self.round_limit);
         let name = self.engine.uuid().to_string();
         let mut purged_at = None;
         loop {
@@ -121,7 +121,8 @@ impl Worker {
         }
     }
 
-    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself.
+    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself. A worker that has finished no
+    /// round for a fifth longer than that is [stalled](WorkerStatus::is_stalled).
     #[must_use]
     pub const fn round_limit(mut self, limit: Duration) -> Self {
         self.round_limit = limit;
