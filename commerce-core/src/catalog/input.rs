@@ -334,6 +334,15 @@ impl NewCategory {
     }
 }
 
+/// Where a category goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Move {
+    #[default]
+    Nowhere,
+    /// Below another category, or to the top of the tree.
+    Below(Option<CategoryId>),
+}
+
 /// Changes to a category; what isn't named stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -341,7 +350,7 @@ impl NewCategory {
 pub struct CategoryPatch {
     pub(super) name: Option<String>,
     pub(super) slug: Option<String>,
-    pub(super) parent_id: Option<Option<CategoryId>>,
+    pub(super) parent: Move,
     pub(super) position: Option<i64>,
 }
 
@@ -365,7 +374,7 @@ impl CategoryPatch {
 
     /// Moves it below another category, or with `None` to the top of the tree.
     pub fn parent(mut self, parent: impl Into<Option<CategoryId>>) -> Self {
-        self.parent_id = Some(parent.into());
+        self.parent = Move::Below(parent.into());
         self
     }
 

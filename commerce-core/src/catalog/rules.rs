@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     Category, CategoryPatch, CategoryTree, Image, NewCategory, NewProduct, NewVariant, Product, ProductPatch,
     ProductStatus, Variant, VariantPatch,
+    input::Move,
     slug::{MAX_SLUG, is_slug},
 };
 use crate::{
@@ -198,7 +199,9 @@ pub(super) fn patched_category(category: &Category, patch: &CategoryPatch) -> Re
     }
     check_position(&mut invalid, patch.position);
     after.position = patch.position.unwrap_or(after.position);
-    after.parent_id = patch.parent_id.unwrap_or(after.parent_id);
+    if let Move::Below(parent) = patch.parent {
+        after.parent_id = parent;
+    }
     invalid.into_result()?;
     Ok(after)
 }
