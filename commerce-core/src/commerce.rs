@@ -17,7 +17,7 @@ use crate::{
     context::Actor,
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
-    health::{Health, WriteWatch},
+    health::Health,
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
@@ -28,6 +28,7 @@ use crate::{
     store::{Store, StoreError},
     token::Signer,
     worker::Worker,
+    write_watch::WriteWatch,
 };
 
 /// A shop. Cheap to clone; all clones are the same shop.

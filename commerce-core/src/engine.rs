@@ -22,7 +22,6 @@ use crate::{
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
-    health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
@@ -30,6 +29,7 @@ use crate::{
     settings::Settings,
     store::{AggregateId, Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Store, StoreError},
     token::Signer,
+    write_watch::WriteWatch,
 };
 
 /// How often a call starts over from a fresh read when others changed what it was computed from.

@@ -1,8 +1,8 @@
 //! Saved postal addresses.
 
 use super::{AccountError, Accounts, Address, validate_address};
-use crate::address::PostalAddress;
 use crate::{
+    address::PostalAddress,
     context::{Actor, Done, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},

@@ -8,7 +8,6 @@ use super::{
     session::{Presented, RefreshDecision, begin, decide_refresh, is_alive},
     session_cache::Ticket,
 };
-use crate::token::{CartToken, digest};
 use crate::{
     cart::Carts,
     clock::Timestamp,
@@ -16,6 +15,7 @@ use crate::{
     engine::{Planned, Replay},
     id::SessionId,
     store::{Aggregate, StoreError},
+    token::{CartToken, digest},
     write::Scope,
 };
 

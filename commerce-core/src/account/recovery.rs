@@ -4,7 +4,6 @@ use super::{
     AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
 };
-use crate::token::digest;
 use crate::{
     context::RequestContext,
     engine::Planned,
@@ -12,6 +11,7 @@ use crate::{
     event::{DomainEvent, Notice, Task},
     id::MailTokenId,
     store::{Aggregate, ChangeSet},
+    token::digest,
 };
 
 impl Accounts {
