@@ -11,7 +11,7 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    account::{Accounts, normalise_email},
+    account::normalise_email,
     checkout::Checkout,
     clock::{Clock, SystemClock},
     context::Actor,
@@ -46,12 +46,6 @@ impl Commerce {
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
-    }
-
-    /// Users, sessions, addresses.
-    #[must_use]
-    pub fn accounts(&self) -> Accounts {
-        Accounts::new(self.engine.clone())
     }
 
     /// Quotes and placing orders.

@@ -167,6 +167,8 @@ impl Engine {
             attempt += 1;
             let outcome = self.store.commit(set).await;
             self.write_watch.note(&outcome);
+            // Also when it is unknown what became of it.
+            self.accounts.forget_changed(set);
             match outcome {
                 Ok(applied) => {
                     self.note_catalog_change(set);
