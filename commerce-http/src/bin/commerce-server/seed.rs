@@ -6,7 +6,7 @@ use commerce_core::{
     Commerce, Money,
     account::Registration,
     catalog::{Image, NewCategory, NewProduct, NewVariant},
-    context::{Actor, Identity, RequestContext, Role},
+    context::{Actor, Identity, Role},
     id::{CategoryId, ProductId, SessionId},
     page::PageRequest,
     review::NewReview,
