@@ -4,6 +4,7 @@ mod admin;
 pub mod dto;
 pub mod edit;
 pub mod parts;
+pub mod problems;
 
 use std::sync::Arc;
 
@@ -21,16 +22,18 @@ use self::{
     dto::{Order, Tracking},
     edit::{NewReturn, OrderLookup},
     parts::Return,
+    problems::{CaptureExceedsOwed, PaymentHeld, QuantityExceeded, RefundExceedsCaptured},
 };
 use crate::{
     caller::{Buyer, Caller, Public, SignedIn},
     checkout::declined,
     conditional::IdempotencyKey,
+    param::Paging,
     payload::{Created, Input, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code},
     spec::Tag,
     stack::{AppState, ORDER_TOKEN},
-    types::{All, Page, Paging},
+    types::{All, Page},
 };
 
 impl From<OrderError> for ApiError {
@@ -38,28 +41,23 @@ impl From<OrderError> for ApiError {
         let detail = error.to_string();
         match error {
             OrderError::Common(error) => error.into(),
-            OrderError::NotAllowed(_) => Self::conflict("invalid_state", detail),
-            OrderError::AlreadyShipped => Self::conflict("already_shipped", detail),
+            OrderError::NotAllowed(_) => Self::new(Code::InvalidState, detail),
+            OrderError::AlreadyShipped => Self::new(Code::AlreadyShipped, detail),
             OrderError::QuantityExceeded { variant_id, left } => {
-                Self::conflict("quantity_exceeded", detail).with("variant_id", variant_id).with("left", left)
+                Self::with(detail, &QuantityExceeded { variant_id: variant_id.0, left })
             }
             OrderError::RefundExceedsCaptured { left } => {
-                let left = crate::types::Money::from(left);
-                Self::conflict("refund_exceeds_captured", detail).with("left", left)
+                Self::with(detail, &RefundExceedsCaptured { left: left.into() })
             }
-            OrderError::CaptureExceedsOwed { left } => {
-                Self::conflict("capture_exceeds_owed", detail).with("left", crate::types::Money::from(left))
-            }
+            OrderError::CaptureExceedsOwed { left } => Self::with(detail, &CaptureExceedsOwed { left: left.into() }),
             OrderError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
-            OrderError::NothingToCapture => Self::conflict("nothing_to_capture", detail),
-            OrderError::NotAwaited => Self::conflict("not_awaited", detail),
-            OrderError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
+            OrderError::NothingToCapture => Self::new(Code::NothingToCapture, detail),
+            OrderError::NotAwaited => Self::new(Code::NotAwaited, detail),
+            OrderError::GatewayUnavailable => Self::new(Code::GatewayUnavailable, detail),
             OrderError::AmountNotPayable(error) => crate::checkout::not_payable(&error, "/amount"),
-            OrderError::GatewayRefused(_) => Self::conflict("gateway_refused", detail),
-            OrderError::PaymentHeld { held } => {
-                Self::conflict("payment_held", detail).with("held", crate::types::Money::from(held))
-            }
-            OrderError::PaymentBusy => Self::conflict("payment_busy", detail).retry_after(1),
+            OrderError::GatewayRefused(_) => Self::new(Code::GatewayRefused, detail),
+            OrderError::PaymentHeld { held } => Self::with(detail, &PaymentHeld { held: held.into() }),
+            OrderError::PaymentBusy => Self::new(Code::PaymentBusy, detail).retry_after(1),
         }
     }
 }
@@ -109,8 +107,6 @@ impl OrderApi {
     /// Find a guest's order again
     ///
     /// Answers the order with a fresh `order_token`. Orders that belong to an account are found by signing in to it.
-    ///
-    /// Errors: 404 not_found; 429 rate_limited
     #[oai(path = "/lookup", method = "post", operation_id = "lookup_order")]
     async fn lookup(&self, caller: Caller<Public>, body: Input<OrderLookup>) -> Result<Reply<Order>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
@@ -123,8 +119,6 @@ impl OrderApi {
     /// Cancel an order
     ///
     /// Before any shipment: stock goes back, the payment is voided or refunded.
-    ///
-    /// Errors: 409 already_shipped, invalid_state, payment_busy
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_order")]
     async fn cancel(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
         Ok(order(self.orders().cancel(&caller.call(), id.0.into()).await?, None))
@@ -133,8 +127,6 @@ impl OrderApi {
     /// Confirm a payment after 3-D Secure
     ///
     /// Asks the gateway how the payment stands and settles it.
-    ///
-    /// Errors: 402 payment_declined; 503 gateway_unavailable
     #[oai(path = "/:id/payments/:payment_id/confirm", method = "post", operation_id = "confirm_payment")]
     async fn confirm(
         &self,
@@ -162,8 +154,6 @@ impl OrderApi {
     /// Ask to return items
     ///
     /// Delivered items only.
-    ///
-    /// Errors: 409 quantity_exceeded; 422 required, too_long
     #[oai(path = "/:id/returns", method = "post", operation_id = "request_return")]
     async fn request_return(
         &self,

@@ -51,9 +51,11 @@ impl Example for PaymentMethod {
 pub struct QuoteRequest {
     /// Tax depends on it.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_address: Option<PostalAddress>,
     /// The cheapest, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_method: Option<String>,
 }
 
@@ -100,6 +102,7 @@ pub struct PaymentChoice {
     pub method: String,
     /// The gateway's token for the customer's card or account; never a card number.
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 500))]
     pub token: Option<String>,
 }
 
@@ -131,19 +134,24 @@ pub struct CheckoutRequest {
     pub shipping_address: PostalAddress,
     /// The shipping address, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub billing_address: Option<PostalAddress>,
     /// Guests must say where messages go.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 254))]
     pub email: Option<String>,
     /// The cheapest, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_method: Option<String>,
     pub payment: PaymentChoice,
     /// The grand total that was seen: if it has changed, nothing is ordered.
     #[serde(default)]
+    #[oai(nullable)]
     pub expected_total: Option<Money>,
     /// What the shop should know, at most 1000 characters.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 1000))]
     pub note: Option<String>,
 }
 

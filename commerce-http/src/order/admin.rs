@@ -6,10 +6,7 @@ use commerce_core::{
     id::{FulfilmentId, OrderId, ReturnId},
     order::{self as core, OrderChild},
 };
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
 
 use super::{
@@ -24,11 +21,12 @@ use crate::{
         staff::{self, ManageOrders, ViewOrders},
     },
     conditional::IdempotencyKey,
+    param::{Paging, Query},
     payload::{Created, Input, Optional, Reply},
     problem::{ApiError, missing_first},
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging, Time},
+    types::{Page, Time, sample},
 };
 
 /// Operations on everybody's orders.
@@ -54,17 +52,27 @@ impl AdminOrderApi {
     async fn list(
         &self,
         caller: Caller<ViewOrders>,
-        status: Query<Option<OrderStatus>>,
-        payment_status: Query<Option<PaymentStatus>>,
-        fulfilment_status: Query<Option<FulfilmentState>>,
+        /// Only this status.
+        #[oai(example = "OrderStatus::example")]
+        status: Query<OrderStatus>,
+        /// Only this payment status.
+        #[oai(example = "PaymentStatus::example")]
+        payment_status: Query<PaymentStatus>,
+        /// Only this fulfilment status.
+        #[oai(example = "FulfilmentState::example")]
+        fulfilment_status: Query<FulfilmentState>,
         /// Exactly this address.
-        email: Query<Option<String>>,
+        #[oai(example = "sample::email")]
+        email: Query<String>,
         /// This number: in any case, with or without hyphens, O for 0, I and L for 1.
-        number: Query<Option<String>>,
+        #[oai(example = "sample::number")]
+        number: Query<String>,
         /// Placed then or later.
-        placed_after: Query<Option<Time>>,
+        #[oai(example = "sample::time")]
+        placed_after: Query<Time>,
         /// Placed earlier.
-        placed_before: Query<Option<Time>>,
+        #[oai(example = "sample::time")]
+        placed_before: Query<Time>,
         paging: Paging,
     ) -> Result<Reply<Page<Order>>, ApiError> {
         let query = core::OrderQuery {
@@ -91,8 +99,6 @@ impl AdminOrderApi {
     /// Pack a parcel
     ///
     /// Units that were cancelled or refunded are left out.
-    ///
-    /// Errors: 409 invalid_state, quantity_exceeded, out_of_stock; 422 required, too_long, invalid_url
     #[oai(path = "/orders/:id/fulfilments", method = "post", operation_id = "admin_create_fulfilment")]
     async fn fulfil(
         &self,
@@ -114,8 +120,6 @@ impl AdminOrderApi {
     ///
     /// The customer hears of it when it has left. The goods of a parcel that comes back undelivered can be shipped again (taken
     /// from stock once more, if they were put back there), or cancelled; so can the order, if nothing else has left.
-    ///
-    /// Errors: 409 invalid_state; 422 required, too_long, invalid_url, not_applicable
     #[oai(path = "/fulfilments/:id", method = "patch", operation_id = "admin_update_fulfilment")]
     async fn update_fulfilment(
         &self,
@@ -134,8 +138,6 @@ impl AdminOrderApi {
     ///
     /// What hasn't been put into a parcel: stock goes back, and its money, or it is no longer owed. A promise that nothing is
     /// owed for any more is given back.
-    ///
-    /// Errors: 409 already_shipped, invalid_state, quantity_exceeded, payment_busy; 422 required, too_long
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "admin_cancel_order")]
     async fn cancel(
         &self,
@@ -154,8 +156,6 @@ impl AdminOrderApi {
     /// Takes what is owed of the promised money, or so much of it: the order's total, less the share of units that were
     /// cancelled or came back and what was waived with a return. A payment is captured once: what isn't taken of the promise
     /// lapses.
-    ///
-    /// Errors: 409 nothing_to_capture, capture_exceeds_owed, payment_busy, gateway_refused; 422 invalid_amount, currency_mismatch, out_of_range; 503 gateway_unavailable
     #[oai(path = "/orders/:id/capture", method = "post", operation_id = "admin_capture_order")]
     async fn capture(
         &self,
@@ -176,8 +176,6 @@ impl AdminOrderApi {
     /// money went back: without `restock`, units that haven't left are refunded first, and taken out of the order and out of
     /// parcels that are still being packed; with it, units that are with the customer come back first. An order of which
     /// nothing is left to deliver is cancelled.
-    ///
-    /// Errors: 409 refund_exceeds_captured, quantity_exceeded; 422 invalid_amount, currency_mismatch, ambiguous, required
     #[oai(path = "/orders/:id/refunds", method = "post", operation_id = "admin_refund_order")]
     async fn refund(
         &self,
@@ -204,7 +202,9 @@ impl AdminOrderApi {
     async fn returns(
         &self,
         caller: Caller<ViewOrders>,
-        status: Query<Option<ReturnStatus>>,
+        /// Only this status.
+        #[oai(example = "ReturnStatus::example")]
+        status: Query<ReturnStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<OrderReturn>>, ApiError> {
         let page = self.orders().returns(&caller.actor, status.0.map(Into::into), &paging.0).await?;
@@ -215,8 +215,6 @@ impl AdminOrderApi {
     ///
     /// When the goods are received, they go back into stock and their money goes back, or is no longer owed if it hasn't been
     /// taken yet; `restock` and `refund` choose otherwise.
-    ///
-    /// Errors: 409 invalid_state, refund_exceeds_captured, payment_busy; 422 invalid_amount, currency_mismatch, out_of_range, not_applicable
     #[oai(path = "/returns/:id", method = "patch", operation_id = "admin_decide_return")]
     async fn decide_return(
         &self,

@@ -43,6 +43,7 @@ impl Example for OrderLookup {
 pub struct NewReturn {
     #[oai(validator(min_items = 1))]
     pub items: Vec<ItemQuantity>,
+    #[oai(validator(min_length = 1, max_length = 1000))]
     pub reason: String,
 }
 
@@ -61,9 +62,12 @@ pub struct NewFulfilment {
     #[serde(default, deserialize_with = "present")]
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: String,
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: String,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 2000))]
     pub tracking_url: Option<String>,
 }
 
@@ -94,11 +98,13 @@ pub struct FulfilmentPatch {
     #[serde(default, deserialize_with = "present")]
     pub restock: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 2000))]
     pub tracking_url: MaybeUndefined<String>,
 }
 
@@ -285,6 +291,7 @@ pub struct AdminCancel {
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 500))]
     pub reason: Option<String>,
     /// Whether the items go back into stock; true, if absent.
     #[serde(default, deserialize_with = "present")]
@@ -319,6 +326,7 @@ pub struct NewRefund {
     #[serde(default, deserialize_with = "present")]
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
+    #[oai(validator(min_length = 1, max_length = 500))]
     pub reason: String,
     /// Whether the items go back into stock.
     pub restock: bool,
