@@ -3,7 +3,7 @@
 use commerce_core::store::StoreError;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, query_as, raw_sql};
 
-use crate::{connect::store_error, pool::ConnectionPool};
+use crate::{error::store_error, pool::ConnectionPool};
 
 /// Why the tables weren't spread.
 #[derive(Debug, thiserror::Error)]

@@ -18,8 +18,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Column, Name, from_row, table, to_json},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
     statement::{GuardFailure, Statement, TableWrite},
 };
 

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{from_row, table},
-    connect::{Direction, List, Reader, Sorted, Sql, at},
-    reads::PgReads,
+    page::{Direction, List, Sorted, at},
+    reads::{PgReads, Reader},
+    sql::Sql,
 };
 
 table! {

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Column, Name, table},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
     statement::{GuardFailure, Statement, TableWrite},
 };
 

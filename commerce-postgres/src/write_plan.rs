@@ -19,11 +19,12 @@ use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
     batch::WriteBatch,
     cart::{CartLineRow, CartRow},
-    catalog::{CategoryRow, ProductCategoryRow, ProductRow, VariantRow},
+    catalog::{CategoryRow, ProductCategoryRow},
     codec::{Column, Table, to_json},
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
+    product_row::{ProductRow, VariantRow},
     review::ReviewRow,
     statement::{GuardFailure, Guards, Head, NamedColumns, Statement, TableWrite},
 };

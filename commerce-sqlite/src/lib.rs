@@ -28,7 +28,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
+//! | `start` | opening a shop, in all ways |
+//! | `store` | [`SqliteStore`]: [`write`](SqliteStore::write), the reading helpers |
 //! | `open` | connection settings |
 //! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `identity` | whether the database's files are still those that were opened |
@@ -85,6 +86,7 @@ mod reindex;
 mod rekey;
 mod review;
 mod sql;
+mod start;
 mod store;
 mod table;
 mod table_dump;
