@@ -8,7 +8,7 @@ use commerce_core::{
     Commerce,
     account::Registration,
     catalog::{NewProduct, ProductPatch},
-    context::{Actor, Identity, RequestContext, Role},
+    context::{Actor, Identity, Role},
     id::SessionId,
     page::PageRequest,
     payment::TestGateway,
