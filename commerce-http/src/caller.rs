@@ -180,7 +180,7 @@ impl Context {
             Actor::Guest { cart: Some(token), .. } if commerce.as_guest().carts().issued(token) => {
                 format!("cart {}", token.0)
             }
-            Actor::Guest { order: Some(token), .. } if commerce.orders().opened_by(token).is_some() => {
+            Actor::Guest { order: Some(token), .. } if commerce.as_guest().orders().opened_by(token).is_some() => {
                 format!("order {}", token.0)
             }
             Actor::Guest { .. } => return None,
@@ -227,7 +227,7 @@ async fn with_order_token(actor: Actor, request: &Request, info: &RequestInfo) -
     let order = order.and_then(|rest| rest.split('/').next()).and_then(|id| id.parse().ok());
     match token.zip(order) {
         Some((token, order)) => {
-            Ok(info.shared.commerce.orders().holder(actor, OrderToken(token.to_owned()), order).await?)
+            Ok(info.shared.commerce.acting_as(actor).orders().holder(OrderToken(token.to_owned()), order).await?)
         }
         None => Ok(actor),
     }

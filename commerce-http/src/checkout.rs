@@ -5,8 +5,8 @@ pub mod dto;
 use std::sync::Arc;
 
 use commerce_core::{
+    Outcome,
     checkout::{self as core, CheckoutError, Placement},
-    context::Done,
     error::Invalid,
     id::OrderId,
     order,
@@ -160,19 +160,13 @@ impl ApiResponse for Placed {
 /// Operations on the way from the cart to an order.
 pub struct CheckoutApi(pub Arc<AppState>);
 
-impl CheckoutApi {
-    fn checkout(&self) -> core::Checkout {
-        self.0.commerce.checkout()
-    }
-}
-
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
 impl CheckoutApi {
     /// Ways to pay
     #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
-    async fn payment_methods(&self, _caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
-        let methods = self.checkout().payment_methods();
+    async fn payment_methods(&self, caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
+        let methods = caller.shop().checkout().payment_methods();
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
     }
 
@@ -187,7 +181,7 @@ impl CheckoutApi {
         #[oai(example = "sample::country", validator(pattern = "^[A-Za-z]{2}$"))]
         country: Query<String>,
     ) -> Result<Reply<Vec<ShippingMethod>>, ApiError> {
-        let methods = self.checkout().shipping_methods(&caller.actor, country.0.as_deref()).await?;
+        let methods = caller.shop().checkout().shipping_methods(country.0.as_deref()).await?;
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
     }
 
@@ -197,8 +191,9 @@ impl CheckoutApi {
     #[oai(path = "/checkout/quote", method = "post", operation_id = "quote_checkout")]
     async fn quote(&self, caller: Caller<Shopper>, body: Optional<QuoteRequest>) -> Result<Reply<Quote>, ApiError> {
         let QuoteRequest { shipping_address, shipping_method } = body.parse()?;
-        let address = shipping_address.map(Into::into);
-        Ok(Reply::new(self.checkout().quote(&caller.actor, address, shipping_method.as_deref()).await?))
+        let request =
+            core::QuoteRequest::new().ship_to(shipping_address.map(Into::into)).shipping_method(shipping_method);
+        Ok(Reply::new(caller.shop().checkout().quote(request).await?))
     }
 
     /// Place the order
@@ -213,10 +208,9 @@ impl CheckoutApi {
         idempotency_key: IdempotencyKey,
         body: Input<CheckoutRequest>,
     ) -> Result<Placed, ApiError> {
-        let input = body.parse()?.read(self.0.commerce.settings().currency)?;
-        let call = caller.once(&idempotency_key, &body);
-        let done = Box::pin(self.checkout().place(&call, input)).await?;
-        placed(done)
+        let checkout = body.parse()?.read(self.0.commerce.settings().currency)?;
+        let shop = caller.shop_once(&idempotency_key, &body);
+        placed(shop.checkout().place(checkout).outcome().await?)
     }
 
     /// Pay in another way
@@ -233,17 +227,15 @@ impl CheckoutApi {
         body: Input<PaymentRequest>,
     ) -> Result<Placed, ApiError> {
         let id = OrderId(id.0);
-        let PaymentRequest { payment } =
-            body.parse_for(self.0.commerce.orders().get_to_act_on(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, &body);
-        let choice = core::PaymentChoice { method: payment.method, token: payment.token };
-        placed(Box::pin(self.checkout().pay_again(&call, id, choice)).await?)
+        let shop = caller.shop_once(&idempotency_key, &body);
+        let PaymentRequest { payment } = body.parse_for(shop.orders().get_to_act_on(id)).await?;
+        placed(shop.checkout().pay_again(id, payment).outcome().await?)
     }
 }
 
 /// How a checkout is answered.
-fn placed(done: Done<Placement>) -> Result<Placed, ApiError> {
-    let Placement { order: placed, order_token, outcome } = done.value;
+fn placed(done: Outcome<Placement>) -> Result<Placed, ApiError> {
+    let Placement { order: placed, order_token, outcome, .. } = done.value;
     if !done.replayed {
         count_order(name(&outcome));
     }

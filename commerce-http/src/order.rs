@@ -9,10 +9,12 @@ pub mod problems;
 use std::sync::Arc;
 
 use commerce_core::{
+    Outcome,
     checkout::Placement,
     id::OrderId,
-    order::{self as core, OrderError},
+    order::{self as core, Cancellation, OrderError},
     payment::PlacementOutcome,
+    token::OrderToken,
 };
 use poem_openapi::{OpenApi, param::Path};
 use uuid::Uuid;
@@ -63,8 +65,9 @@ impl From<OrderError> for ApiError {
 }
 
 /// An order, at its version.
-pub fn order<const STATUS: u16>(order: core::Order, token: Option<String>) -> Reply<Order, STATUS> {
+pub fn order<const STATUS: u16>(order: core::Order, token: Option<OrderToken>) -> Reply<Order, STATUS> {
     let version = order.version;
+    let token = token.map(|OrderToken(token)| token);
     let body = Order { order_token: token.clone(), ..order.into() };
     let reply = Reply::new(body).version(version);
     match token {
@@ -76,12 +79,6 @@ pub fn order<const STATUS: u16>(order: core::Order, token: Option<String>) -> Re
 /// Operations on one's own orders.
 pub struct OrderApi(pub Arc<AppState>);
 
-impl OrderApi {
-    fn orders(&self) -> core::Orders {
-        self.0.commerce.orders()
-    }
-}
-
 #[OpenApi(prefix_path = "/v1/orders", tag = "Tag::Orders")]
 impl OrderApi {
     /// Your orders
@@ -89,19 +86,19 @@ impl OrderApi {
     /// Newest first. Attempts whose payment was declined are left out.
     #[oai(path = "/", method = "get", operation_id = "list_orders")]
     async fn list(&self, caller: Caller<SignedIn>, paging: Paging) -> Result<Reply<Page<Order>>, ApiError> {
-        Ok(Reply::new(Page::of(self.orders().mine(&caller.actor, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().orders().mine(&paging.0).await?)))
     }
 
     /// An order
     #[oai(path = "/:id", method = "get", operation_id = "get_order")]
     async fn get(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.orders().get(&caller.actor, id.0.into()).await?, None))
+        Ok(order(caller.shop().orders().get(id.0.into()).await?, None))
     }
 
     /// Track an order
     #[oai(path = "/:id/tracking", method = "get", operation_id = "track_order")]
     async fn tracking(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Tracking>, ApiError> {
-        Ok(Reply::new(self.orders().tracking(&caller.actor, id.0.into()).await?))
+        Ok(Reply::new(caller.shop().orders().tracking(id.0.into()).await?))
     }
 
     /// Find a guest's order again
@@ -112,8 +109,8 @@ impl OrderApi {
         self.0.limits.address(caller.info.ip)?;
         let OrderLookup { number, email } = body.parse()?;
         self.0.limits.account(&email)?;
-        let (found, token) = self.orders().lookup(&caller.call(), &number, &email).await?;
-        Ok(order(found, Some(token.0)))
+        let found = caller.shop().orders().lookup(&number, &email).await?;
+        Ok(order(found.order, Some(found.order_token)))
     }
 
     /// Cancel an order
@@ -121,7 +118,8 @@ impl OrderApi {
     /// Before any shipment: stock goes back, the payment is voided or refunded.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_order")]
     async fn cancel(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.orders().cancel(&caller.call(), id.0.into()).await?, None))
+        let cancellation = Cancellation::all().reason("cancelled by the customer");
+        Ok(order(caller.shop().orders().cancel(id.0.into(), cancellation).await?, None))
     }
 
     /// Confirm a payment after 3-D Secure
@@ -134,9 +132,8 @@ impl OrderApi {
         id: Path<Uuid>,
         payment_id: Path<Uuid>,
     ) -> Result<Reply<Order>, ApiError> {
-        let payments = self.0.commerce.payments();
-        let Placement { order: found, outcome, .. } =
-            payments.confirm(&caller.call(), id.0.into(), payment_id.0.into()).await?;
+        let payments = caller.shop().payments();
+        let Placement { order: found, outcome, .. } = payments.confirm(id.0.into(), payment_id.0.into()).await?;
         match outcome {
             PlacementOutcome::Declined { code } => Err(declined(&found, &code)),
             PlacementOutcome::Placed | PlacementOutcome::ActionRequired | PlacementOutcome::Pending => {
@@ -148,7 +145,7 @@ impl OrderApi {
     /// An order's returns
     #[oai(path = "/:id/returns", method = "get", operation_id = "list_order_returns")]
     async fn returns(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<All<Return>>, ApiError> {
-        Ok(Reply::new(All::of(self.orders().get(&caller.actor, id.0.into()).await?.returns)))
+        Ok(Reply::new(All::of(caller.shop().orders().get(id.0.into()).await?.returns)))
     }
 
     /// Ask to return items
@@ -163,13 +160,11 @@ impl OrderApi {
         body: Input<NewReturn>,
     ) -> Result<Created<Return>, ApiError> {
         let id = OrderId(id.0);
-        let NewReturn { items, reason } = body.parse_for(self.orders().get_to_act_on(&caller.actor, id)).await?;
-        let items = items.into_iter().map(Into::into).collect();
-        let call = caller.once(&idempotency_key, &body);
-        let done = self.orders().request_return(&call, id, items, reason).await?;
-        let (mut found, return_id) = done.value;
-        found.returns.retain(|back| back.id == return_id);
-        let back = found.returns.pop().ok_or_else(|| ApiError::not_found("return"))?;
-        Ok(Created::new(back).replayed(done.replayed).location(&format!("/v1/orders/{id}/returns")))
+        let orders = caller.shop_once(&idempotency_key, &body).orders();
+        let NewReturn { items, reason } = body.parse_for(orders.get_to_act_on(id)).await?;
+        let items: Vec<_> = items.into_iter().map(Into::into).collect();
+        let Outcome { value, replayed, .. } =
+            orders.request_return(id, core::NewReturn::new(items, reason)).outcome().await?;
+        Ok(Created::new(value.r#return).replayed(replayed).location(&format!("/v1/orders/{id}/returns")))
     }
 }

@@ -6,7 +6,7 @@ use commerce_core::{
     id::PaymentId,
     order::OrderChild,
     payment::{
-        WebhookFailure,
+        PaymentQuery, WebhookFailure,
         gateway::{WebhookError, WebhookRequest},
     },
 };
@@ -65,7 +65,7 @@ impl WebhookApi {
         path_text("gateway", &gateway)?;
         let signature = request.header(format!("{}-signature", gateway.0));
         let webhook = WebhookRequest { signature, body: &body.0, at: caller.info.arrived };
-        self.0.commerce.payments().webhook(&gateway.0, &webhook).await?;
+        self.0.commerce.payment_webhook(&gateway.0, &webhook).await?;
         Ok(Empty)
     }
 }
@@ -142,8 +142,8 @@ impl AdminPaymentApi {
         status: Query<PaymentStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<OrderPayment>>, ApiError> {
-        let payments = self.0.commerce.payments();
-        Ok(Reply::new(Page::of(payments.list(&caller.actor, status.0.map(Into::into), &paging.0).await?)))
+        let query = PaymentQuery::new().status(status.0.map(Into::into));
+        Ok(Reply::new(Page::of(caller.shop().payments().list(query, &paging.0).await?)))
     }
 
     /// Settle a payment that is stuck
@@ -165,7 +165,9 @@ impl AdminPaymentApi {
             order.ok_or_else(|| ApiError::not_found("payment"))
         };
         let give_up = body.parse_for(known).await?.give_up.unwrap_or(false);
-        Ok(order(self.0.commerce.payments().resolve(&caller.call(), id, give_up).await?, None))
+        let payments = caller.shop().payments();
+        let write = if give_up { payments.write_off(id) } else { payments.resolve(id) };
+        Ok(order(write.await?, None))
     }
 
     /// Note that an offline payment has arrived
@@ -173,6 +175,6 @@ impl AdminPaymentApi {
     /// What is owed for the order is booked as received. Answers the order.
     #[oai(path = "/:id/receive", method = "post", operation_id = "admin_receive_payment")]
     async fn receive(&self, caller: Caller<ManageOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.0.commerce.payments().receive(&caller.call(), id.0.into()).await?, None))
+        Ok(order(caller.shop().payments().receive(id.0.into()).await?, None))
     }
 }

@@ -335,6 +335,7 @@ impl FailedGuards {
                         floors.push(Conflict::Short { variant, available });
                     }
                 }
+                GuardFailure::Limit(key) => floors.push(Conflict::LimitReached(key)),
                 GuardFailure::Bug(what) => drop(bugs.insert(what)),
             }
         }

@@ -34,6 +34,8 @@ pub(crate) enum GuardFailure {
     Stale(AggregateId),
     /// The stock has moved, is short, or was alerted by another: the row tells which.
     Stock { variant: VariantId, expect_on_hand: Option<i64>, alerted: Option<i64> },
+    /// As many attempts as are allowed were counted.
+    Limit([u8; 32]),
     /// Core composed nonsense.
     Bug(&'static str),
 }

@@ -1,11 +1,14 @@
 //! Turns a change-set into a [`Statement`]: rows are gathered by table, so that each table is written once.
 //!
-//! The order is the same in every set: keys, claims, heads, ratings, children, events, tasks, stock, ledger.
+//! The order is the same in every set: keys, claims, attempts, heads, ratings, children, events, tasks, stock, ledger.
 
 use commerce_core::{
     clock::Timestamp,
     id::ProductId,
-    store::{Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, Claim, ClaimOp, KeyWrite, TaskWrite, Version},
+    store::{
+        Aggregate, AggregateId, AggregateWrite, Attempt, AttemptWrite, Change, ChangeSet, Claim, ClaimOp, KeyWrite,
+        TaskWrite, Version,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -139,6 +142,7 @@ pub(crate) fn write_plan(set: &ChangeSet) -> WriteBatch {
     plan.add(TableWrite::new(once, vec![id, at]).guarded(vec![applied]));
     keys(set, &mut plan);
     claims(set, &mut plan);
+    attempts(set, &mut plan);
     let purge = batch.purge;
     let stock = batch.write_plan(set, &mut plan);
     outbox(set, &mut plan);
@@ -223,6 +227,38 @@ fn claims(set: &ChangeSet, plan: &mut Statement) {
     let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
     plan.add(TableWrite::new(free, rows(freed)));
 }
+
+fn attempts(set: &ChangeSet, plan: &mut Statement) {
+    let (mut counted, mut taken_back) = (Vec::new(), Vec::new());
+    for write in set.attempts() {
+        match write {
+            AttemptWrite::Count(attempt) => counted.push(attempt),
+            AttemptWrite::TakeBack(attempt) => taken_back.push(attempt),
+        }
+    }
+    let keys =
+        |attempts: &[Attempt]| Column::Bytes(attempts.iter().map(|attempt| Some(attempt.key.to_vec())).collect());
+    let since = |attempts: &[Attempt]| Column::ints(attempts.iter().map(|attempt| attempt.since.as_micros()));
+    let rows = vec![
+        ("key", keys(&counted)),
+        ("since", since(&counted)),
+        ("attempts", Column::ints(counted.iter().map(|_| 1))),
+        ("most", Column::ints(counted.iter().map(|attempt| i64::from(attempt.limit)))),
+    ];
+    let guards = counted.iter().map(|attempt| (hex(&attempt.key), GuardFailure::Limit(attempt.key))).collect();
+    plan.add(TableWrite::new(COUNT, rows).guarded(guards));
+    let sql = "UPDATE commerce_attempt t SET attempts = t.attempts - 1 FROM {u} \
+                     WHERE t.key = u.key AND t.since = u.since AND t.attempts > 0";
+    plan.add(TableWrite::new(sql, vec![("key", keys(&taken_back)), ("since", since(&taken_back))]));
+}
+
+// Writes no row if the limit is reached. Of those who count at once, each waits for the row and looks at it anew.
+const COUNT: &str = "INSERT INTO commerce_attempt (key, since, attempts, most) \
+    SELECT u.key, u.since, u.attempts, u.most FROM {u} ON CONFLICT (key) DO UPDATE SET \
+    attempts = CASE WHEN commerce_attempt.since < EXCLUDED.since THEN 1 ELSE commerce_attempt.attempts + 1 END, \
+    since = greatest(commerce_attempt.since, EXCLUDED.since), most = EXCLUDED.most \
+    WHERE commerce_attempt.since < EXCLUDED.since OR commerce_attempt.attempts < EXCLUDED.most \
+    RETURNING encode(key, 'hex') AS k";
 
 fn outbox(set: &ChangeSet, plan: &mut Statement) {
     let events: Vec<EventRow> = set.events().iter().map(EventRow::from).collect();
@@ -369,6 +405,7 @@ fn forget(before: Timestamp, plan: &mut Statement) {
     for (table, past) in [
         ("commerce_commit", "t.at < u.past"),
         ("commerce_key", "t.at < u.past"),
+        ("commerce_attempt", "t.since < u.past"),
         ("commerce_session", "(t.ended_at < u.past OR t.expires_at < u.past)"),
         ("commerce_mail_token", "(t.used_at < u.past OR t.expires_at < u.past)"),
     ] {

@@ -1,4 +1,4 @@
-//! Commit ids, idempotency keys, claims, events and tasks.
+//! Commit ids, idempotency keys, claims, attempts, events and tasks.
 
 use async_trait::async_trait;
 use commerce_core::{
@@ -8,8 +8,8 @@ use commerce_core::{
     id::{EventId, TaskId},
     page::{PageSpec, Rows, SortKey},
     store::{
-        AggregateId, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite, OutboxQueries, StoreError,
-        TaskWrite, relations::VERSIONED,
+        AggregateId, AttemptCount, AttemptWrite, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite,
+        OutboxQueries, StoreError, TaskWrite, relations::VERSIONED,
     },
 };
 use serde::{Deserialize, Deserializer};
@@ -79,6 +79,30 @@ pub(crate) fn claims(batch: &mut Batch, set: &ChangeSet) {
     }
 }
 
+pub(crate) fn attempts(batch: &mut Batch, set: &ChangeSet) {
+    for write in set.attempts() {
+        match write {
+            AttemptWrite::Count(attempt) => {
+                batch.guards.attempts.push(attempt);
+                batch.guarded(1, COUNT).bind(attempt.key.to_vec()).bind(attempt.since.as_micros());
+                batch.bind(i64::from(attempt.limit));
+            }
+            AttemptWrite::TakeBack(attempt) => {
+                batch.statement(
+                    "UPDATE commerce_attempt SET attempts = attempts - 1 WHERE key = ? AND since = ? AND attempts > 0",
+                );
+                batch.bind(attempt.key.to_vec()).bind(attempt.since.as_micros());
+            }
+        }
+    }
+}
+
+// Writes no row if the limit is reached.
+const COUNT: &str = "INSERT INTO commerce_attempt (key, since, attempts, most) VALUES (?, ?, 1, ?) \
+    ON CONFLICT (key) DO UPDATE SET attempts = iif(since < excluded.since, 1, attempts + 1), \
+        since = max(since, excluded.since), most = excluded.most \
+    WHERE since < excluded.since OR attempts < excluded.most";
+
 pub(crate) fn events(batch: &mut Batch, set: &ChangeSet) {
     let events = set.events();
     if events.is_empty() {
@@ -132,6 +156,7 @@ pub(crate) fn purge(batch: &mut Batch, before: Timestamp) {
     let before = before.as_micros();
     batch.statement("DELETE FROM commerce_commit WHERE at < ?").bind(before);
     batch.statement("DELETE FROM commerce_key WHERE at < ?").bind(before);
+    batch.statement("DELETE FROM commerce_attempt WHERE since < ?").bind(before);
     batch.statement("DELETE FROM commerce_session WHERE ended_at < ? OR expires_at < ?").bind(before).bind(before);
     batch.statement("DELETE FROM commerce_mail_token WHERE used_at < ? OR expires_at < ?").bind(before).bind(before);
 }
@@ -225,6 +250,13 @@ impl OutboxQueries for SqliteStore {
         );
         sql.bind(key.to_vec());
         self.entity(sql).await
+    }
+
+    async fn load_attempts(&self, key: &[u8; 32]) -> Result<Option<AttemptCount>, StoreError> {
+        let mut sql = Sql::new("SELECT json_array(since, attempts) FROM commerce_attempt WHERE key = ?");
+        sql.bind(key.to_vec());
+        let found: Option<(i64, u32)> = self.optional(sql).await?;
+        Ok(found.map(|(since, count)| AttemptCount { since: Timestamp::from_micros(since), count }))
     }
 
     async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {

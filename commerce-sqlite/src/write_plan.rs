@@ -20,12 +20,13 @@ impl WritePlan {
     }
 }
 
-/// Keys, claims, aggregates, counters, ledger, events, tasks: what comes later may read what came before.
+/// Keys, claims, attempts, aggregates, counters, ledger, events, tasks: what comes later may read what came before.
 fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
     let mut batch = Batch::new(set.id());
     outbox::commit_id(&mut batch, set);
     outbox::keys(&mut batch, set);
     outbox::claims(&mut batch, set);
+    outbox::attempts(&mut batch, set);
     for change in set.changes() {
         aggregate(&mut batch, change)?;
     }

@@ -1,11 +1,6 @@
 //! Quotes and checkouts on the wire.
 
-use commerce_core::{
-    Currency,
-    checkout::{self as core, CheckoutInput},
-    error::Invalid,
-    payment,
-};
+use commerce_core::{Currency, checkout as core, error::Invalid, payment};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +101,12 @@ pub struct PaymentChoice {
     pub token: Option<String>,
 }
 
+impl From<PaymentChoice> for core::PaymentChoice {
+    fn from(choice: PaymentChoice) -> Self {
+        Self::by(choice.method).token(choice.token)
+    }
+}
+
 impl Example for PaymentChoice {
     fn example() -> Self {
         Self { method: "test".to_owned(), token: Some("pm_card_visa".to_owned()) }
@@ -156,17 +157,15 @@ pub struct CheckoutRequest {
 }
 
 impl CheckoutRequest {
-    pub fn read(self, currency: Currency) -> Result<CheckoutInput, Invalid> {
-        Ok(CheckoutInput {
-            expected_total: self.expected_total.map(|total| total.read(currency, "/expected_total")).transpose()?,
-            shipping_address: self.shipping_address.into(),
-            billing_address: self.billing_address.map(Into::into),
-            email: self.email,
-            shipping_method: self.shipping_method,
-            payment_method: self.payment.method,
-            payment_token: self.payment.token,
-            note: self.note,
-        })
+    pub fn read(self, currency: Currency) -> Result<core::Checkout, Invalid> {
+        let expected = self.expected_total.map(|total| total.read(currency, "/expected_total")).transpose()?;
+        Ok(core::Checkout::ship_to(self.shipping_address.into())
+            .bill_to(self.billing_address.map(Into::into))
+            .email(self.email)
+            .shipping_method(self.shipping_method)
+            .pay_with(self.payment)
+            .expect_total(expected)
+            .note(self.note))
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use commerce_core::{
+    Outcome,
     id::{FulfilmentId, OrderId, ReturnId},
     order::{self as core, OrderChild},
+    payment::NewCapture,
 };
 use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
@@ -33,10 +35,6 @@ use crate::{
 pub struct AdminOrderApi(pub Arc<AppState>);
 
 impl AdminOrderApi {
-    fn orders(&self) -> core::Orders {
-        self.0.commerce.orders()
-    }
-
     async fn has(&self, child: OrderChild, what: &str) -> Result<OrderId, ApiError> {
         self.0.commerce.store().reads().load_order_of(child).await?.ok_or_else(|| ApiError::not_found(what))
     }
@@ -87,13 +85,13 @@ impl AdminOrderApi {
             placed_after: placed_after.0.map(|at| at.0),
             placed_before: placed_before.0.map(|at| at.0),
         };
-        Ok(Reply::new(Page::of(self.orders().list(&caller.actor, query, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().orders().list(query, &paging.0).await?)))
     }
 
     /// Anybody's order
     #[oai(path = "/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(&self, caller: Caller<ViewOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.orders().get(&caller.actor, id.0.into()).await?, None))
+        Ok(order(caller.shop().orders().get(id.0.into()).await?, None))
     }
 
     /// Pack a parcel
@@ -108,12 +106,12 @@ impl AdminOrderApi {
         body: Input<NewFulfilment>,
     ) -> Result<Created<Fulfilment>, ApiError> {
         let id = OrderId(id.0);
-        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let done = self.orders().fulfil(&caller.once(&idempotency_key, &body), id, input).await;
-        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
-        let (found, parcel) = done.value;
+        let orders = caller.shop_once(&idempotency_key, &body).orders();
+        let parcel = body.parse_for(orders.get(id)).await?.into();
+        let done = orders.fulfil(id, parcel).outcome().await;
+        let Outcome { value, replayed, .. } = missing_first(done, orders.get(id)).await?;
         let location = format!("/v1/admin/orders/{id}");
-        Ok(Created::new(pick(found.fulfilments, |f| f.id == parcel)?).replayed(done.replayed).location(&location))
+        Ok(Created::new(value.fulfilment).replayed(replayed).location(&location))
     }
 
     /// Move a parcel on, or correct its tracking
@@ -129,7 +127,7 @@ impl AdminOrderApi {
     ) -> Result<Reply<Fulfilment>, ApiError> {
         let id = FulfilmentId(id.0);
         let update = body.read_for(FulfilmentPatch::read, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
-        let updated = self.orders().update_fulfilment(&caller.call(), id, update).await;
+        let updated = caller.shop().orders().update_fulfilment(id, update).await;
         let found = missing_first(updated, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
         Ok(Reply::new(pick(found.fulfilments, |parcel| parcel.id == id)?).version(found.version))
     }
@@ -145,10 +143,10 @@ impl AdminOrderApi {
         id: Path<Uuid>,
         body: Optional<AdminCancel>,
     ) -> Result<Reply<Order>, ApiError> {
-        let id = id.0.into();
-        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let cancelled = self.orders().admin_cancel(&caller.call(), id, input).await;
-        Ok(order(missing_first(cancelled, self.orders().get(&caller.actor, id)).await?, None))
+        let (id, orders) = (id.0.into(), caller.shop().orders());
+        let cancellation = body.parse_for(orders.get(id)).await?.into();
+        let cancelled = orders.cancel(id, cancellation).await;
+        Ok(order(missing_first(cancelled, orders.get(id)).await?, None))
     }
 
     /// Capture the payment
@@ -163,11 +161,11 @@ impl AdminOrderApi {
         id: Path<Uuid>,
         body: Optional<CaptureInput>,
     ) -> Result<Reply<Order>, ApiError> {
-        let id = OrderId(id.0);
+        let (id, shop) = (OrderId(id.0), caller.shop());
         let currency = self.0.commerce.settings().currency;
-        let amount = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let captured = self.0.commerce.payments().capture(&caller.call(), id, amount).await;
-        Ok(order(missing_first(captured, self.orders().get(&caller.actor, id)).await?, None))
+        let amount = body.read_for(|body| body.read(currency), shop.orders().get(id)).await?;
+        let captured = shop.payments().capture(NewCapture::of(id).amount(amount)).await;
+        Ok(order(missing_first(captured, shop.orders().get(id)).await?, None))
     }
 
     /// Refund
@@ -186,13 +184,12 @@ impl AdminOrderApi {
     ) -> Result<Created<Refund>, ApiError> {
         let id = OrderId(id.0);
         let currency = self.0.commerce.settings().currency;
-        let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, &body);
-        let done = self.0.commerce.payments().refund(&call, id, input).await;
-        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
-        let (found, refund) = done.value;
+        let shop = caller.shop_once(&idempotency_key, &body);
+        let refund = body.read_for(|body| body.read(currency), shop.orders().get(id)).await?;
+        let done = shop.payments().refund(id, refund).outcome().await;
+        let Outcome { value, replayed, .. } = missing_first(done, shop.orders().get(id)).await?;
         let location = format!("/v1/admin/orders/{id}");
-        Ok(Created::new(pick(found.refunds, |r| r.id == refund)?).replayed(done.replayed).location(&location))
+        Ok(Created::new(value.refund).replayed(replayed).location(&location))
     }
 
     /// All returns
@@ -207,7 +204,8 @@ impl AdminOrderApi {
         status: Query<ReturnStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<OrderReturn>>, ApiError> {
-        let page = self.orders().returns(&caller.actor, status.0.map(Into::into), &paging.0).await?;
+        let query = core::ReturnQuery::new().status(status.0.map(Into::into));
+        let page = caller.shop().orders().returns(query, &paging.0).await?;
         Ok(Reply::new(Page::of(page)))
     }
 
@@ -226,7 +224,7 @@ impl AdminOrderApi {
         let currency = self.0.commerce.settings().currency;
         let read = |body: ReturnPatch| body.read(currency);
         let decision = body.read_for(read, self.has(OrderChild::Return(id), "return")).await?;
-        let decided = self.orders().decide_return(&caller.call(), id, decision).await;
+        let decided = caller.shop().orders().decide_return(id, decision).await;
         let found = missing_first(decided, self.has(OrderChild::Return(id), "return")).await?;
         Ok(Reply::new(pick(found.returns, |back| back.id == id)?).version(found.version))
     }
