@@ -10,10 +10,7 @@ use commerce_core::{
         TaskWrite, Version,
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -138,8 +135,8 @@ pub(crate) fn write_plan(set: &ChangeSet) -> WriteBatch {
     let applied = (set.id().to_string(), GuardFailure::Applied(set.id()));
     let id = ("id", Column::uuids([set.id().0]));
     let at = ("at", Column::ints([set.at().as_micros()]));
-    let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
-    plan.add(TableWrite::new(once, vec![id, at]).guarded(vec![applied]));
+    let once = "ON CONFLICT DO NOTHING RETURNING id::text AS k";
+    plan.add(TableWrite::insert("commerce_commit", once, vec![id, at]).guarded(vec![applied]));
     keys(set, &mut plan);
     claims(set, &mut plan);
     attempts(set, &mut plan);
@@ -186,7 +183,7 @@ fn keys(set: &ChangeSet, plan: &mut Statement) {
         match write {
             KeyWrite::Claim(record) => {
                 let output = answer_of(&record.key).or_else(|| record.output.clone());
-                guards.push((hex(&record.key), GuardFailure::Key(record.key)));
+                guards.push((hex::encode(record.key), GuardFailure::Key(record.key)));
                 claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
             }
             KeyWrite::Resolve { key, output } => {
@@ -197,10 +194,10 @@ fn keys(set: &ChangeSet, plan: &mut Statement) {
         }
     }
     let sql = "DELETE FROM commerce_key t USING {u} WHERE t.key = u.key";
-    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(forgotten))]));
+    plan.add(TableWrite::change(sql, vec![("key", Column::Bytes(forgotten))]));
     plan.insert_returning(claimed, "encode(key, 'hex')", guards);
     let sql = "UPDATE commerce_key t SET output = u.output FROM {u} WHERE t.key = u.key";
-    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
+    plan.add(TableWrite::change(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
 }
 
 fn claims(set: &ChangeSet, plan: &mut Statement) {
@@ -221,11 +218,10 @@ fn claims(set: &ChangeSet, plan: &mut Statement) {
             ("owner", Column::uuids(claims.iter().map(|(_, owner)| *owner))),
         ]
     };
-    let take = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
-                ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
-    plan.add(TableWrite::new(take, rows(conn)).guarded(guards));
+    let take = "ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
+    plan.add(TableWrite::insert("commerce_claim", take, rows(conn)).guarded(guards));
     let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
-    plan.add(TableWrite::new(free, rows(freed)));
+    plan.add(TableWrite::change(free, rows(freed)));
 }
 
 fn attempts(set: &ChangeSet, plan: &mut Statement) {
@@ -285,7 +281,7 @@ fn outbox(set: &ChangeSet, plan: &mut Statement) {
     let put_off = "UPDATE commerce_task t SET due = coalesce(u.due, t.due), dead = u.due IS NULL, lease_until = 0, worker = NULL, \
                    last_error = u.error FROM {u} WHERE t.id = u.id";
     let rows = vec![("id", Column::uuids(failed)), ("due", Column::Int(dues)), ("error", Column::texts(errors))];
-    plan.add(TableWrite::new(put_off, rows));
+    plan.add(TableWrite::change(put_off, rows));
 }
 
 impl RowSet {
@@ -327,8 +323,8 @@ impl RowSet {
         crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.write_plan(plan);
         self.product_categories.write_plan(plan);
-        let learn = "INSERT INTO commerce_search_word (word) SELECT u.word FROM {u} ON CONFLICT DO NOTHING";
-        plan.add(TableWrite::new(learn, vec![("word", Column::texts(self.words.iter().map(String::as_str)))]));
+        let words = vec![("word", Column::texts(self.words.iter().map(String::as_str)))];
+        plan.add(TableWrite::insert("commerce_search_word", "ON CONFLICT DO NOTHING", words));
         self.categories.write_plan(plan);
         self.cart_lines.write_plan(plan);
         self.order_lines.write_plan(plan);
@@ -351,7 +347,7 @@ fn tree(versions: Option<(Version, Version)>, plan: &mut Statement) {
         ("before", Column::ints([before])),
         ("version", Column::ints([after])),
     ];
-    plan.add(TableWrite::new(sql, rows).guarded(vec![(root.id().to_string(), GuardFailure::Stale(root))]));
+    plan.add(TableWrite::change(sql, rows).guarded(vec![(root.id().to_string(), GuardFailure::Stale(root))]));
 }
 
 fn by_head(roots: &[(AggregateId, Version)]) -> BTreeMap<Head, Vec<(AggregateId, Version)>> {
@@ -379,10 +375,10 @@ fn remove(roots: &[(AggregateId, Version)], plan: &mut Statement) {
         let sql = format!(
             "DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id AND t.{version} = u.version RETURNING t.{id}::text AS k"
         );
-        plan.add(TableWrite::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::with_lock(sql, rows).guarded(guards));
         for (table, id) in below {
             let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
-            plan.add(TableWrite::new(
+            plan.add(TableWrite::change(
                 format!("DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id"),
                 vec![("id", ids)],
             ));
@@ -397,7 +393,7 @@ fn assert_unchanged(roots: &[(AggregateId, Version)], plan: &mut Statement) {
         let (rows, guards) = at_version(&roots);
         let sql =
             format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
-        plan.add(TableWrite::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::with_lock(sql, rows).guarded(guards));
     }
 }
 
@@ -410,13 +406,6 @@ fn forget(before: Timestamp, plan: &mut Statement) {
         ("commerce_mail_token", "(t.used_at < u.past OR t.expires_at < u.past)"),
     ] {
         let rows = vec![("past", Column::ints([before.as_micros()]))];
-        plan.add(TableWrite::new(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
+        plan.add(TableWrite::change(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

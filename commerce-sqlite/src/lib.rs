@@ -39,7 +39,8 @@
 //! | `table`, `head` | where an aggregate's head is kept, and how it is written |
 //! | `guards` | which guard failed |
 //! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
-//! | `codec`, `list`, `sql`, `child_rows` | rows to entities, keyset pages, statements with binds, rows below a head |
+//! | `row`, `codec` | each entity's columns, described once; JSON |
+//! | `list`, `sql`, `child_rows` | keyset pages, statements with binds, rows below a head |
 //!
 //! # How it writes
 //!
@@ -85,6 +86,7 @@ mod payment;
 mod reindex;
 mod rekey;
 mod review;
+mod row;
 mod sql;
 mod start;
 mod store;

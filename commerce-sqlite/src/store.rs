@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     batch::WritePlan,
-    codec::{Row, Shadowed, decode},
+    codec::{FromJson, Row, decode},
     error,
     identity::Identity,
     open,
@@ -127,11 +127,11 @@ impl SqliteStore {
         rows.iter().map(|row| decode(row)).collect()
     }
 
-    pub(crate) async fn entity<T: Shadowed>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn entity<T: FromJson>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
         Ok(self.optional::<Row<T>>(sql).await?.map(|row| row.0))
     }
 
-    pub(crate) async fn entities<T: Shadowed>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn entities<T: FromJson>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         Ok(self.many::<Row<T>>(sql).await?.into_iter().map(|row| row.0).collect())
     }
 

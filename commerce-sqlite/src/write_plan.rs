@@ -8,6 +8,7 @@ use crate::{
     batch::{Batch, RELEASE, SAVEPOINT, WritePlan},
     cart, catalog,
     error::{SharedError, not_applied},
+    head::head,
     inventory, order, outbox, review,
     table::table,
 };
@@ -46,15 +47,15 @@ fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
 fn aggregate(batch: &mut Batch, change: &Change) -> Result<(), CommitError> {
     match change {
         Change::User(save) => account::save_user(batch, save),
-        Change::Address(save) => account::save_address(batch, save),
-        Change::Session(save) => account::save_session(batch, save),
-        Change::MailToken(save) => account::save_mail_token(batch, save),
+        Change::Address(save) => head(batch, save),
+        Change::Session(save) => head(batch, save),
+        Change::MailToken(save) => head(batch, save),
         Change::Product(save) => catalog::save_product(batch, save),
         Change::Categories(save) => catalog::save_categories(batch, save),
         Change::Cart(save) => cart::save_cart(batch, save),
         Change::Order(save) => order::save_order(batch, save),
-        Change::Review(save) => review::save_review(batch, save),
-        Change::Alert(save) => inventory::save_alert(batch, save),
+        Change::Review(save) => head(batch, save),
+        Change::Alert(save) => head(batch, save),
         Change::Remove(root, version) => return remove(batch, *root, *version),
         Change::RequireVersion(root, version) => assert(batch, *root, *version),
         Change::OpenStock(stock) => inventory::open_stock(batch, stock),
