@@ -55,3 +55,8 @@ mod stack;
 mod types;
 
 pub use service::CommerceApi;
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
