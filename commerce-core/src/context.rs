@@ -1,74 +1,17 @@
-//! Who calls, from where, and how often at most: [`Actor`], [`RequestContext`], [`Role`] and its permissions.
+//! Who calls, from where, and how often at most: [`Actor`], [`RequestContext`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::token::{CartToken, OrderToken},
     clock::Timestamp,
     id::{SessionId, UserId},
+    token::{CartToken, OrderToken},
 };
 
-/// What a user of the shop may do. One role each; see [`Role::allows`] for the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Buys.
-    Customer,
-    /// Helps customers: sees orders, moderates reviews.
-    Support,
-    /// Runs the shop: catalogue, stock, orders, refunds.
-    Manager,
-    /// May do everything, users included.
-    Admin,
-}
-
-/// A right that a service asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Permission {
-    /// See drafts and edit products, variants and categories.
-    EditCatalog,
-    /// See and change stock.
-    EditStock,
-    /// See everybody's orders, payments and returns.
-    ViewOrders,
-    /// Fulfil, cancel and capture; decide on returns.
-    ManageOrders,
-    /// Give money back.
-    Refund,
-    /// Hide and show reviews.
-    ModerateReviews,
-    /// See and acknowledge alerts.
-    ViewAlerts,
-    /// See other users.
-    ViewUsers,
-    /// Change other users' roles, or lock them out.
-    EditUsers,
-}
-
-impl Role {
-    /// Whether this role has a right.
-    #[must_use]
-    pub fn allows(self, permission: Permission) -> bool {
-        use Permission::{ModerateReviews, ViewAlerts, ViewOrders, ViewUsers};
-        match self {
-            Self::Customer => false,
-            Self::Support => matches!(permission, ViewOrders | ModerateReviews | ViewAlerts | ViewUsers),
-            Self::Manager => permission != Permission::EditUsers,
-            Self::Admin => true,
-        }
-    }
-
-    /// The role's name in the API and in storage.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Support => "support",
-            Self::Manager => "manager",
-            Self::Admin => "admin",
-        }
-    }
-}
+pub use crate::{
+    error::{AccessError, IdempotencyError},
+    role::{Permission, Role},
+};
 
 /// A user known by an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,17 +112,6 @@ pub enum ActorRef {
     System,
 }
 
-/// A refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccessError {
-    /// The call needs a signed-in user.
-    #[error("sign in first")]
-    Unauthenticated,
-    /// The user's role lacks a right.
-    #[error("your role doesn't allow this")]
-    Forbidden(Permission),
-}
-
 /// Where a call came from; kept with sessions and used for rate limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
@@ -272,15 +204,4 @@ impl<T> Done<T> {
     pub const fn again(value: T) -> Self {
         Self { value, replayed: true }
     }
-}
-
-/// Why an idempotency key can't be honoured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdempotencyError {
-    /// The key came before with another request.
-    #[error("this Idempotency-Key was used for another request")]
-    Reused,
-    /// The first call with this key hasn't ended yet.
-    #[error("the first request with this Idempotency-Key is still running")]
-    InProgress,
 }

@@ -17,10 +17,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    account::token::Signer,
     account::{normalise_email, normalise_international_email},
     clock::{Clock, Timestamp},
-    commerce::Settings,
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
@@ -29,7 +27,9 @@ use crate::{
     notification::Mailer,
     payment::PaymentGateway,
     pricing::{ShippingRates, TaxCalculator},
+    settings::Settings,
     store::{AggregateId, Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Store, StoreError},
+    token::Signer,
 };
 
 /// How often a call starts over from a fresh read when others changed what it was computed from.

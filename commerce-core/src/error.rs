@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    context::{AccessError, IdempotencyError},
-    money::MoneyError,
-    page::InvalidCursor,
-    store::StoreError,
-};
+use crate::{money::MoneyError, page::InvalidCursor, role::Permission};
 
 /// A rule that a field of the input breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +62,62 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessError {
+    /// The call needs a signed-in user.
+    #[error("sign in first")]
+    Unauthenticated,
+    /// The user's role lacks a right.
+    #[error("your role doesn't allow this")]
+    Forbidden(Permission),
+}
+
+/// Why an idempotency key can't be honoured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdempotencyError {
+    /// The key came before with another request.
+    #[error("this Idempotency-Key was used for another request")]
+    Reused,
+    /// The first call with this key hasn't ended yet.
+    #[error("the first request with this Idempotency-Key is still running")]
+    InProgress,
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A read that failed, or a commit that failed for a reason other than its guards.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is out of reach, full or overloaded; nothing was changed.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] BoxError),
+    /// A commit's outcome stayed unknown after several tries; it may have been applied.
+    #[error("the database didn't say whether the change was applied: {0}")]
+    Unknown(#[source] BoxError),
+    /// A calls' retries were used up by others changing the same thing.
+    #[error("too many others are changing the same thing; try again")]
+    Contended,
+    /// The database's schema is older or newer than this program's. The sentence says which, and what is missing.
+    #[error("{0}")]
+    Schema(String),
+    /// Data or code that can't be: a stored value that can't be read, a set that breaks a constraint.
+    #[error("internal error: {0}")]
+    Bug(#[source] BoxError),
+}
+
+impl StoreError {
+    /// An error of the kind "this can't be".
+    pub fn bug(error: impl Into<BoxError>) -> Self {
+        Self::Bug(error.into())
+    }
+
+    /// An error of the kind "not now".
+    pub fn unavailable(error: impl Into<BoxError>) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
 /// What every service can answer. Domain errors wrap it as `Common`.
 #[derive(Debug, thiserror::Error)]
 pub enum CommonError {
@@ -108,8 +159,8 @@ impl From<MoneyError> for CommonError {
 macro_rules! common_errors {
     ($error:ident) => {
         $crate::error::common_errors!($error:
-            $crate::context::AccessError, $crate::context::IdempotencyError, $crate::error::Invalid, $crate::money::MoneyError,
-            $crate::page::InvalidCursor, $crate::store::StoreError);
+            $crate::error::AccessError, $crate::error::IdempotencyError, $crate::error::Invalid, $crate::error::StoreError,
+            $crate::money::MoneyError, $crate::page::InvalidCursor);
     };
     ($error:ident: $($from:ty),+) => {$(
         impl From<$from> for $error {

@@ -27,9 +27,10 @@
 //!
 //! | domain | holds |
 //! |---|---|
-//! | [`account`] | users, roles, passwords, tokens, sessions, addresses |
+//! | [`account`] | users, roles, passwords, sessions, addresses |
+//! | [`alert`] | what staff should look at |
 //! | [`catalog`] | products, variants, categories, listing, search |
-//! | [`inventory`] | stock, reservations, the ledger of movements, low-stock alerts |
+//! | [`inventory`] | stock, reservations, the ledger of movements |
 //! | [`cart`] | carts of customers and guests |
 //! | [`pricing`] | pure totals: shipping, tax, grand total |
 //! | [`checkout`] | placing an order, in phases |
@@ -55,6 +56,9 @@
 //! - `fail-points`: lets tests have a debug build killed at a named step; nothing to ship.
 
 pub mod account;
+pub mod address;
+mod aggregate;
+pub mod alert;
 mod caller;
 pub mod cart;
 pub mod catalog;
@@ -79,16 +83,21 @@ pub mod page;
 pub mod payment;
 pub mod pricing;
 pub mod review;
+mod role;
+mod settings;
+pub mod state;
 pub mod store;
 pub mod text;
+pub mod token;
 mod worker;
 mod write;
 
 pub use caller::Caller;
-pub use commerce::{BuildError, Commerce, CommerceBuilder, LOCAL_SENDER, Settings};
+pub use commerce::{BuildError, Commerce, CommerceBuilder};
 pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};
+pub use settings::{LOCAL_SENDER, Settings};
 pub use worker::{Worker, WorkerStatus};
 pub use write::{IdempotencyKey, Outcome, PreparedWrite, Write};
 
@@ -96,7 +105,8 @@ pub use write::{IdempotencyKey, Outcome, PreparedWrite, Write};
 pub mod prelude {
     pub use crate::{
         Commerce, Currency, Money, Settings,
-        account::{Credentials, PostalAddress, Registration},
+        account::{Credentials, Registration},
+        address::PostalAddress,
         catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
         checkout::{CheckoutInput, Placement},
         context::{Actor, Done, Idempotency, RequestContext, Role},

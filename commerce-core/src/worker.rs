@@ -12,6 +12,7 @@ pub(crate) use self::status::WorkerWatch;
 
 use crate::{
     account::Accounts,
+    alert::raise_low_stock_alerts,
     cart::{CartStatus, Carts},
     clock::Timestamp,
     context::{Actor, RequestContext},
@@ -19,7 +20,6 @@ use crate::{
     error::CommonError,
     event::{LeasedTask, Task},
     id::{OrderId, PaymentId, RefundId},
-    inventory::raise_low_stock_alerts,
     notification::compose,
     order::{Order, OrderError, OrderStatus, Orders},
     payment::{

@@ -3,8 +3,8 @@
 use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use commerce_core::{
-    account::token::{CartToken, OrderToken},
     context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
+    token::{CartToken, OrderToken},
 };
 use poem::{
     Request, RequestBody,

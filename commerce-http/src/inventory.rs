@@ -3,6 +3,7 @@
 pub mod dto;
 
 use commerce_core::{
+    alert,
     id::{AlertId, VariantId},
     inventory::{self as core, InventoryError},
 };
@@ -132,7 +133,7 @@ impl InventoryApi {
         acknowledged: Query<Option<bool>>,
         paging: Paging,
     ) -> Result<Reply<Page<Alert>>, ApiError> {
-        let query = core::AlertQuery { acknowledged: acknowledged.0 };
+        let query = alert::AlertQuery { acknowledged: acknowledged.0 };
         Ok(Reply::new(Page::of(caller.shop().inventory().alerts(query, &paging.0).await?)))
     }
 

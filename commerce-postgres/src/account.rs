@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::{AccountQueries, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
+    account::{AccountQueries, Address, MailToken, MailTokenKind, Session, User, UserQuery},
+    address::PostalAddress,
     clock::Timestamp,
     context::Role,
-    event::EventQueries as _,
     id::{AddressId, MailTokenId, SessionId, UserId},
     page::{Cursor, PageSpec, Rows},
-    store::{Claim, StoreError},
+    store::{Claim, OutboxQueries as _, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use commerce_core::{
     cart::{Cart, CartLine, CartOwner, CartQueries, CartStatus},
     clock::Timestamp,
-    event::EventQueries as _,
     id::{CartId, VariantId},
-    store::{AggregateWrite, Claim, StoreError},
+    store::{AggregateWrite, Claim, OutboxQueries as _, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use commerce_core::{
+    alert::{Alert, AlertKind, AlertQuery},
     clock::Timestamp,
     context::ActorRef,
     id::{AlertId, CommitId, OrderId, ProductId, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
+    inventory::{InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
     page::{Cursor, PageSpec, Rows, SortKey},
     store::{ChangeSet, Movement, MovementKind, StockDelta, StoreError},
     text::look,

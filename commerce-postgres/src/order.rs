@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use commerce_core::{
     Currency, Money,
-    account::PostalAddress,
+    address::PostalAddress,
     clock::Timestamp,
     id::{CartId, OrderId, ProductId, UserId},
     order::{
         FulfilmentState, Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, OrderStatus,
-        ReturnStatus, ShippingMethod,
+        ReturnStatus,
     },
     page::{Cursor, PageSpec, Rows},
     payment::PaymentStatus,
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
     store::{AggregateWrite, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};

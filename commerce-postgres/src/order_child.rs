@@ -4,8 +4,8 @@ use commerce_core::{
     Currency, Money,
     clock::Timestamp,
     id::{FulfilmentId, PaymentId, ProductId, RefundId, ReturnId, VariantId},
-    order::{Fulfilment, FulfilmentStatus, OrderLine, Return, ReturnStatus},
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
+    order::{Fulfilment, FulfilmentStatus, LineQuantity, OrderLine, Return, ReturnStatus},
+    payment::{NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
 };
 use sqlx::types::Json;
 use uuid::Uuid;

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, IdempotencyRecord, StoreError},
+    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -210,7 +210,7 @@ const VERIFY: &str = "\
     SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
 
 #[async_trait]
-impl EventQueries for PgReads {
+impl OutboxQueries for PgReads {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT owner FROM commerce_claim WHERE kind = ");
         sql.bind(claim.kind.as_str()).push(" AND key = ").bind(claim.key.as_str());

@@ -15,15 +15,15 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    account::PostalAddress,
+    address::PostalAddress,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput},
     conformance::StoreFixture,
     context::{Actor, RequestContext},
     id::VariantId,
-    order::{Order, OrderQuery, OrderStatus},
+    order::{LineQuantity, Order, OrderQuery, OrderStatus},
     page::PageSpec,
-    payment::{LineQuantity, PaymentStatus, RefundInput, RefundStatus, TestGateway},
+    payment::{PaymentStatus, RefundInput, RefundStatus, TestGateway},
     store::{Applied, CommitError, Store, StoreError},
 };
 use commerce_postgres::{
@@ -99,10 +99,8 @@ async fn buy(shop: &Commerce, variants: &[VariantId]) -> Result<Order, CheckoutE
     for variant in variants {
         let cart = shop.carts().add_item(&guest, *variant, 1, None).await.unwrap().value;
         if let Some(token) = cart.cart_token {
-            guest = RequestContext::by(Actor::Guest {
-                cart: Some(commerce_core::account::token::CartToken(token)),
-                order: None,
-            });
+            guest =
+                RequestContext::by(Actor::Guest { cart: Some(commerce_core::token::CartToken(token)), order: None });
         }
     }
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");

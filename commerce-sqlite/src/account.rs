@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::{AccountQueries, Address, MailToken, MailTokenKind, PostalAddress, Session, User, UserQuery},
+    account::{AccountQueries, Address, MailToken, MailTokenKind, Session, User, UserQuery},
+    address::PostalAddress,
     clock::Timestamp,
     context::Role,
     id::{AddressId, MailTokenId, SessionId, UserId},

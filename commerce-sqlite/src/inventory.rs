@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use commerce_core::{
+    alert::{Alert, AlertKind, AlertQuery},
     clock::Timestamp,
     context::ActorRef,
     id::{AlertId, OrderId, ProductId, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
+    inventory::{InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
     page::{PageSpec, Rows, SortKey},
     store::{AggregateId, AggregateWrite, ChangeSet, ExpectedVersion, MovementKind, StoreError},
     text::look,

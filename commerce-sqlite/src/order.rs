@@ -6,16 +6,16 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use commerce_core::{
-    account::PostalAddress,
+    address::PostalAddress,
     clock::Timestamp,
     id::{CartId, FulfilmentId, OrderId, ProductId, ReturnId, UserId},
     order::{
-        Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderChild, OrderLine, OrderPayment, OrderQueries,
-        OrderQuery, OrderReturn, OrderStatus, Return, ReturnStatus, ShippingMethod,
+        Fulfilment, FulfilmentState, FulfilmentStatus, LineQuantity, Order, OrderChild, OrderLine, OrderPayment,
+        OrderQueries, OrderQuery, OrderReturn, OrderStatus, Return, ReturnStatus,
     },
     page::{PageSpec, Rows, SortKey},
-    payment::{LineQuantity, Payment, PaymentStatus, Refund},
-    pricing::Totals,
+    payment::{Payment, PaymentStatus, Refund},
+    pricing::{ShippingMethod, Totals},
     store::StoreError,
 };
 use serde::Deserialize;

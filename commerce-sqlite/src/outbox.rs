@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventQueries, EventRecord, LeasedTask, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{PageSpec, Rows, SortKey},
-    store::{AggregateId, ChangeSet, Claim, ClaimOp, IdempotencyRecord, KeyWrite, StoreError, TaskWrite},
+    store::{
+        AggregateId, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite, OutboxQueries, StoreError,
+        TaskWrite,
+    },
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -208,7 +211,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl EventQueries for SqliteStore {
+impl OutboxQueries for SqliteStore {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         let mut sql = Sql::new("SELECT json_quote(hex(owner)) FROM commerce_claim WHERE kind = ? AND key = ?");
         sql.bind(claim.kind.as_str()).bind(claim.key.clone());

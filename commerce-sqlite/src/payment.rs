@@ -4,8 +4,8 @@ use commerce_core::{
     clock::Timestamp,
     id::{PaymentId, RefundId, ReturnId},
     money::Money,
-    order::Order,
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin},
+    order::{LineQuantity, Order},
+    payment::{NextAction, Payment, PaymentStatus, Refund, RefundOrigin},
     store::AggregateWrite,
 };
 use serde::Deserialize;

@@ -60,7 +60,7 @@ async fn rekey_variants(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> 
 
 #[cfg(test)]
 mod tests {
-    use commerce_core::{event::EventQueries as _, id::VariantId};
+    use commerce_core::{id::VariantId, store::OutboxQueries as _};
     use sqlx::{Executor as _, SqlitePool, raw_sql};
     use uuid::Uuid;
 

@@ -5,10 +5,11 @@ mod common;
 use commerce_core::{
     cart::CartQueries as _,
     context::Idempotency,
-    event::EventQueries as _,
     id::{OrderId, VariantId},
     inventory::InventoryQueries as _,
-    store::{Aggregate as _, AggregateId, Applied, Claim, CommitError, Conflict, StockDelta, Store as _},
+    store::{
+        Aggregate as _, AggregateId, Applied, Claim, CommitError, Conflict, OutboxQueries as _, StockDelta, Store as _,
+    },
 };
 use common::Shop;
 

@@ -6,9 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     context::ActorRef,
-    event::EventQueries as _,
     id::{IdGenerator as _, SeededIds},
-    store::{Applied, ChangeSet, Claim, CommitError, Conflict, Store as _},
+    store::{Applied, ChangeSet, Claim, CommitError, Conflict, OutboxQueries as _, Store as _},
 };
 use commerce_sqlite::{SqliteStore, WriteError, apply};
 use common::{NOW, Shop};

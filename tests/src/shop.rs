@@ -5,18 +5,19 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use commerce_core::{
     Commerce, CommerceBuilder, Currency, Money,
-    account::PostalAddress,
+    address::PostalAddress,
+    alert::{Alert, AlertKind, AlertQuery},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     checkout::{CheckoutError, CheckoutInput, Placement},
     clock::{ManualClock, Timestamp},
     context::{Actor, ActorRef, Idempotency, Identity, RequestContext, Role},
     event::LeasedTask,
     id::{IdGenerator, SeededIds, SessionId, UserId, UuidV7, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, StockItem},
+    inventory::StockItem,
     notification::MemoryMailer,
-    order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection, Order, OrderQuery},
+    order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection, LineQuantity, Order, OrderQuery},
     page::PageRequest,
-    payment::{LineQuantity, ManualGateway, PaymentStatus, RefundStatus, TestGateway},
+    payment::{ManualGateway, PaymentStatus, RefundStatus, TestGateway},
     store::{Applied, ChangeSet, Claim, CommitError, Reads, Store, StoreError},
 };
 use commerce_sqlite::SqliteStore;
@@ -107,7 +108,7 @@ impl TestShop {
     pub async fn guest_with(&self, variant: VariantId, quantity: i64) -> RequestContext {
         let cart =
             self.commerce.carts().add_item(&RequestContext::guest(), variant, quantity, None).await.unwrap().value;
-        let token = cart.cart_token.map(commerce_core::account::token::CartToken);
+        let token = cart.cart_token.map(commerce_core::token::CartToken);
         RequestContext::by(Actor::Guest { cart: token, order: None })
     }
 

@@ -1,12 +1,12 @@
 //! Carts over the facade.
 
 use commerce_core::{
-    account::token::CartToken,
     cart::CartError,
     catalog::{ProductPatch, ProductStatus, VariantPatch},
     context::{AccessError, Actor, IdempotencyError, RequestContext},
     error::CommonError,
     id::{IdGenerator, UuidV7, VariantId},
+    token::CartToken,
 };
 use commerce_tests::shop::{TestShop, customer, eur, keyed};
 use futures_util::future::join_all;

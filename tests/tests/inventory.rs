@@ -5,11 +5,12 @@ mod shop;
 use std::future::IntoFuture as _;
 
 use commerce_core::{
+    alert::{Alert, AlertKind, AlertQuery},
     context::{AccessError, Actor, IdempotencyError, RequestContext, Role},
     error::CommonError,
     event::DomainEvent,
     id::{AlertId, IdGenerator, UuidV7, VariantId},
-    inventory::{Alert, AlertKind, AlertQuery, InventoryError, MAX_STOCK, StockCount, StockItem, StockQuery},
+    inventory::{InventoryError, MAX_STOCK, StockCount, StockItem, StockQuery},
     page::PageRequest,
     store::{AggregateId, ChangeSet, MovementKind},
 };

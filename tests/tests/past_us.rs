@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Currency, Money,
+    alert::AlertKind,
     catalog::VariantDraft,
     checkout::{CheckoutError, CheckoutInput},
     clock::{Clock as _, ManualClock, SystemClock},
     context::RequestContext,
     id::VariantId,
-    inventory::AlertKind,
     order::{FulfilmentInput, ItemSelection, Order, OrderError, OrderStatus},
     payment::{
         PaymentStatus, PlacementOutcome, RefundInput, RefundOrigin, RefundStatus,

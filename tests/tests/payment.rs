@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
     Commerce, Currency, Money,
+    alert::AlertKind,
     clock::{Clock, ManualClock, Timestamp},
     context::{Actor, RequestContext},
     id::VariantId,
-    inventory::AlertKind,
     notification::MemoryMailer,
-    order::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderStatus},
+    order::{FulfilmentStatus, ItemSelection, LineQuantity, Order, OrderError, OrderStatus},
     page::PageRequest,
     payment::{
-        GatewayFault, LineQuantity, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
+        GatewayFault, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,

@@ -8,11 +8,11 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     Commerce,
+    alert::AlertKind,
     checkout::CheckoutInput,
     clock::{Clock as _, ManualClock, SystemClock},
     context::RequestContext,
     id::{PaymentId, RefundId},
-    inventory::AlertKind,
     order::{ItemSelection, Order, OrderStatus},
     payment::{
         PaymentStatus, PlacementOutcome, RefundInput, RefundStatus,

@@ -11,9 +11,9 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     account::Registration,
+    alert::AlertKind,
     context::{RequestContext, Role},
     event::{EventRecord, EventSink},
-    inventory::AlertKind,
     notification::{Mailer, Message},
     page::PageSpec,
 };

@@ -4,12 +4,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::token::{Signer, hex};
+use crate::token::{Signer, hex};
 use crate::{
     clock::Timestamp,
-    context::{Identity, Role},
+    context::Identity,
+    error::StoreError,
     id::{SessionId, UserId},
-    store::StoreError,
+    role::Role,
 };
 
 const ALGORITHM: Algorithm = Algorithm::HS256;

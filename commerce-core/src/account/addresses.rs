@@ -1,6 +1,7 @@
 //! Saved postal addresses.
 
-use super::{AccountError, Accounts, Address, PostalAddress, validate_address};
+use super::{AccountError, Accounts, Address, validate_address};
+use crate::address::PostalAddress;
 use crate::{
     context::{Actor, Done, RequestContext},
     engine::Planned,

@@ -7,8 +7,8 @@ use super::{
     password::Check,
     session::{Presented, RefreshDecision, begin, decide_refresh, is_alive},
     session_cache::Ticket,
-    token::{CartToken, digest},
 };
+use crate::token::{CartToken, digest};
 use crate::{
     cart::Carts,
     clock::Timestamp,

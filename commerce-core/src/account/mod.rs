@@ -5,7 +5,7 @@
 //! | `mod` | the entities and the handle [`Accounts`] |
 //! | `queries` | what a backend can be asked |
 //! | `rules`, `email`, `phone`, `session` | pure rules: names and addresses; e-mail; phones; refresh rotation and the life of sessions |
-//! | `token`, `access`, `password` | opaque tokens, access tokens (JWT), Argon2id |
+//! | `access`, `password` | access tokens (JWT), Argon2id |
 //! | `shared` | what this process remembers between calls |
 //! | `register`, `login`, `recovery`, `email`, `guest_orders`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
 
@@ -19,6 +19,7 @@ mod error;
 mod export;
 mod guest_orders;
 mod login;
+mod model;
 mod password;
 mod phone;
 mod profile;
@@ -28,19 +29,14 @@ mod register;
 mod rules;
 mod session;
 mod session_cache;
-pub mod token;
 mod users;
 
 use std::{future::Future, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    clock::Timestamp,
-    context::{AccessError, Actor, Done, RequestContext, Role},
+    context::{AccessError, Actor, Done, RequestContext},
     engine::{Conflicts, Engine, Planned, Replay},
     error::CommonError,
-    id::{AddressId, MailTokenId, SessionId, UserId},
     store::{StoreError, Version},
 };
 
@@ -49,6 +45,7 @@ pub use self::{
     email::{normalise_email, normalise_international_email},
     error::AccountError,
     login::{Credentials, Login, Tokens},
+    model::{Address, MailToken, MailTokenKind, Session, User},
     profile::ProfilePatch,
     queries::{AccountQueries, UserQuery},
     register::Registration,
@@ -57,217 +54,6 @@ pub use self::{
 };
 pub(crate) use self::{email::reachable, session_cache::SessionCache};
 pub use crate::text::holds_card_number;
-
-/// A registered person.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// The user's id.
-    pub id: UserId,
-    /// The e-mail address, normalised (its domain in ASCII); unique by [`crate::store::Claim::email`]. Empty once erased.
-    pub email: String,
-    /// Whether the address was confirmed by its mailed token.
-    pub email_confirmed: bool,
-    /// Argon2id, PHC string. Empty (no password fits) once erased.
-    pub password_hash: String,
-    /// First name; may be empty if the last name isn't.
-    pub first_name: String,
-    /// Last name; may be empty if the first name isn't.
-    pub last_name: String,
-    /// Phone number.
-    pub phone: Option<String>,
-    /// What they may do.
-    pub role: Role,
-    /// Locked out by an admin, or erased.
-    pub disabled: bool,
-    /// Sessions from before this time are dead.
-    pub sessions_from: Timestamp,
-    /// When they registered.
-    pub created_at: Timestamp,
-    /// When the row was last written.
-    pub updated_at: Timestamp,
-    /// Counts writes.
-    pub version: Version,
-}
-
-impl User {
-    /// What to call them: by their first name, or by their only one. Empty once erased.
-    #[must_use]
-    pub fn called(&self) -> &str {
-        if self.first_name.is_empty() { &self.last_name } else { &self.first_name }
-    }
-}
-
-impl std::fmt::Debug for User {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("id", &self.id)
-            .field("role", &self.role)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One login of a user on one device. Refresh tokens rotate within it; access tokens die with it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// The session's id.
-    pub id: SessionId,
-    /// The user who is signed in by it.
-    pub user_id: UserId,
-    /// SHA-256 of the refresh token that is valid now.
-    pub refresh_hash: [u8; 32],
-    /// How often the refresh token was rotated.
-    pub generation: i64,
-    /// When it was rotated last.
-    pub rotated_at: Timestamp,
-    /// When the refresh token goes stale if unused.
-    pub idle_expires_at: Timestamp,
-    /// When the session ends whatever happens.
-    pub expires_at: Timestamp,
-    /// When it was ended: logout, reuse of an old token, revoked.
-    pub ended_at: Option<Timestamp>,
-    /// The client's address at login.
-    pub ip: Option<String>,
-    /// The client's `User-Agent` at login.
-    pub user_agent: Option<String>,
-    /// When it began.
-    pub created_at: Timestamp,
-    /// Counts writes.
-    pub version: Version,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("id", &self.id)
-            .field("user_id", &self.user_id)
-            .field("generation", &self.generation)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a mailed token is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MailTokenKind {
-    /// Confirms the e-mail address.
-    ConfirmEmail,
-    /// Sets a new password.
-    ResetPassword,
-    /// Makes the address it was mailed to the account's.
-    ChangeEmail,
-}
-
-/// A single-use token sent by e-mail. Its secret is derived by HMAC from the id when the message is sent; only a hash is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailToken {
-    /// The token's id, of which its secret is derived.
-    pub id: MailTokenId,
-    /// The user it was mailed to.
-    pub user_id: UserId,
-    /// What it is good for.
-    pub kind: MailTokenKind,
-    /// SHA-256 of the secret.
-    pub hash: [u8; 32],
-    /// Until when.
-    pub expires_at: Timestamp,
-    /// When it was used.
-    pub used_at: Option<Timestamp>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// The address it was mailed to. Tokens made by an earlier version don't say.
-    pub email: Option<String>,
-    /// Of a change of address: the account's address when it was asked for, which is told of it.
-    pub former_email: Option<String>,
-    /// Counts writes.
-    pub version: Version,
-}
-
-/// A postal address, as orders keep it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PostalAddress {
-    /// The recipient.
-    pub name: String,
-    /// The company they work at, if it goes there.
-    #[serde(default)]
-    pub company: Option<String>,
-    /// Street and number.
-    pub line1: String,
-    /// Flat, floor.
-    pub line2: Option<String>,
-    /// Town; empty where the country is one.
-    pub city: String,
-    /// State, province, canton.
-    pub region: Option<String>,
-    /// Postal code; empty where the country's post needs none.
-    pub postal_code: String,
-    /// ISO 3166-1 alpha-2, upper case.
-    pub country: String,
-    /// For the carrier.
-    pub phone: Option<String>,
-}
-
-impl PostalAddress {
-    /// An address with what every address has.
-    #[must_use]
-    pub fn new(
-        name: impl Into<String>,
-        line1: impl Into<String>,
-        city: impl Into<String>,
-        postal_code: impl Into<String>,
-        country: impl Into<String>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            line1: line1.into(),
-            city: city.into(),
-            postal_code: postal_code.into(),
-            country: country.into(),
-            ..Self::default()
-        }
-    }
-}
-
-/// An address a user saved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// The address's id.
-    pub id: AddressId,
-    /// The user who saved it.
-    pub user_id: UserId,
-    /// The address.
-    pub address: PostalAddress,
-    /// When it was saved.
-    pub created_at: Timestamp,
-    /// Counts writes.
-    pub version: Version,
-}
-
-macro_rules! aggregate {
-    ($type:ty, $root:ident, $change:ident) => {
-        impl $crate::store::Aggregate for $type {
-            fn root(&self) -> $crate::store::AggregateId {
-                $crate::store::AggregateId::$root(self.id)
-            }
-            fn version(&self) -> $crate::store::Version {
-                self.version
-            }
-            fn set_version(&mut self, version: $crate::store::Version) {
-                self.version = version;
-            }
-            fn change(save: $crate::store::AggregateWrite<Self>) -> $crate::store::Change {
-                $crate::store::Change::$change(save.into())
-            }
-        }
-    };
-}
-pub(crate) use aggregate;
-
-aggregate!(User, User, User);
-aggregate!(Session, Session, Session);
-aggregate!(MailToken, MailToken, MailToken);
-aggregate!(Address, Address, Address);
 
 /// Users, sessions, addresses.
 ///

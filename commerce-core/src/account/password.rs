@@ -13,8 +13,7 @@ use tokio::sync::Semaphore;
 use zxcvbn::{Score, zxcvbn};
 
 use crate::{
-    error::Invalid,
-    store::StoreError,
+    error::{Invalid, StoreError},
     text::{Lines, nfc},
 };
 

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::{Address, MailToken, Session, User};
 use crate::{
-    context::Role,
+    error::StoreError,
     id::{AddressId, MailTokenId, SessionId, UserId},
     page::{PageSpec, Rows},
-    store::StoreError,
+    role::Role,
 };
 
 /// Filters of the list of users, sorted newest first.

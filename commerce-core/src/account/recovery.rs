@@ -3,8 +3,8 @@
 use super::{
     AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
-    token::digest,
 };
+use crate::token::digest;
 use crate::{
     context::RequestContext,
     engine::Planned,

@@ -1,6 +1,7 @@
 //! Pure rules for people's names and postal addresses.
 
-use super::{PostalAddress, phone::phone};
+use super::phone::phone;
+use crate::address::PostalAddress;
 use crate::{
     error::Invalid,
     text::{shows_nothing, trim},

@@ -71,8 +71,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        context::Role,
         id::{SessionId, UserId},
+        role::Role,
     };
 
     const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);

@@ -10,8 +10,8 @@ use moka::sync::Cache;
 use super::{access::AccessTokens, password::Passwords};
 use crate::{
     clock::Timestamp,
-    context::Role,
     id::{SessionId, UserId},
+    role::Role,
 };
 
 /// How long a session that was seen alive is believed to be, in processes other than the one that ended it.

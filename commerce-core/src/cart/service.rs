@@ -5,36 +5,18 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Cart, CartLine, CartOwner, CartStatus, CartView,
+    Cart, CartError, CartLine, CartOwner, CartStatus, CartView,
     rules::{MAX_LINES, MAX_QUANTITY, add_to, check_available, check_quantity},
 };
 use crate::{
-    account::token::CartToken,
     catalog::PurchasableVariant,
     context::{Actor, Done, RequestContext},
     engine::{Engine, Planned},
-    error::{CommonError, Invalid, common_errors},
+    error::{CommonError, Invalid},
     id::{CartId, UserId, VariantId},
     store::{ChangeSet, Claim, Version},
+    token::CartToken,
 };
-
-/// Why a call on a cart was refused. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum CartError {
-    /// What every service can answer.
-    #[error(transparent)]
-    Common(#[from] CommonError),
-    /// There are fewer than asked for.
-    #[error("only {available} of this item are available")]
-    OutOfStock {
-        /// The variant that is out of stock.
-        variant_id: VariantId,
-        /// How many there are.
-        available: i64,
-    },
-}
-
-common_errors!(CartError);
 
 /// Carts of customers and guests.
 ///
@@ -47,7 +29,7 @@ common_errors!(CartError);
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
-/// use commerce_core::account::token::CartToken;
+/// use commerce_core::token::CartToken;
 ///
 /// let cart = shop.carts().add_item(&RequestContext::guest(), mug, 2, None).await?.value;
 /// assert_eq!(cart.totals.grand_total.to_string(), "39.80");

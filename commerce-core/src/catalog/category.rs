@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    aggregate::{Child, Version},
     id::CategoryId,
-    store::{Aggregate, AggregateId, AggregateWrite, Change, Child, Version},
 };
 
 /// A node of the category tree.
@@ -38,21 +38,6 @@ pub struct CategoryTree {
     pub nodes: Vec<Category>,
     /// Counts writes.
     pub version: Version,
-}
-
-impl Aggregate for CategoryTree {
-    fn root(&self) -> AggregateId {
-        AggregateId::Categories
-    }
-    fn version(&self) -> Version {
-        self.version
-    }
-    fn set_version(&mut self, version: Version) {
-        self.version = version;
-    }
-    fn change(save: AggregateWrite<Self>) -> Change {
-        Change::Categories(save)
-    }
 }
 
 /// How deep the tree may be: menus and breadcrumbs end long before, and recursion over it stays harmless.

@@ -12,8 +12,10 @@ mod admin;
 mod categories;
 mod category;
 mod collation;
+mod error;
 mod input;
 mod product;
+mod queries;
 mod query;
 mod rules;
 mod search;
@@ -22,16 +24,17 @@ mod slug;
 mod variants;
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use uuid::Uuid;
 
 pub(crate) use self::service::active_product;
 pub use self::{
     category::{Category, CategoryNode, CategoryTree, MAX_CATEGORY_DEPTH},
+    error::CatalogError,
     input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
     product::{Image, Product, ProductStatus, Variant},
+    queries::CatalogQueries,
     query::{AdminProductQuery, ProductFilter, ProductKey, ProductQuery, ProductSort},
     search::{INDEX_VERSION, SearchDocument, SearchField, SearchTerm, SearchTerms},
     slug::is_slug,
@@ -40,66 +43,9 @@ pub use self::{
 };
 use crate::{
     engine::{Conflicts, Engine},
-    error::{CommonError, common_errors},
-    id::{CategoryId, ProductId, VariantId},
-    page::{PageSpec, Rows},
+    error::CommonError,
     store::{ChangeSet, Claim, ClaimKind, Conflict, StoreError, Version},
 };
-
-/// Reads of the catalogue.
-#[async_trait]
-pub trait CatalogQueries: Send + Sync {
-    /// A product with all its variants (retired ones too, by position), whatever its status.
-    async fn load_product(&self, id: ProductId) -> Result<Option<Product>, StoreError>;
-
-    /// The product that a variant belongs to.
-    async fn load_product_of(&self, variant: VariantId) -> Result<Option<Product>, StoreError>;
-
-    /// A product as shown, whatever its status. One statement.
-    async fn view_product(&self, key: &ProductKey) -> Result<Option<ProductView>, StoreError>;
-
-    /// Products as shown; their descriptions may be left empty. At most two statements, whatever the page size.
-    async fn list_products(&self, filter: &ProductFilter, spec: &PageSpec) -> Result<Rows<ProductView>, StoreError>;
-
-    /// What may be meant by each of these search words: nothing if it begins a known word, which is one of any product ever
-    /// written; or else all known words without digits that begin with the same letter and are at most
-    /// [`SearchTerms::TYPOS`] letters shorter or longer, in any order. One statement.
-    async fn load_similar_words(&self, words: &[String]) -> Result<Vec<Vec<String>>, StoreError>;
-
-    /// What carts and checkout need of these variants, in any order; unknown ids are left out. One statement.
-    async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError>;
-
-    /// The category tree.
-    async fn load_categories(&self) -> Result<CategoryTree, StoreError>;
-
-    /// How many active products are in each category or its descendants; categories without any are left out.
-    async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError>;
-}
-
-/// What the catalogue can answer.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// What every service can answer.
-    #[error(transparent)]
-    Common(#[from] CommonError),
-    /// The slug that was asked for names another product or category.
-    #[error("the slug '{0}' is taken: choose another, or leave it out and one is made")]
-    SlugTaken(String),
-    /// The SKU belongs to another variant of the shop.
-    #[error("the SKU '{0}' belongs to another variant")]
-    SkuTaken(String),
-    /// Categories stand below this one.
-    #[error("other categories are below this one: move or delete them first")]
-    CategoryInUse,
-    /// A category can't stand below itself.
-    #[error("a category can't be moved below itself")]
-    CategoryCycle,
-    /// A product keeps at least one variant.
-    #[error("this is the product's last variant: delete the product instead")]
-    LastVariant,
-}
-
-common_errors!(CatalogError);
 
 /// Products and categories.
 ///

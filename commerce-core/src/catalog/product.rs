@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::collation;
 use crate::{
-    account::aggregate,
+    aggregate::{Child, Version},
     clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
     money::Money,
-    store::{Child, Version},
 };
 
 /// Who sees a product.
@@ -137,5 +136,3 @@ impl Product {
         collation::sort_key(&self.title)
     }
 }
-
-aggregate!(Product, Product, Product);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{again::PaymentChoice, quote::Quote};
 use crate::{
-    account::PostalAddress,
+    address::PostalAddress,
     cart::Carts,
     context::Actor,
     engine::Engine,
@@ -171,7 +171,7 @@ impl Checkout {
         &self,
         actor: &Actor,
         country: Option<&str>,
-    ) -> Result<Vec<crate::order::ShippingMethod>, CheckoutError> {
+    ) -> Result<Vec<crate::pricing::ShippingMethod>, CheckoutError> {
         let basket = self.basket(actor).await?;
         self.methods(country, &basket).await
     }

@@ -7,7 +7,8 @@ use super::{
     quote::{Basket, Priced, charged},
 };
 use crate::{
-    account::{PostalAddress, validate_address},
+    account::validate_address,
+    address::PostalAddress,
     cart::{Cart, CartStatus},
     clock::Timestamp,
     context::{Actor, Done, IdempotencyError, RequestContext},

@@ -2,15 +2,15 @@
 
 use super::{Checkout, CheckoutError};
 use crate::{
-    account::{PostalAddress, validate_address},
+    account::validate_address,
+    address::PostalAddress,
     cart::Cart,
     catalog::PurchasableVariant,
     context::Actor,
     error::{CommonError, Invalid},
     money::Money,
-    order::ShippingMethod,
     payment::{PaymentGateway, PaymentMethod},
-    pricing::{PricedLine, PricingError, TaxBreakdown, TaxRequest, Totals, totals},
+    pricing::{PricedLine, PricingError, ShippingMethod, TaxBreakdown, TaxRequest, Totals, totals},
     store::StoreError,
 };
 

@@ -148,7 +148,7 @@ pub async fn versions_are_guarded(fixture: &dyn StoreFixture) {
     guards_its_version(&shop, shop.mail_token(user.id, crate::account::MailTokenKind::ConfirmEmail)).await;
     guards_its_version(&shop, shop.cart(guest(1), &[(shop.id(), 1)])).await;
     guards_its_version(&shop, shop.review(shop.id(), user.id, 3)).await;
-    guards_its_version(&shop, shop.alert(crate::inventory::AlertKind::LowStock)).await;
+    guards_its_version(&shop, shop.alert(crate::alert::AlertKind::LowStock)).await;
 }
 
 async fn guards_its_lasting_version<T: Aggregate>(shop: &Shop, read: T) {

@@ -5,11 +5,12 @@ use super::{
     shop::{ODD, Outcome, Shop, THRESHOLD, minutes, refused, same},
 };
 use crate::{
+    alert::{Alert, AlertKind, AlertQuery},
     catalog::{Product, ProductStatus},
     clock::Timestamp,
     context::ActorRef,
     id::VariantId,
-    inventory::{Alert, AlertKind, AlertQuery, MovementRecord, StockItem, StockQuery},
+    inventory::{MovementRecord, StockItem, StockQuery},
     page::PageSpec,
     store::{AggregateId, ChangeSet, Conflict, MovementKind, StockDelta},
 };

@@ -12,12 +12,12 @@ use super::{
 use crate::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, Drift, EventRecord, LeasedTask, Notice, Task},
+    event::{DomainEvent, EventRecord, LeasedTask, Notice, Task},
     id::{EventId, IdGenerator, TaskId, UserId, VariantId},
     order::Order,
     page::PageSpec,
     review::{Review, ReviewStatus},
-    store::{AggregateId, ChangeSet, MovementKind, RatingDelta, StockDelta},
+    store::{AggregateId, ChangeSet, Drift, MovementKind, RatingDelta, StockDelta},
 };
 
 async fn events(shop: &Shop, root: AggregateId) -> Vec<EventRecord> {

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     account::{User, UserQuery},
+    alert::{Alert, AlertKind, AlertQuery},
     catalog::{Product, ProductFilter, ProductSort, ProductView, SearchTerms},
     event::{Notice, Task},
-    inventory::{Alert, AlertKind, AlertQuery, StockQuery},
+    inventory::StockQuery,
     order::{Order, OrderQuery},
     page::{PageRequest, PageSpec, Rows},
     review::{Review, ReviewQuery},

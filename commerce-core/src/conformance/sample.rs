@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::shop::{ODD, Shop, eur, minutes};
 use crate::{
-    account::{Address, MailToken, MailTokenKind, PostalAddress, Session, User},
+    account::{Address, MailToken, MailTokenKind, Session, User},
+    address::PostalAddress,
+    alert::{Alert, AlertKind},
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Category, Image, Product, ProductStatus, Variant},
     clock::Timestamp,
     context::Role,
     id::{CategoryId, ProductId, UserId, VariantId},
-    inventory::{Alert, AlertKind},
     review::{Review, ReviewStatus},
 };
 

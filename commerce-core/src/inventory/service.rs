@@ -1,7 +1,9 @@
 //! What staff may ask and change of stock and alerts.
 
-use super::{
-    Alert, AlertQuery, Inventory, InventoryError, MAX_STOCK, MovementRecord, StockCount, StockItem, StockQuery,
+use super::{InventoryError, MAX_STOCK, MovementRecord, StockCount, StockItem, StockQuery};
+use crate::{
+    alert::{Alert, AlertQuery},
+    write::Scope,
 };
 use crate::{
     context::{AccessError, Actor, Permission},
@@ -17,6 +19,40 @@ use crate::{
 
 const MAX_ADJUSTMENT: i64 = 1_000_000;
 const MAX_REASON: usize = 500;
+
+/// Stock and alerts.
+///
+/// Stock needs [`Permission::EditStock`](crate::context::Permission::EditStock), alerts
+/// [`Permission::ViewAlerts`](crate::context::Permission::ViewAlerts).
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// let staff = shop.as_system();
+/// let stock = staff.inventory().adjust(mug, -3, "broken in the storeroom").await?;
+/// assert_eq!(stock.available(), 7);
+///
+/// let ledger = staff.inventory().movements(mug, &PageRequest::default()).await?;
+/// assert_eq!(ledger.items[0].on_hand_after, 7);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Inventory {
+    scope: Scope,
+}
+
+impl Inventory {
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+}
 
 impl Inventory {
     /// Stock, by SKU.

@@ -6,7 +6,6 @@ use crate::{
     clock::Timestamp,
     context::ActorRef,
     id::{OrderId, ProductId, VariantId},
-    store::MovementKind,
 };
 
 /// How many units of a variant staff can count at most; sums of prices over them still fit 64 bits.
@@ -59,6 +58,36 @@ impl StockItem {
     #[must_use]
     pub const fn is_low(&self) -> bool {
         self.available() <= self.low_stock_threshold
+    }
+}
+
+/// Why `on_hand` moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MovementKind {
+    /// The first count of a new variant.
+    Initial,
+    /// Staff counted or corrected.
+    Adjustment,
+    /// An order was confirmed.
+    Sale,
+    /// A confirmed order was cancelled before it left.
+    Cancellation,
+    /// Goods came back.
+    Return,
+}
+
+impl MovementKind {
+    /// The kind's name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Adjustment => "adjustment",
+            Self::Sale => "sale",
+            Self::Cancellation => "cancellation",
+            Self::Return => "return",
+        }
     }
 }
 

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     account::{MailToken, MailTokenKind, User, reachable as reachable_address},
-    commerce::LOCAL_SENDER,
     context::Permission,
     engine::Engine,
     event::Notice,
     id::{MailTokenId, OrderId, TaskId, UserId},
     order::Order,
     payment::RefundStatus,
+    settings::LOCAL_SENDER,
     store::StoreError,
 };
 

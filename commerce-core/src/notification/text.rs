@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::{
+    alert::{Alert, AlertKind},
     clock::Timestamp,
-    inventory::{Alert, AlertKind},
     language::sentence,
-    order::{Fulfilment, Order},
-    payment::{LineQuantity, Refund, RefundStatus},
+    order::{Fulfilment, LineQuantity, Order},
+    payment::{Refund, RefundStatus},
 };
 
 /// A message's subject and text.

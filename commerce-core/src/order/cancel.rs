@@ -78,7 +78,7 @@ impl Orders {
     async fn give_up_pending(&self, order: Order, items: &ItemSelection) -> Result<Order, OrderError> {
         if *items != ItemSelection::All {
             let (from, to) = (order.status.as_str().to_owned(), "partly cancelled".to_owned());
-            return Err(super::state::InvalidTransition { from, to }.into());
+            return Err(crate::state::InvalidTransition { from, to }.into());
         }
         let Some(payment) = order.payments.last().cloned() else {
             return Err(StoreError::bug("a pending order without a payment").into());

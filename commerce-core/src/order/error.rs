@@ -1,6 +1,6 @@
 //! What orders and payments refuse.
 
-use super::state::InvalidTransition;
+use crate::state::InvalidTransition;
 use crate::{
     error::{CommonError, common_errors},
     id::VariantId,

@@ -1,16 +1,14 @@
 //! What is owed for an order: one pure function, which capture, receipt, refund, cancellation and return share.
 
-use super::{
-    Order, OrderError, OrderLine, OrderStatus,
-    edit::Effects,
-    state::{InvalidTransition, State},
-};
+use super::{Order, OrderError, OrderLine, OrderStatus, edit::Effects};
+use crate::state::{InvalidTransition, State};
 use crate::{
     clock::Timestamp,
     error::Invalid,
     id::PaymentId,
     money::Money,
-    payment::{CANCELLED, LineQuantity, NOTHING_OWED, PaymentStatus, RefundStatus},
+    order::LineQuantity,
+    payment::{CANCELLED, NOTHING_OWED, PaymentStatus, RefundStatus},
 };
 
 impl OrderLine {

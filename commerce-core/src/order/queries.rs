@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::{FulfilmentState, Order, OrderStatus, Return, ReturnStatus};
 use crate::{
     clock::Timestamp,
+    error::StoreError,
     id::{FulfilmentId, OrderId, PaymentId, ProductId, RefundId, ReturnId, UserId},
     page::{PageSpec, Rows},
     payment::{Payment, PaymentStatus},
-    store::StoreError,
 };
 
 /// Filters of a list of orders, newest first (key `Int(placed_at)`, falling).

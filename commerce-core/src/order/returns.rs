@@ -7,7 +7,8 @@ use crate::{
     event::DomainEvent,
     id::{OrderId, ReturnId},
     money::Money,
-    payment::{LineQuantity, NewRefund},
+    order::LineQuantity,
+    payment::NewRefund,
     store::MovementKind,
 };
 

@@ -6,16 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Fulfilment, FulfilmentState, FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, Return,
-    ReturnStatus,
-    state::{InvalidTransition, State},
-    withdraw::Withdrawn,
+    ReturnStatus, withdraw::Withdrawn,
 };
+use crate::state::{InvalidTransition, State};
 use crate::{
     clock::Timestamp,
-    error::Invalid,
+    error::{Invalid, StoreError},
     id::{FulfilmentId, ReturnId, VariantId},
-    payment::{LineQuantity, PaymentStatus},
-    store::StoreError,
+    order::LineQuantity,
+    payment::PaymentStatus,
 };
 
 /// What the customer may do next.

@@ -1,16 +1,16 @@
 //! Orders for unit tests.
 
 use crate::{
-    account::PostalAddress,
+    address::PostalAddress,
     clock::Timestamp,
     id::{OrderId, PaymentId, ProductId, VariantId},
     money::{Currency, Money},
-    order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},
+    order::{FulfilmentState, LineQuantity, Order, OrderLine, OrderStatus},
     payment::{
-        LineQuantity, Payment, PaymentStatus,
+        Payment, PaymentStatus,
         gateway::{GatewayPayment, GatewayState},
     },
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
 };
 
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);

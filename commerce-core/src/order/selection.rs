@@ -1,6 +1,6 @@
 //! Which units of an order a call is about.
 
-use crate::payment::LineQuantity;
+use crate::order::LineQuantity;
 
 /// Which units of an order a call is about: all that it can be about, or these. An empty list is refused; it never means
 /// everything.

@@ -6,7 +6,7 @@ use super::{
     Order, OrderChild, OrderError, OrderPayment, OrderQuery, OrderReturn, ReturnStatus, Tracking, normalise_number,
 };
 use crate::{
-    account::{normalise_international_email, reachable, token::OrderToken},
+    account::{normalise_international_email, reachable},
     context::{Actor, Permission, RequestContext},
     engine::Engine,
     error::CommonError,
@@ -15,6 +15,7 @@ use crate::{
     payment::{PaymentStatus, processor::PaymentProcessor},
     store::{AggregateId, Claim},
     text::check_filter,
+    token::OrderToken,
 };
 
 /// Orders after they were placed.

@@ -1,40 +1,122 @@
-//! The transition tables: the single source for code, docs and API. What isn't in a table can't happen.
+//! How orders, their parcels and their returns stand. The transition tables are the single source for code, documentation and
+//! API: what isn't in a table can't happen.
 
-use super::{FulfilmentState, FulfilmentStatus, OrderStatus, ReturnStatus};
-use crate::payment::{PaymentStatus, RefundStatus};
+use serde::{Deserialize, Serialize};
 
-/// A state machine, given as the table of its moves.
-pub trait State: Copy + Eq + std::fmt::Debug + Send + Sync + 'static {
-    /// Which state may follow which.
-    const TRANSITIONS: &'static [(Self, Self)];
+use crate::state::State;
 
-    /// Whether `next` may follow. Staying is always possible.
-    fn may_become(self, next: Self) -> bool {
-        self == next || Self::TRANSITIONS.contains(&(self, next))
-    }
+/// Where an order stands as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Placed; stock is reserved, the payment isn't settled.
+    Pending,
+    /// Paid or promised; the stock is sold.
+    Confirmed,
+    /// Everything was delivered.
+    Completed,
+    /// Given up; nothing will be delivered.
+    Cancelled,
+}
 
-    /// Moves on.
-    ///
-    /// # Errors
-    /// [`InvalidTransition`] if the table doesn't have the move.
-    fn transition_to(&mut self, next: Self) -> Result<(), InvalidTransition> {
-        if self.may_become(next) {
-            *self = next;
-            Ok(())
-        } else {
-            Err(InvalidTransition { from: format!("{self:?}"), to: format!("{next:?}") })
+impl OrderStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Confirmed => "confirmed",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
 
-/// A move that isn't in the table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what is {from} can't become {to}")]
-pub struct InvalidTransition {
-    /// The present state.
-    pub from: String,
-    /// The state that was asked for.
-    pub to: String,
+/// Where an order's goods are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentState {
+    /// Nothing has left.
+    Unfulfilled,
+    /// Some have left.
+    PartiallyShipped,
+    /// All have left.
+    Shipped,
+    /// All have arrived.
+    Delivered,
+    /// All have come back.
+    Returned,
+}
+
+impl FulfilmentState {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unfulfilled => "unfulfilled",
+            Self::PartiallyShipped => "partially_shipped",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// How a parcel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentStatus {
+    /// Being packed.
+    Pending,
+    /// On its way.
+    Shipped,
+    /// Arrived.
+    Delivered,
+    /// Never left.
+    Cancelled,
+    /// Came back without having been delivered.
+    ReturnedToSender,
+}
+
+impl FulfilmentStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Shipped => "shipped",
+            Self::Delivered => "delivered",
+            Self::Cancelled => "cancelled",
+            Self::ReturnedToSender => "returned_to_sender",
+        }
+    }
+}
+
+/// How a return stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnStatus {
+    /// Asked for.
+    Requested,
+    /// The customer may send the goods.
+    Approved,
+    /// They may not.
+    Rejected,
+    /// The goods are here; the money goes back.
+    Received,
+}
+
+impl ReturnStatus {
+    /// The name in the API and in storage.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Received => "received",
+        }
+    }
 }
 
 impl State for OrderStatus {
@@ -45,41 +127,6 @@ impl State for OrderStatus {
         (Self::Confirmed, Self::Cancelled),
         // A payment that succeeded after its reservation had expired, while there is still stock.
         (Self::Cancelled, Self::Confirmed),
-    ];
-}
-
-impl State for PaymentStatus {
-    const TRANSITIONS: &'static [(Self, Self)] = &[
-        (Self::Pending, Self::RequiresAction),
-        (Self::Pending, Self::Unknown),
-        (Self::Pending, Self::Authorized),
-        (Self::Pending, Self::Paid),
-        (Self::Pending, Self::Failed),
-        (Self::Pending, Self::Voided),
-        (Self::RequiresAction, Self::Unknown),
-        (Self::RequiresAction, Self::Authorized),
-        (Self::RequiresAction, Self::Paid),
-        (Self::RequiresAction, Self::Failed),
-        (Self::RequiresAction, Self::Voided),
-        (Self::Unknown, Self::RequiresAction),
-        (Self::Unknown, Self::Authorized),
-        (Self::Unknown, Self::Paid),
-        (Self::Unknown, Self::Failed),
-        (Self::Unknown, Self::Voided),
-        (Self::Authorized, Self::Paid),
-        (Self::Authorized, Self::Voided),
-        (Self::Paid, Self::PartiallyRefunded),
-        (Self::Paid, Self::Refunded),
-        (Self::PartiallyRefunded, Self::Refunded),
-        // Refunds that failed after they had been settled.
-        (Self::PartiallyRefunded, Self::Paid),
-        (Self::Refunded, Self::PartiallyRefunded),
-        (Self::Refunded, Self::Paid),
-        // Late successes of payments we had given up.
-        (Self::Failed, Self::Authorized),
-        (Self::Failed, Self::Paid),
-        (Self::Voided, Self::Authorized),
-        (Self::Voided, Self::Paid),
     ];
 }
 
@@ -116,9 +163,4 @@ impl State for ReturnStatus {
         (Self::Approved, Self::Received),
         (Self::Approved, Self::Rejected),
     ];
-}
-
-impl State for RefundStatus {
-    const TRANSITIONS: &'static [(Self, Self)] =
-        &[(Self::Pending, Self::Settled), (Self::Pending, Self::Failed), (Self::Settled, Self::Failed)];
 }

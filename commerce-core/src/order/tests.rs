@@ -1,12 +1,15 @@
 use super::{
     rules::NewParcel,
     sample::{NOW, eur, items, paid, pending, variant},
-    state::State,
     *,
+};
+use crate::{
+    id::{FulfilmentId, ReturnId},
+    payment::{PaymentStatus, RefundStatus},
+    state::State,
 };
 
 mod journeys;
-use crate::payment::RefundStatus;
 
 /// A table is sound if it names no move twice and none to itself, and every state is in it.
 fn check_table<S: State>(all: &[S], start: S, ends: &[S]) {

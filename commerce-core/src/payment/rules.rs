@@ -11,10 +11,8 @@ use crate::{
     clock::Timestamp,
     error::CommonError,
     id::PaymentId,
-    order::{
-        Order, OrderStatus,
-        state::{InvalidTransition, State},
-    },
+    order::{Order, OrderStatus},
+    state::{InvalidTransition, State},
 };
 
 pub(crate) use self::{
@@ -251,20 +249,6 @@ impl Payment {
 
     fn is_being_given_up(&self, now: Timestamp) -> bool {
         self.status.is_open() && self.failure.is_some() && self.lease_until.is_some_and(|until| until > now)
-    }
-}
-
-impl PaymentStatus {
-    /// Whether the payment may still succeed or fail.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::Pending | Self::RequiresAction | Self::Unknown)
-    }
-
-    /// Whether no money will come of it, as far as is known.
-    #[must_use]
-    pub const fn is_given_up(self) -> bool {
-        matches!(self, Self::Failed | Self::Voided)
     }
 }
 

@@ -9,13 +9,13 @@ use super::{
     rules::WRITTEN_OFF,
 };
 use crate::{
+    alert::AlertKind,
     checkout::Placement,
     context::{Actor, Done, Idempotency, Permission, RequestContext},
     engine::Engine,
     error::{CommonError, Invalid},
     event::DomainEvent,
     id::{OrderId, PaymentId, RefundId},
-    inventory::AlertKind,
     money::Money,
     order::{ItemSelection, Order, OrderChild, OrderError, OrderPayment, OrderStatus, Orders},
     page::{Page, PageRequest},
@@ -274,7 +274,7 @@ impl Payments {
                 let status = order.payment(id)?.status;
                 if order.status != OrderStatus::Pending {
                     let (from, to) = (status.as_str().to_owned(), "given up".to_owned());
-                    return Err(crate::order::state::InvalidTransition { from, to }.into());
+                    return Err(crate::state::InvalidTransition { from, to }.into());
                 }
                 match processor
                     .held_money(&order, id, gateway_report)

@@ -5,9 +5,13 @@ use super::{
     rules::{RefundSettlement, Settlement},
     *,
 };
-use crate::order::{
-    ItemSelection, Order, OrderError, OrderStatus,
-    sample::{NOW, PAYMENT, eur, items, paid, pending, report},
+use crate::{
+    id::RefundId,
+    money::Money,
+    order::{
+        ItemSelection, LineQuantity, Order, OrderError, OrderStatus,
+        sample::{NOW, PAYMENT, eur, items, paid, pending, report},
+    },
 };
 
 const AMOUNT: i64 = 1490;

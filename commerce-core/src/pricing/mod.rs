@@ -14,10 +14,9 @@ pub use self::{
     tax::FlatTax,
 };
 use crate::{
-    account::PostalAddress,
+    address::PostalAddress,
     id::VariantId,
     money::{Currency, Money, MoneyError},
-    order::ShippingMethod,
 };
 
 /// What an order or cart costs.
@@ -57,6 +56,17 @@ impl PricedLine {
     pub fn total(&self) -> Result<Money, MoneyError> {
         self.unit_price.times(i64::from(self.quantity))
     }
+}
+
+/// How goods travel, as chosen at checkout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShippingMethod {
+    /// What checkout's `shipping_method` names.
+    pub code: String,
+    /// What the customer reads.
+    pub title: String,
+    /// The price of shipping by it.
+    pub price: Money,
 }
 
 /// What tax is asked for.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{PricedLine, PricingError, ShippingRates};
-use crate::{money::Money, order::ShippingMethod};
+use crate::{money::Money, pricing::ShippingMethod};
 
 /// A shipping method with one price.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -123,7 +123,7 @@ mod tests {
     use crate::{
         clock::Timestamp,
         id::{ProductId, ReviewId, UserId},
-        review::{ReviewStatus, entity::rating_change},
+        review::{ReviewStatus, model::rating_change},
     };
 
     #[test]

@@ -1,8 +1,6 @@
 //! Writing, reading and moderating reviews.
 
-use super::{
-    NewReview, Review, ReviewError, ReviewPatch, ReviewQuery, ReviewStatus, Reviews, entity::rating_change, rules,
-};
+use super::{NewReview, Review, ReviewError, ReviewPatch, ReviewQuery, ReviewStatus, model::rating_change, rules};
 use crate::{
     catalog::active_product,
     context::{AccessError, Actor, Identity, Permission},
@@ -12,8 +10,41 @@ use crate::{
     id::{ProductId, ReviewId, UserId},
     page::{Page, PageRequest},
     store::{Aggregate, ChangeSet, Claim, ClaimKind, RatingDelta, Reads, StoreError},
-    write::{OneCommit, Write, WriteContext},
+    write::{OneCommit, Scope, Write, WriteContext},
 };
+
+/// Reviews and ratings.
+///
+/// Everybody sees published reviews of active products; signed-in users write one for each product; hiding needs
+/// [`Permission::ModerateReviews`](crate::context::Permission::ModerateReviews).
+///
+/// ```
+/// # use commerce_core::prelude::*;
+/// # use commerce_sqlite::SqliteStore;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
+/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
+/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
+/// let review = ada.reviews().create("enamel-mug", NewReview::new(5, "Sturdy", "Survived a fall.")).await?;
+/// assert!(!review.verified_purchase); // she hasn't bought it
+/// assert_eq!(shop.catalog().product(&Actor::guest(), "enamel-mug").await?.view.rating_average(), 5.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Reviews {
+    scope: Scope,
+}
+
+impl Reviews {
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+}
 
 impl Reviews {
     /// Writes the caller's review of an active product, by its id or slug. It is shown at once; whether they bought the

@@ -2,21 +2,18 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-
 use crate::{
     account::{Address, MailToken, Session, User},
+    aggregate::{AggregateId, Child, Version},
+    alert::Alert,
     cart::Cart,
     catalog::{CategoryTree, Product},
-    id::{AddressId, AlertId, CartId, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId, VariantId},
-    inventory::{Alert, NewStock},
+    clock::Timestamp,
+    id::VariantId,
+    inventory::NewStock,
     order::Order,
     review::Review,
 };
-
-/// Counts the writes of an aggregate's head; the first is 1.
-pub type Version = i64;
 
 /// What the aggregate's head must be for the write to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,72 +22,6 @@ pub enum ExpectedVersion {
     Absent,
     /// There, at this version.
     At(Version),
-}
-
-/// Names an aggregate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "id")]
-pub enum AggregateId {
-    /// A user.
-    User(UserId),
-    /// An address.
-    Address(AddressId),
-    /// A session.
-    Session(SessionId),
-    /// A mailed token.
-    MailToken(MailTokenId),
-    /// A product with its variants.
-    Product(ProductId),
-    /// The whole category tree: one aggregate, so that two moves can't make a cycle.
-    Categories,
-    /// A cart with its lines.
-    Cart(CartId),
-    /// An order with its lines, payments, refunds, fulfilments and returns.
-    Order(OrderId),
-    /// A review.
-    Review(ReviewId),
-    /// An alert.
-    Alert(AlertId),
-    /// Which low-stock crossing of a variant was alerted last.
-    StockAlert(VariantId),
-}
-
-impl AggregateId {
-    /// The kind's name, as stored with events.
-    #[must_use]
-    pub const fn kind(self) -> &'static str {
-        match self {
-            Self::User(_) => "user",
-            Self::Address(_) => "address",
-            Self::Session(_) => "session",
-            Self::MailToken(_) => "mail_token",
-            Self::Product(_) => "product",
-            Self::Categories => "categories",
-            Self::Cart(_) => "cart",
-            Self::Order(_) => "order",
-            Self::Review(_) => "review",
-            Self::Alert(_) => "alert",
-            Self::StockAlert(_) => "stock_alert",
-        }
-    }
-
-    /// The aggregate's id; nil for the category tree.
-    #[must_use]
-    pub const fn id(self) -> Uuid {
-        match self {
-            Self::User(UserId(id))
-            | Self::Address(AddressId(id))
-            | Self::Session(SessionId(id))
-            | Self::MailToken(MailTokenId(id))
-            | Self::Product(ProductId(id))
-            | Self::Cart(CartId(id))
-            | Self::Order(OrderId(id))
-            | Self::Review(ReviewId(id))
-            | Self::Alert(AlertId(id))
-            | Self::StockAlert(VariantId(id)) => id,
-            Self::Categories => Uuid::nil(),
-        }
-    }
 }
 
 /// Something that is read and written as a whole, with one version.
@@ -103,14 +34,6 @@ pub trait Aggregate: Clone + PartialEq + fmt::Debug {
     fn set_version(&mut self, version: Version);
     /// The change that saves it.
     fn change(save: AggregateWrite<Self>) -> Change;
-}
-
-/// A row below a head, found by a key within its aggregate.
-pub trait Child: PartialEq {
-    /// Unique within the aggregate.
-    type Key: PartialEq + Copy;
-    /// Its key.
-    fn key(&self) -> Self::Key;
 }
 
 /// One aggregate, as it was read and as it shall be.
@@ -205,5 +128,42 @@ pub enum Change {
         to: i64,
     },
     /// Forget set ids, idempotency keys, ended sessions and used mail tokens from before this time.
-    Purge(crate::clock::Timestamp),
+    Purge(Timestamp),
+}
+
+/// Makes types with a field `id` and a field `version` aggregates.
+macro_rules! aggregates {
+    ($($type:ident),+ $(,)?) => {$(
+        impl Aggregate for $type {
+            fn root(&self) -> AggregateId {
+                AggregateId::$type(self.id)
+            }
+            fn version(&self) -> Version {
+                self.version
+            }
+            fn set_version(&mut self, version: Version) {
+                self.version = version;
+            }
+            fn change(save: AggregateWrite<Self>) -> Change {
+                Change::$type(save.into())
+            }
+        }
+    )+};
+}
+
+aggregates!(User, Address, Session, MailToken, Product, Cart, Order, Review, Alert);
+
+impl Aggregate for CategoryTree {
+    fn root(&self) -> AggregateId {
+        AggregateId::Categories
+    }
+    fn version(&self) -> Version {
+        self.version
+    }
+    fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+    fn change(save: AggregateWrite<Self>) -> Change {
+        Change::Categories(save)
+    }
 }

@@ -1,7 +1,7 @@
-//! What a store can answer.
+//! How a commit ends: applied, refused by its guards, or in doubt.
 
-use super::{AggregateId, Claim};
-use crate::id::VariantId;
+use super::Claim;
+use crate::{aggregate::AggregateId, id::VariantId};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -49,36 +49,4 @@ pub enum CommitError {
     /// The set is nonsense: a CHECK or a foreign key fired. A bug in core, never a user's mistake.
     #[error("the change-set breaks a constraint: {0}")]
     Bug(#[source] BoxError),
-}
-
-/// A read that failed, or a commit that failed for a reason other than its guards.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database is out of reach, full or overloaded; nothing was changed.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(#[source] BoxError),
-    /// A commit's outcome stayed unknown after several tries; it may have been applied.
-    #[error("the database didn't say whether the change was applied: {0}")]
-    Unknown(#[source] BoxError),
-    /// A calls' retries were used up by others changing the same thing.
-    #[error("too many others are changing the same thing; try again")]
-    Contended,
-    /// The database's schema is older or newer than this program's. The sentence says which, and what is missing.
-    #[error("{0}")]
-    Schema(String),
-    /// Data or code that can't be: a stored value that can't be read, a set that breaks a constraint.
-    #[error("internal error: {0}")]
-    Bug(#[source] BoxError),
-}
-
-impl StoreError {
-    /// An error of the kind "this can't be".
-    pub fn bug(error: impl Into<BoxError>) -> Self {
-        Self::Bug(error.into())
-    }
-
-    /// An error of the kind "not now".
-    pub fn unavailable(error: impl Into<BoxError>) -> Self {
-        Self::Unavailable(error.into())
-    }
 }

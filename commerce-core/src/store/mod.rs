@@ -8,6 +8,7 @@ mod change;
 mod claim;
 pub mod copy;
 mod error;
+mod outbox;
 mod references;
 mod schema;
 mod set;
@@ -16,23 +17,24 @@ mod write;
 use async_trait::async_trait;
 
 pub use self::{
-    change::{Aggregate, AggregateId, AggregateWrite, Change, Child, Children, ExpectedVersion, Version},
+    change::{Aggregate, AggregateWrite, Change, Children, ExpectedVersion},
     claim::{Claim, ClaimKind, ClaimOp},
-    error::{Applied, CommitError, Conflict, StoreError},
+    error::{Applied, CommitError, Conflict},
+    outbox::{Drift, OutboxQueries},
     references::{MissingReference, missing_references},
     schema::{missing_migrations, require_migrated},
     set::ChangeSet,
-    write::{IdempotencyRecord, KeyWrite, Movement, MovementKind, RatingDelta, StockDelta, TaskWrite},
+    write::{IdempotencyRecord, KeyWrite, Movement, StockDelta, TaskWrite},
 };
 use crate::{
-    account::AccountQueries,
-    cart::CartQueries,
-    catalog::CatalogQueries,
-    clock::Timestamp,
-    event::{EventQueries, LeasedTask},
-    inventory::InventoryQueries,
-    order::OrderQueries,
-    review::ReviewQueries,
+    account::AccountQueries, cart::CartQueries, catalog::CatalogQueries, clock::Timestamp, event::LeasedTask,
+    inventory::InventoryQueries, order::OrderQueries, review::ReviewQueries,
+};
+pub use crate::{
+    aggregate::{AggregateId, Child, Version},
+    error::StoreError,
+    inventory::MovementKind,
+    review::RatingDelta,
 };
 
 /// A storage backend: one write door, one task lease, and reads.
@@ -91,7 +93,7 @@ pub trait Reads:
     + CartQueries
     + OrderQueries
     + ReviewQueries
-    + EventQueries
+    + OutboxQueries
     + Send
     + Sync
 {
@@ -104,7 +106,7 @@ impl<T> Reads for T where
         + CartQueries
         + OrderQueries
         + ReviewQueries
-        + EventQueries
+        + OutboxQueries
         + Send
         + Sync
 {

@@ -1,6 +1,5 @@
 //! What a set writes beside aggregates: counters, ledgers, keys, tasks.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -8,6 +7,7 @@ use crate::{
     clock::Timestamp,
     event::Task,
     id::{OrderId, TaskId, VariantId},
+    inventory::MovementKind,
 };
 
 /// How a variant's shared numbers move.
@@ -19,36 +19,6 @@ pub struct StockDelta {
     pub reserved: i64,
     /// If set, `on_hand` must be this before the move ([`super::Conflict::Moved`] otherwise).
     pub expect_on_hand: Option<i64>,
-}
-
-/// Why `on_hand` moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MovementKind {
-    /// The first count of a new variant.
-    Initial,
-    /// Staff counted or corrected.
-    Adjustment,
-    /// An order was confirmed.
-    Sale,
-    /// A confirmed order was cancelled before it left.
-    Cancellation,
-    /// Goods came back.
-    Return,
-}
-
-impl MovementKind {
-    /// The kind's name in the API and in storage.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Initial => "initial",
-            Self::Adjustment => "adjustment",
-            Self::Sale => "sale",
-            Self::Cancellation => "cancellation",
-            Self::Return => "return",
-        }
-    }
 }
 
 /// A line of the stock ledger; the store adds `on_hand_after`, which only it knows.
@@ -64,15 +34,6 @@ pub struct Movement {
     pub order: Option<OrderId>,
     /// Staff's words.
     pub reason: Option<String>,
-}
-
-/// How a product's rating moves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RatingDelta {
-    /// Stars.
-    pub sum: i64,
-    /// Published reviews.
-    pub count: i64,
 }
 
 /// What is known of an idempotency key.

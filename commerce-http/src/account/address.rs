@@ -1,6 +1,6 @@
 //! Postal addresses on the wire.
 
-use commerce_core::account as core;
+use commerce_core::{account as core, address};
 use poem_openapi::{
     Object,
     types::{Example, MaybeUndefined},
@@ -41,15 +41,15 @@ pub struct PostalAddress {
     pub phone: Option<String>,
 }
 
-impl From<core::PostalAddress> for PostalAddress {
-    fn from(address: core::PostalAddress) -> Self {
-        let core::PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } = address;
+impl From<address::PostalAddress> for PostalAddress {
+    fn from(address: address::PostalAddress) -> Self {
+        let address::PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } = address;
         let (city, postal_code) = (given(city), given(postal_code));
         Self { name, company, line1, line2, city, region, postal_code, country, phone }
     }
 }
 
-impl From<PostalAddress> for core::PostalAddress {
+impl From<PostalAddress> for address::PostalAddress {
     fn from(address: PostalAddress) -> Self {
         let PostalAddress { name, company, line1, line2, city, region, postal_code, country, phone } = address;
         let (city, postal_code) = (city.unwrap_or_default(), postal_code.unwrap_or_default());

@@ -1,6 +1,6 @@
 //! Stock and alerts on the wire.
 
-use commerce_core::{context::ActorRef, inventory as core, store};
+use commerce_core::{alert, context::ActorRef, inventory as core, store};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::types::{Time, mirror, present, sample};
 
 mirror! {
     /// What an alert is about.
-    AlertKind = core::AlertKind { LowStock, PaymentMismatch, LatePayment, PaymentDisputed, RefundFailed, PaymentStuck }
+    AlertKind = alert::AlertKind { LowStock, PaymentMismatch, LatePayment, PaymentDisputed, RefundFailed, PaymentStuck }
 
     /// Why stock moved.
     MovementKind = store::MovementKind { Initial, Adjustment, Sale, Cancellation, Return }
@@ -171,8 +171,8 @@ pub struct Alert {
     pub acknowledged_at: Option<Time>,
 }
 
-impl From<core::Alert> for Alert {
-    fn from(alert: core::Alert) -> Self {
+impl From<alert::Alert> for Alert {
+    fn from(alert: alert::Alert) -> Self {
         Self {
             id: alert.id.0,
             kind: alert.kind.into(),

@@ -1,6 +1,6 @@
 //! Orders on the wire.
 
-use commerce_core::{order as core, payment};
+use commerce_core::{order as core, pricing};
 use poem_openapi::{Object, types::Example};
 use serde::Serialize;
 use uuid::Uuid;
@@ -90,8 +90,8 @@ pub struct ShippingMethod {
     pub price: Money,
 }
 
-impl From<core::ShippingMethod> for ShippingMethod {
-    fn from(method: core::ShippingMethod) -> Self {
+impl From<pricing::ShippingMethod> for ShippingMethod {
+    fn from(method: pricing::ShippingMethod) -> Self {
         Self { code: method.code, title: method.title, price: method.price.into() }
     }
 }
@@ -257,5 +257,5 @@ impl Example for TimelineEntry {
 
 /// Items as core counts them: absent means all, and an empty list doesn't.
 pub fn items(items: Option<Vec<ItemQuantity>>) -> core::ItemSelection {
-    items.map(|items| items.into_iter().map(payment::LineQuantity::from).collect::<Vec<_>>()).into()
+    items.map(|items| items.into_iter().map(core::LineQuantity::from).collect::<Vec<_>>()).into()
 }

@@ -38,13 +38,13 @@ pub struct ItemQuantity {
     pub quantity: u32,
 }
 
-impl From<payment::LineQuantity> for ItemQuantity {
-    fn from(item: payment::LineQuantity) -> Self {
+impl From<core::LineQuantity> for ItemQuantity {
+    fn from(item: core::LineQuantity) -> Self {
         Self { variant_id: item.variant_id.0, quantity: item.quantity }
     }
 }
 
-impl From<ItemQuantity> for payment::LineQuantity {
+impl From<ItemQuantity> for core::LineQuantity {
     fn from(item: ItemQuantity) -> Self {
         Self { variant_id: item.variant_id.into(), quantity: item.quantity }
     }
@@ -56,7 +56,7 @@ impl Example for ItemQuantity {
     }
 }
 
-fn units(items: Vec<payment::LineQuantity>) -> Vec<ItemQuantity> {
+fn units(items: Vec<core::LineQuantity>) -> Vec<ItemQuantity> {
     items.into_iter().map(Into::into).collect()
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use commerce_core::{
     Currency, Money,
-    account::PostalAddress,
+    address::PostalAddress,
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Product, ProductStatus, Variant},
     clock::Timestamp,
@@ -15,9 +15,9 @@ use commerce_core::{
     event::{DomainEvent, Task},
     id::{CartId, IdGenerator as _, OrderId, PaymentId, ProductId, UuidV7, VariantId},
     inventory::NewStock,
-    order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},
+    order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{Payment, PaymentStatus},
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
     store::{Aggregate as _, ChangeSet, Claim, MovementKind, StockDelta},
 };
 use commerce_postgres::testing::TestDatabase;

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 
 use commerce_core::{
     Currency, Money,
-    account::{PostalAddress, User},
+    account::User,
+    address::PostalAddress,
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Image, Product, ProductStatus, Variant},
     clock::Timestamp,
     context::{ActorRef, Role},
     id::{CartId, IdGenerator, OrderId, PaymentId, ProductId, SeededIds, UserId, VariantId},
     inventory::NewStock,
-    order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},
+    order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{Payment, PaymentStatus},
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
     store::{ChangeSet, Claim, Store},
 };
 use commerce_sqlite::SqliteStore;

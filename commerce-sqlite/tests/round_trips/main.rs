@@ -7,17 +7,19 @@ mod orders;
 use std::time::Duration;
 
 use commerce_core::{
-    account::{AccountQueries as _, Address, MailToken, MailTokenKind, PostalAddress, Session, UserQuery},
+    account::{AccountQueries as _, Address, MailToken, MailTokenKind, Session, UserQuery},
+    address::PostalAddress,
+    alert::{Alert, AlertKind, AlertQuery},
     cart::CartQueries as _,
     catalog::{CatalogQueries as _, Category, CategoryTree, ProductKey, ProductStatus},
     clock::Timestamp,
     context::Idempotency,
-    event::{DomainEvent, EventQueries as _, Task},
+    event::{DomainEvent, Task},
     id::CategoryId,
-    inventory::{Alert, AlertKind, AlertQuery, InventoryQueries as _, StockQuery},
+    inventory::{InventoryQueries as _, StockQuery},
     page::PageSpec,
     review::{Review, ReviewQueries as _, ReviewQuery, ReviewStatus},
-    store::{Aggregate as _, Applied, Claim, MovementKind, RatingDelta, StockDelta, Store as _},
+    store::{Aggregate as _, Applied, Claim, MovementKind, OutboxQueries as _, RatingDelta, StockDelta, Store as _},
 };
 use common::{NOW, Shop};
 use serde_json::json;

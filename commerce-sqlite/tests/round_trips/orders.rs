@@ -1,14 +1,14 @@
 //! Orders, and what hangs on them.
 
 use commerce_core::{
-    event::EventQueries as _,
     id::{FulfilmentId, RefundId, ReturnId, UserId},
     order::{
-        Fulfilment, FulfilmentStatus, OrderChild, OrderQueries as _, OrderQuery, OrderStatus, Return, ReturnStatus,
+        Fulfilment, FulfilmentStatus, LineQuantity, OrderChild, OrderQueries as _, OrderQuery, OrderStatus, Return,
+        ReturnStatus,
     },
     page::PageSpec,
-    payment::{LineQuantity, NextAction, PaymentStatus, Refund, RefundStatus},
-    store::Store as _,
+    payment::{NextAction, PaymentStatus, Refund, RefundStatus},
+    store::{OutboxQueries as _, Store as _},
 };
 
 use crate::common::{NOW, Shop, eur};

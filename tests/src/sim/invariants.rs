@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use commerce_core::{
+    alert::{Alert, AlertKind},
     cart::CartStatus,
     event::DomainEvent,
     id::{OrderId, PaymentId},
-    inventory::{Alert, AlertKind, MovementRecord},
+    inventory::MovementRecord,
     order::{FulfilmentStatus, Order, OrderLine, OrderStatus},
     payment::{Payment, PaymentStatus, RefundStatus, gateway::GatewayEvent},
 };

@@ -8,24 +8,25 @@ use std::{
 use async_trait::async_trait;
 use commerce_core::{
     account::{AccountQueries, Address, MailToken, Session, User, UserQuery},
+    alert::{Alert, AlertQuery},
     cart::{Cart, CartOwner, CartQueries},
     catalog::{
         CatalogQueries, CategoryTree, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
         PurchasableVariant,
     },
     clock::Timestamp,
-    event::{Drift, EventQueries, EventRecord, LeasedTask},
+    event::{EventRecord, LeasedTask},
     id::{
         AddressId, AlertId, CartId, CategoryId, MailTokenId, OrderId, ProductId, ReviewId, SessionId, UserId, VariantId,
     },
-    inventory::{Alert, AlertQuery, InventoryQueries, MovementRecord, StockItem, StockQuery},
+    inventory::{InventoryQueries, MovementRecord, StockItem, StockQuery},
     order::{Order, OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn, ReturnStatus},
     page::{PageSpec, Rows},
     payment::PaymentStatus,
     review::{Review, ReviewQueries, ReviewQuery},
     store::{
-        AggregateId, Applied, Change, ChangeSet, Claim, CommitError, Conflict, IdempotencyRecord, Reads, Store,
-        StoreError,
+        AggregateId, Applied, Change, ChangeSet, Claim, CommitError, Conflict, Drift, IdempotencyRecord, OutboxQueries,
+        Reads, Store, StoreError,
     },
 };
 use uuid::Uuid;
@@ -359,7 +360,7 @@ impl ReviewQueries for MemoryStore {
 }
 
 #[async_trait]
-impl EventQueries for MemoryStore {
+impl OutboxQueries for MemoryStore {
     async fn load_claim(&self, claim: &Claim) -> Result<Option<Uuid>, StoreError> {
         Ok(self.read("load_claim").await.claims.get(claim).copied())
     }

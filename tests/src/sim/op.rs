@@ -2,8 +2,8 @@
 
 use commerce_core::{
     id::{OrderId, VariantId},
-    order::{FulfilmentStatus, ItemSelection, Order, OrderStatus, ReturnRefund, ReturnStatus},
-    payment::{LineQuantity, Payment, PaymentStatus},
+    order::{FulfilmentStatus, ItemSelection, LineQuantity, Order, OrderStatus, ReturnRefund, ReturnStatus},
+    payment::{Payment, PaymentStatus},
 };
 
 use super::lock;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use commerce_core::{
-    order::{FulfilmentState, FulfilmentStatus, OrderStatus, ReturnStatus, state::State},
+    order::{FulfilmentState, FulfilmentStatus, OrderStatus, ReturnStatus},
     payment::{PaymentStatus, RefundStatus},
+    state::State,
 };
 
 use super::{Coverage, simulate};

@@ -8,14 +8,15 @@ use std::{
 };
 
 use commerce_core::{
+    alert::Alert,
     cart::Cart,
     catalog::{Product, ProductView},
     clock::Timestamp,
-    event::{Drift, EventRecord, Task},
+    event::{EventRecord, Task},
     id::{CommitId, TaskId, VariantId},
-    inventory::{Alert, MovementRecord, NewStock, StockItem},
+    inventory::{MovementRecord, NewStock, StockItem},
     order::{Order, OrderStatus},
-    store::{AggregateId, Change, Claim, IdempotencyRecord, MovementKind, Version},
+    store::{AggregateId, Change, Claim, Drift, IdempotencyRecord, MovementKind, Version},
 };
 use uuid::Uuid;
 

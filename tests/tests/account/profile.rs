@@ -1,7 +1,8 @@
 //! One's own account.
 
 use commerce_core::{
-    account::{AccountError, AddressPatch, PostalAddress, ProfilePatch, UserQuery},
+    account::{AccountError, AddressPatch, ProfilePatch, UserQuery},
+    address::PostalAddress,
     context::{AccessError, Idempotency, RequestContext},
     error::CommonError,
     page::PageRequest,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use commerce_core::{
+    alert::AlertKind,
     checkout::{CheckoutError, PaymentChoice, Placement},
     context::{Actor, RequestContext},
     error::CommonError,
-    inventory::AlertKind,
     order::{Order, OrderAction, OrderStatus},
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use commerce_core::{
+    alert::AlertKind,
     checkout::CheckoutError,
     context::{Actor, RequestContext},
-    inventory::AlertKind,
     order::{OrderAction, OrderStatus},
     page::PageRequest,
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},

@@ -46,7 +46,7 @@ async fn a_guest_buys_and_only_their_token_opens_the_order() {
     let refused = shop.commerce.checkout().place(&guest, nameless).await.unwrap_err();
     assert_eq!(field(refused), ("/email".to_owned(), "required"));
     let placed = shop.place(&guest, VISA).await.unwrap();
-    let token = placed.order_token.map(commerce_core::account::token::OrderToken);
+    let token = placed.order_token.map(commerce_core::token::OrderToken);
     let orders = shop.commerce.orders();
     let holder = Actor::Guest { cart: None, order: token };
     assert_eq!(orders.get(&holder, placed.order.id).await.unwrap().id, placed.order.id);
@@ -77,7 +77,7 @@ async fn a_bad_checkout_names_the_field_and_changes_nothing() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 1).await;
-    let homeless = commerce_core::account::PostalAddress { city: " ".into(), ..address() };
+    let homeless = commerce_core::address::PostalAddress { city: " ".into(), ..address() };
     let dollars = Some(Money::new(1990, Currency::USD));
     let cases = [
         (CheckoutInput { shipping_address: homeless.clone(), ..input(VISA) }, "/shipping_address/city"),

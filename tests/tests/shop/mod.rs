@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    account::{PostalAddress, Registration},
+    account::Registration,
+    address::PostalAddress,
     catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
     checkout::CheckoutInput,
     clock::{ManualClock, Timestamp},

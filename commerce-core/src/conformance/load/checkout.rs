@@ -8,7 +8,7 @@ use std::{
 
 use super::LoadError;
 use crate::{
-    account::PostalAddress,
+    address::PostalAddress,
     cart::{Cart, CartLine, CartOwner, CartStatus},
     clock::{Clock as _, SystemClock},
     context::ActorRef,
@@ -16,9 +16,9 @@ use crate::{
     id::{CartId, IdGenerator as _, OrderId, PaymentId, ProductId, UserId, UuidV7, VariantId},
     inventory::NewStock,
     money::{Currency, Money},
-    order::{FulfilmentState, Order, OrderLine, OrderStatus, ShippingMethod},
+    order::{FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{Payment, PaymentStatus},
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
     store::{AggregateId, ChangeSet, Claim, Store},
 };
 

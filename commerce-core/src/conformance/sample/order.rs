@@ -2,7 +2,7 @@
 
 use super::{bare_address, full_address};
 use crate::{
-    account::PostalAddress,
+    address::PostalAddress,
     catalog::Product,
     clock::Timestamp,
     conformance::shop::{ODD, Shop, eur, minutes},
@@ -10,11 +10,11 @@ use crate::{
     id::{OrderId, ReturnId, UserId},
     money::Money,
     order::{
-        Fulfilment, FulfilmentState, FulfilmentStatus, Order, OrderLine, OrderStatus, Return, ReturnStatus,
-        ShippingMethod,
+        Fulfilment, FulfilmentState, FulfilmentStatus, LineQuantity, Order, OrderLine, OrderStatus, Return,
+        ReturnStatus,
     },
-    payment::{LineQuantity, NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
-    pricing::Totals,
+    payment::{NextAction, Payment, PaymentStatus, Refund, RefundOrigin, RefundStatus},
+    pricing::{ShippingMethod, Totals},
 };
 
 impl Shop {

@@ -5,12 +5,12 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Currency, Money,
-    account::PostalAddress,
+    address::PostalAddress,
     event::Notice,
     id::{AlertId, FulfilmentId, MailTokenId, OrderId, PaymentId, ProductId, RefundId, UserId, VariantId},
-    order::{FulfilmentState, FulfilmentStatus, OrderLine, OrderStatus, ShippingMethod},
+    order::{FulfilmentState, FulfilmentStatus, OrderLine, OrderStatus},
     payment::PaymentStatus,
-    pricing::Totals,
+    pricing::{ShippingMethod, Totals},
 };
 
 const AT: Timestamp = Timestamp::from_micros(1_795_000_000_000_000);

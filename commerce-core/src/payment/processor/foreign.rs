@@ -1,11 +1,11 @@
 //! Refunds that were made past the shop, at the gateway itself: each is booked once, whoever tells of it and how often.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
+use crate::alert::AlertKind;
 use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId};
-use crate::inventory::AlertKind;
 use crate::order::{Effects, Order};
 use crate::payment::gateway::{GatewayError, GatewayRefundState, RefundReport};
 use crate::payment::rules::ForeignRefund;

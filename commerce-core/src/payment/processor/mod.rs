@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use super::gateway::GatewayError;
 use super::{AmountNotPayable, PayableAmounts, PaymentGateway, PaymentStatus};
+use crate::alert::{Alert, AlertKind, admins, raise_alert};
 use crate::clock::Timestamp;
 use crate::context::Actor;
 use crate::engine::Engine;
 use crate::error::CommonError;
 use crate::event::{Notice, Task};
 use crate::id::{OrderId, PaymentId, RefundId, TaskId};
-use crate::inventory::{Alert, AlertKind, admins, raise_alert};
 use crate::order::{Order, OrderStatus};
 use crate::store::{ChangeSet, StoreError};
 

@@ -1,10 +1,10 @@
 //! Calls that move a payment: promise or take, capture, void.
 
 use super::{PaymentProcessor, Progress};
+use crate::alert::AlertKind;
 use crate::error::CommonError;
 use crate::fail_point::FailPoint;
 use crate::id::PaymentId;
-use crate::inventory::AlertKind;
 use crate::money::Money;
 use crate::order::{Order, OrderStatus};
 use crate::payment::gateway::{

@@ -1,12 +1,12 @@
 //! Money going back.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
+use crate::alert::AlertKind;
 use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::fail_point::FailPoint;
 use crate::id::{OrderId, RefundId};
-use crate::inventory::AlertKind;
 use crate::order::Order;
 use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
 use crate::payment::rules::RefundSettlement;

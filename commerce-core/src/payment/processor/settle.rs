@@ -1,13 +1,13 @@
 //! A gateway's word on a payment, taken: one commit of all that follows from it.
 
 use super::{ATTEMPTS, PaymentProcessor, PlacementOutcome, PlacementRecord, send};
+use crate::alert::AlertKind;
 use crate::cart::{Cart, CartStatus};
 use crate::context::Actor;
 use crate::error::CommonError;
 use crate::event::{DomainEvent, Notice, Task};
 use crate::fail_point::FailPoint;
 use crate::id::{OrderId, PaymentId, RefundId};
-use crate::inventory::AlertKind;
 use crate::money::Money;
 use crate::order::{ItemSelection, Order, OrderStatus};
 use crate::payment::gateway::{GatewayPayment, GatewayState};

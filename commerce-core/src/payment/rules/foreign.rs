@@ -2,7 +2,7 @@
 
 use crate::{
     clock::Timestamp,
-    error::CommonError,
+    error::{CommonError, StoreError},
     id::{PaymentId, RefundId},
     money::Money,
     order::{Order, OrderStatus, Withdrawn},
@@ -10,7 +10,6 @@ use crate::{
         Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
-    store::StoreError,
 };
 
 /// Why a refund that was made past the shop says so.

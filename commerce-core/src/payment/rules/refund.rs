@@ -6,11 +6,12 @@ use crate::{
     error::{CommonError, Invalid},
     id::{RefundId, ReturnId},
     money::Money,
-    order::{ItemSelection, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items, state::State},
+    order::{ItemSelection, LineQuantity, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items},
     payment::{
-        LineQuantity, PaymentStatus, Refund, RefundOrigin, RefundStatus,
+        PaymentStatus, Refund, RefundOrigin, RefundStatus,
         gateway::{GatewayRefund, GatewayRefundState},
     },
+    state::State,
 };
 
 /// A refund to be intended.

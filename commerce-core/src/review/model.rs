@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    account::aggregate,
+    aggregate::Version,
     clock::Timestamp,
     id::{ProductId, ReviewId, UserId},
-    store::{RatingDelta, Version},
 };
 
 /// Whether a review is shown.
@@ -60,17 +59,13 @@ pub struct Review {
     pub version: Version,
 }
 
-aggregate!(Review, Review, Review);
-
-/// Filters of a list of reviews, newest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReviewQuery {
-    /// Only of this product.
-    pub product: Option<ProductId>,
-    /// Only by this customer.
-    pub customer: Option<UserId>,
-    /// Only shown, or only hidden ones.
-    pub status: Option<ReviewStatus>,
+/// How a product's rating moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RatingDelta {
+    /// Stars.
+    pub sum: i64,
+    /// Published reviews.
+    pub count: i64,
 }
 
 impl Review {
