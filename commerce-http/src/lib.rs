@@ -52,9 +52,13 @@ mod review;
 mod service;
 mod spec;
 mod stack;
+#[cfg(feature = "tower")]
+mod tower;
 mod types;
 
 pub use service::CommerceApi;
+#[cfg(feature = "tower")]
+pub use tower::CommerceService;
 
 /// The code in the README.
 #[cfg(doctest)]
