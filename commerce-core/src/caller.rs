@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     account::{AccountError, Credentials},
+    cart::Carts,
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
@@ -37,6 +38,12 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         self.0.actor()
+    }
+
+    /// The cart.
+    #[must_use]
+    pub fn carts(&self) -> Carts {
+        Carts::new(self.0.clone())
     }
 
     /// Stock and alerts.

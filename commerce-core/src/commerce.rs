@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::{Accounts, normalise_email},
-    cart::Carts,
     catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
@@ -59,12 +58,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Carts.
-    #[must_use]
-    pub fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
     }
 
     /// Quotes and placing orders.

@@ -14,7 +14,7 @@
 //! let draft =
 //!     ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..Default::default() };
 //! let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value;
-//! let cart = shop.carts().add_item(&RequestContext::guest(), mug.view.product.variants[0].id, 2, None).await?.value;
+//! let cart = shop.as_guest().carts().add(mug.view.product.variants[0].id, 2).await?;
 //! assert_eq!(cart.totals.grand_total.to_string(), "39.80");
 //! # Ok(())
 //! # }

@@ -13,7 +13,7 @@ pub(crate) use self::status::WorkerWatch;
 use crate::{
     account::Accounts,
     alert::raise_low_stock_alerts,
-    cart::{CartStatus, Carts},
+    cart::plan_return,
     clock::Timestamp,
     context::{Actor, RequestContext},
     engine::Engine,
@@ -98,7 +98,7 @@ impl Worker {
     /// [`round_limit`](Self::round_limit) and [`status`](Self::status).
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let mut shutdown = std::pin::pin!(shutdown);
-        let _running = self.engine.worker.start();
+        let _running = self.engine.worker.start(self.round_limit);
         let name = self.engine.uuid().to_string();
         let mut purged_at = None;
         loop {
@@ -121,7 +121,8 @@ impl Worker {
         }
     }
 
-    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself.
+    /// How long a round may take, 50 s if nothing is said. What it was working on goes on by itself. A worker that has finished no
+    /// round for a fifth longer than that is [stalled](WorkerStatus::is_stalled).
     #[must_use]
     pub const fn round_limit(mut self, limit: Duration) -> Self {
         self.round_limit = limit;
@@ -214,13 +215,9 @@ impl Worker {
             Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
             Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
             Task::MergeCart { from, owner } => {
-                let (carts, call) = (Carts::new(self.engine.clone()), RequestContext::system());
-                let plan = || carts.plan_merge(&call, from, CartStatus::Ordered, owner.clone());
-                match self.engine.transact(&call, plan, |_| None).await {
-                    Ok(_) => Ok(Outcome::Done),
-                    Err(crate::cart::CartError::Common(error)) => Err(error),
-                    Err(error @ crate::cart::CartError::OutOfStock { .. }) => Err(StoreError::bug(error).into()),
-                }
+                let plan = || plan_return(&self.engine, from, owner.clone());
+                self.engine.transact(&RequestContext::system(), plan, |_| None).await?;
+                Ok(Outcome::Done)
             }
             Task::JoinOrders { user } => {
                 Accounts::new(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)

@@ -126,12 +126,14 @@ impl<T: Send + 'static, E: From<CommonError> + Send + 'static> Write<T, E> {
     }
 
     /// Makes the write take effect once, however often it is made with this key. A repeated one gives the first answer again.
+    ///
+    /// Guests are told apart by the tokens they hold. Those who hold none are one caller: their keys must not be guessable.
     pub fn idempotent(mut self, key: impl Into<IdempotencyKey>) -> Self {
         self.context.call.idempotency = Some(match key.into() {
             IdempotencyKey::Hashed(key) => key,
             IdempotencyKey::Named(key) => {
                 let (scope, input) = self.operation.describe();
-                let scope = format!("{:?} {scope}", self.context.call.actor.reference());
+                let scope = format!("{} {scope}", key_owner(self.context.actor()));
                 Idempotency::new(&scope, &key, input.as_bytes())
             }
         });
@@ -164,6 +166,16 @@ impl<T: Send + 'static, E: From<CommonError> + Send + 'static> IntoFuture for Wr
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move { Ok(self.outcome().await?.value) })
+    }
+}
+
+/// Whose keys these are.
+fn key_owner(actor: &Actor) -> String {
+    match actor {
+        Actor::Guest { cart, order } => {
+            format!("Guest {:?} {:?}", cart.as_ref().map(|token| &token.0), order.as_ref().map(|token| &token.0))
+        }
+        Actor::User(_) | Actor::System => format!("{:?}", actor.reference()),
     }
 }
 
@@ -223,7 +235,8 @@ pub(crate) trait Operation<T, E>: Send + Sync {
     async fn prepare(&self, engine: &Engine, context: &WriteContext) -> Result<PreparedWrite<T>, E>;
 }
 
-type Plan<S, I, P, E> = for<'a> fn(&'a S, &'a WriteContext, &'a I) -> BoxFuture<'a, Result<Planned<P>, E>>;
+/// What reads and decides; it runs again whenever others changed what was read.
+pub(crate) type Plan<S, I, P, E> = for<'a> fn(&'a S, &'a WriteContext, &'a I) -> BoxFuture<'a, Result<Planned<P>, E>>;
 type Record<P> = fn(&P) -> serde_json::Result<Value>;
 type Recall<S, T, E> = for<'a> fn(&'a S, Value) -> BoxFuture<'a, Result<T, E>>;
 

@@ -173,7 +173,9 @@ impl Context {
         let caller = match &self.actor {
             Actor::User(identity) => format!("user {}", identity.user),
             Actor::System => "system".to_owned(),
-            Actor::Guest { cart: Some(token), .. } if commerce.carts().issued(token) => format!("cart {}", token.0),
+            Actor::Guest { cart: Some(token), .. } if commerce.as_guest().carts().issued(token) => {
+                format!("cart {}", token.0)
+            }
             Actor::Guest { order: Some(token), .. } if commerce.orders().opened_by(token).is_some() => {
                 format!("order {}", token.0)
             }

@@ -2,8 +2,6 @@
 
 pub mod dto;
 
-use std::sync::Arc;
-
 use commerce_core::{
     cart::{self as core, CartError},
     id::VariantId,
@@ -18,7 +16,7 @@ use crate::{
     payload::{Input, Reply},
     problem::{ApiError, missing_first},
     spec::Tag,
-    stack::{AppState, CART_TOKEN},
+    stack::CART_TOKEN,
 };
 
 impl From<CartError> for ApiError {
@@ -43,24 +41,18 @@ fn cart(view: core::CartView) -> Reply<Cart> {
     let (version, token) = (view.version, view.cart_token.clone());
     let reply = Reply::new(view).version(version);
     match token {
-        Some(token) => reply.header(CART_TOKEN, &token),
+        Some(token) => reply.header(CART_TOKEN, &token.0),
         None => reply,
     }
 }
 
 /// Operations on the caller's cart.
-pub struct CartApi(pub Arc<AppState>);
+pub struct CartApi;
 
-impl CartApi {
-    fn carts(&self) -> core::Carts {
-        self.0.commerce.carts()
-    }
-
-    async fn holds(&self, caller: &Caller<Shopper>, variant: VariantId) -> Result<(), ApiError> {
-        let view = self.carts().view(&caller.actor).await?;
-        let found = view.items.iter().any(|item| item.variant_id == variant);
-        found.then_some(()).ok_or_else(|| ApiError::not_found("cart item"))
-    }
+async fn holds(caller: &Caller<Shopper>, variant: VariantId) -> Result<(), ApiError> {
+    let view = caller.shop().carts().view().await?;
+    let found = view.items.iter().any(|item| item.variant_id == variant);
+    found.then_some(()).ok_or_else(|| ApiError::not_found("cart item"))
 }
 
 #[OpenApi(prefix_path = "/v1/cart", tag = "Tag::Cart")]
@@ -70,7 +62,7 @@ impl CartApi {
     /// An empty one if you have none yet. Prices are today's until checkout.
     #[oai(path = "/", method = "get", operation_id = "get_cart")]
     async fn get(&self, caller: Caller<Shopper>) -> Result<Reply<Cart>, ApiError> {
-        Ok(cart(self.carts().view(&caller.actor).await?))
+        Ok(cart(caller.shop().carts().view().await?))
     }
 
     /// Put something into the cart
@@ -87,9 +79,9 @@ impl CartApi {
         body: Input<NewCartItem>,
     ) -> Result<Reply<Cart>, ApiError> {
         let NewCartItem { variant_id, quantity } = body.parse()?;
-        let call = caller.once(&idempotency_key, &body);
-        let done = self.carts().add_item(&call, variant_id.into(), quantity, if_match.0).await?;
-        Ok(cart(done.value).replayed(done.replayed))
+        let carts = caller.shop_once(&idempotency_key, &body).carts();
+        let outcome = carts.add(variant_id.into(), quantity).if_version(if_match.0).outcome().await?;
+        Ok(cart(outcome.value).replayed(outcome.replayed))
     }
 
     /// Change a quantity
@@ -106,9 +98,9 @@ impl CartApi {
         body: Input<CartItemPatch>,
     ) -> Result<Reply<Cart>, ApiError> {
         let id = variant_id.0.into();
-        let quantity = body.parse_for(self.holds(&caller, id)).await?.quantity;
-        let set = self.carts().set_quantity(&caller.call(), id, quantity, if_match.0).await;
-        Ok(cart(missing_first(set, self.holds(&caller, id)).await?))
+        let quantity = body.parse_for(holds(&caller, id)).await?.quantity;
+        let set = caller.shop().carts().set_quantity(id, quantity).if_version(if_match.0).await;
+        Ok(cart(missing_first(set, holds(&caller, id)).await?))
     }
 
     /// Remove an item
@@ -121,7 +113,7 @@ impl CartApi {
         variant_id: Path<Uuid>,
         if_match: IfMatch,
     ) -> Result<Reply<Cart>, ApiError> {
-        Ok(cart(self.carts().remove_item(&caller.call(), variant_id.0.into(), if_match.0).await?))
+        Ok(cart(caller.shop().carts().remove(variant_id.0.into()).if_version(if_match.0).await?))
     }
 
     /// Empty the cart
@@ -129,7 +121,7 @@ impl CartApi {
     /// Errors: 412 version_mismatch
     #[oai(path = "/", method = "delete", operation_id = "clear_cart")]
     async fn clear(&self, caller: Caller<Shopper>, if_match: IfMatch) -> Result<Reply<Cart>, ApiError> {
-        Ok(cart(self.carts().clear(&caller.call(), if_match.0).await?))
+        Ok(cart(caller.shop().carts().clear().if_version(if_match.0).await?))
     }
 
     /// Merge a guest's cart into yours
@@ -147,6 +139,6 @@ impl CartApi {
         let token = x_cart_token.0.ok_or_else(|| {
             ApiError::from(commerce_core::error::Invalid::field("", "required", "send the guest's X-Cart-Token"))
         })?;
-        Ok(cart(self.carts().merge(&caller.call(), &token).await?))
+        Ok(cart(caller.shop().carts().merge(&token).await?))
     }
 }

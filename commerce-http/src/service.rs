@@ -139,7 +139,7 @@ fn api(shared: &Arc<AppState>) -> impl OpenApi + 'static {
         AccountApi(shared.clone()),
         CatalogApi(shared.clone()),
         ReviewApi(shared.clone()),
-        CartApi(shared.clone()),
+        CartApi,
         CheckoutApi(shared.clone()),
         OrderApi(shared.clone()),
         WebhookApi(shared.clone()),

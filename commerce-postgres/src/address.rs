@@ -41,6 +41,9 @@ pub enum UrlError {
         /// How many ports there are.
         ports: usize,
     },
+    /// A list of servers where one is wanted.
+    #[error("lists several hosts, though a replica is one server: give each replica a URL of its own")]
+    SeveralHosts,
     /// Nobody knows the parameter.
     #[error("has the unknown parameter '{0}'")]
     Unknown(String),
@@ -126,7 +129,21 @@ pub fn check_url(url: &str) -> Result<(), UrlError> {
     Address::parse(url).map(drop)
 }
 
+/// The same of a replica's URL, which names one server: what a replica is known to hold is known of that one only.
+///
+/// # Errors
+/// As [`check_url`].
+pub fn check_replica_url(url: &str) -> Result<(), UrlError> {
+    Address::parse_one(url).map(drop)
+}
+
 impl Address {
+    /// A URL that names one server.
+    pub(crate) fn parse_one(url: &str) -> Result<Self, UrlError> {
+        let address = Self::parse(url)?;
+        if address.servers.len() == 1 { Ok(address) } else { Err(UrlError::SeveralHosts) }
+    }
+
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or(UrlError::Scheme)?;
@@ -271,6 +288,15 @@ mod tests {
                 && server.get_database() == Some("shop")
                 && server.get_application_name() == Some("till")
         }));
+    }
+
+    #[test]
+    fn a_replica_is_one_server() {
+        assert_eq!(check_replica_url("postgres://ada@a/shop"), Ok(()));
+        for several in ["postgres://ada@a,b/shop", "postgres:///shop?host=a,b", "postgres://a:5432,a:5433/shop"] {
+            assert_eq!(check_url(several), Ok(()), "{several}");
+            assert_eq!(check_replica_url(several), Err(UrlError::SeveralHosts), "{several}");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::OnceCell;
 
 pub use self::{
-    address::{UrlError, check_url},
+    address::{UrlError, check_replica_url, check_url},
     distribute::DistributeError,
     settings::PoolSettings,
 };
@@ -177,7 +177,7 @@ impl PgStore {
     /// Call it inside a tokio runtime: each replica is watched by a task.
     ///
     /// # Errors
-    /// If one of the URLs isn't one.
+    /// If one of the URLs isn't one, or lists several hosts: each replica has a URL of its own.
     pub fn with_replicas(mut self, urls: &[impl AsRef<str>]) -> Result<Self, StoreError> {
         self.replicas = Some(Replicas::watch(self.writer.target(), urls)?);
         Ok(self)

@@ -7,7 +7,7 @@ use commerce_core::{
     event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError},
+    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError, relations::VERSIONED},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -186,6 +186,7 @@ struct DriftRow {
 
 from_row!(DriftRow { counter, id, counted, ledger });
 
+/// Without what comes of the aggregates' versions, and the end.
 const VERIFY: &str = "\
     WITH stock_ledger AS ( \
         SELECT variant_id, sum(delta)::bigint AS on_hand FROM commerce_movement GROUP BY variant_id), \
@@ -195,6 +196,8 @@ const VERIFY: &str = "\
     rated AS ( \
         SELECT product_id, sum(rating)::bigint AS sum, count(*) AS count FROM commerce_review WHERE status = 'published' \
         GROUP BY product_id), \
+    newest AS MATERIALIZED ( \
+        SELECT root_kind, root_id, max(version)::bigint AS version FROM commerce_event GROUP BY root_kind, root_id), \
     compared AS ( \
         SELECT 'stock.on_hand' AS counter, variant_id AS id, coalesce(s.on_hand, 0) AS counted, coalesce(l.on_hand, 0) AS ledger \
         FROM commerce_stock s LEFT JOIN stock_ledger l USING (variant_id) \
@@ -206,8 +209,7 @@ const VERIFY: &str = "\
         FROM commerce_rating r LEFT JOIN rated v USING (product_id) \
         UNION ALL \
         SELECT 'rating.count', product_id, coalesce(r.count, 0), coalesce(v.count, 0) \
-        FROM commerce_rating r LEFT JOIN rated v USING (product_id)) \
-    SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id";
+        FROM commerce_rating r LEFT JOIN rated v USING (product_id)";
 
 #[async_trait]
 impl OutboxQueries for PgReads {
@@ -250,7 +252,15 @@ impl OutboxQueries for PgReads {
     }
 
     async fn verify(&self) -> Result<Vec<Drift>, StoreError> {
-        let rows: Vec<DriftRow> = self.reader.all(Sql::new(VERIFY).unhurried()).await?;
+        let mut sql = Sql::new(VERIFY);
+        for kind in VERSIONED {
+            sql.push(&format!(
+                " UNION ALL SELECT '{kind}.version', a.id, a.version, n.version FROM commerce_{kind} a \
+                 JOIN newest n ON n.root_id = a.id WHERE n.root_kind = '{kind}' AND a.version < n.version"
+            ));
+        }
+        sql.push(") SELECT * FROM compared WHERE counted <> ledger ORDER BY counter COLLATE \"C\", id");
+        let rows: Vec<DriftRow> = self.reader.all(sql.unhurried()).await?;
         let drift = |DriftRow { counter, id, counted, ledger }| Drift { counter, id, counted, ledger };
         Ok(rows.into_iter().map(drift).collect())
     }

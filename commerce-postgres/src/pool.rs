@@ -178,7 +178,7 @@ impl ConnectionPool {
     pub(crate) fn transaction_settings(&self) -> Option<String> {
         let per_transaction = self.0.per_transaction.load(Ordering::Relaxed);
         per_transaction.then(|| {
-            let settings = server_settings(&self.0.settings);
+            let settings = session_settings(&self.0.settings);
             settings.map(|(name, value)| format!("; SET LOCAL {name} = '{value}'")).concat()
         })
     }
@@ -382,7 +382,7 @@ fn lock_timeout_ms(settings: &PoolSettings) -> u128 {
 }
 
 /// What we want of a session. The server gives up a little earlier than we do: then its connection can be kept.
-fn server_settings(settings: &PoolSettings) -> [(&'static str, String); 4] {
+fn session_settings(settings: &PoolSettings) -> [(&'static str, String); 4] {
     let limit = settings.call_timeout.as_millis();
     [
         // Compiling a statement takes longer than any of ours runs.
@@ -391,6 +391,17 @@ fn server_settings(settings: &PoolSettings) -> [(&'static str, String); 4] {
         ("statement_timeout", format!("{}ms", limit * 9 / 10)),
         // A connection that is left in a transaction by a cancelled task would hold its locks for ever.
         ("idle_in_transaction_session_timeout", format!("{}ms", limit * 2)),
+    ]
+}
+
+/// When the server takes a client that is silent for gone: one whose machine lost its power mustn't keep its locks for hours.
+/// They belong to the line to the client, which a pooler in between has to itself.
+fn line_settings(settings: &PoolSettings) -> [(&'static str, String); 4] {
+    [
+        ("tcp_keepalives_idle", "10".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+        ("tcp_user_timeout", (settings.call_timeout.as_millis() * 2).to_string()),
     ]
 }
 
@@ -404,6 +415,6 @@ fn configured(server: &PgConnectOptions, settings: &PoolSettings, plain: bool) -
         return options;
     }
     let theirs = server.get_options().unwrap_or_default();
-    let ours = server_settings(settings).into_iter().filter(|(name, _)| !theirs.contains(name));
-    options.options(ours)
+    let ours = session_settings(settings).into_iter().chain(line_settings(settings));
+    options.options(ours.filter(|(name, _)| !theirs.contains(name)))
 }

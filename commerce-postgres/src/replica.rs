@@ -123,7 +123,7 @@ impl Replicas {
         let primary_watch = Arc::new(PrimaryWatch(Mutex::new(Instant::now())));
         let mut all = Vec::new();
         for (n, url) in urls.iter().enumerate() {
-            let address = Address::parse(url.as_ref()).map_err(StoreError::bug)?;
+            let address = Address::parse_one(url.as_ref()).map_err(StoreError::bug)?;
             let watch = Arc::new(Watch::default());
             // A connection of its own: looks mustn't wait until reads have ended.
             let looks = ConnectionPool::new(address.clone(), settings.clone().connections(1));

@@ -2,14 +2,23 @@
 
 use async_trait::async_trait;
 use commerce_core::store::{
-    StoreError,
+    MissingReference, StoreError,
     copy::{ColumnType, Portable, Table},
+    relations::{RELATIONS, Relation},
 };
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{PgStore, connect::Sql, task};
+
+/// What only this backend's tables have.
+const OWN_RELATIONS: &[Relation] = &[
+    Relation { table: "commerce_variant", column: "product_id", other: "commerce_product", key: "id" },
+    Relation { table: "commerce_product_category", column: "product_id", other: "commerce_product", key: "id" },
+    Relation { table: "commerce_rating", column: "product_id", other: "commerce_product", key: "id" },
+    Relation { table: "commerce_product", column: "id", other: "commerce_rating", key: "product_id" },
+];
 
 /// A column's value as it travels.
 fn out(table: &Table, name: &str, kind: ColumnType) -> String {
@@ -86,5 +95,18 @@ impl Portable for PgStore {
         sql.bind(Json(rows.to_vec())).push(") AS e (x) ON CONFLICT DO NOTHING").writes();
         let reader = self.primary.reader.clone();
         task(async move { reader.all::<(i64,)>(&sql).await }).await.map_err(StoreError::bug)?.map(drop)
+    }
+
+    async fn unrelated(&self) -> Result<Vec<MissingReference>, StoreError> {
+        let mut missing = Vec::new();
+        for relation @ Relation { table, column, other, key } in RELATIONS.iter().chain(OWN_RELATIONS) {
+            // EXCEPT, as shards of different tables may be on different nodes: those can't be joined.
+            let mut sql = Sql::new(format!(
+                "SELECT {column} FROM {table} WHERE {column} IS NOT NULL EXCEPT SELECT {key} FROM {other} ORDER BY 1"
+            ));
+            let ids: Vec<(Uuid,)> = self.primary.reader.all(sql.unhurried()).await?;
+            missing.extend(ids.into_iter().map(|(id,)| relation.missing(id)));
+        }
+        Ok(missing)
     }
 }

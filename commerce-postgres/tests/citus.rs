@@ -97,10 +97,9 @@ async fn two_products(shop: &Commerce, units: i64) -> [VariantId; 2] {
 async fn buy(shop: &Commerce, variants: &[VariantId]) -> Result<Order, CheckoutError> {
     let mut guest = RequestContext::guest();
     for variant in variants {
-        let cart = shop.carts().add_item(&guest, *variant, 1, None).await.unwrap().value;
+        let cart = shop.acting_as(&guest).carts().add(*variant, 1).await.unwrap();
         if let Some(token) = cart.cart_token {
-            guest =
-                RequestContext::by(Actor::Guest { cart: Some(commerce_core::token::CartToken(token)), order: None });
+            guest = RequestContext::by(Actor::Guest { cart: Some(token), order: None });
         }
     }
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");

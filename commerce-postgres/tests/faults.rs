@@ -181,6 +181,27 @@ async fn the_server_that_takes_writes_is_found_in_a_list_and_found_again_after_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_gives_a_silent_client_up_and_a_replica_is_one_server() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let settings = [("listen_addresses", "127.0.0.1"), ("port", &port.to_string())];
+    let cluster = Cluster::start(&settings).await.unwrap_or_else(|error| panic!("{error}"));
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+    let store = PgStore::connect_with(&url, quick()).await.expect("a store");
+    let names = ["tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"];
+    let sql = names.map(|name| format!("current_setting('{name}')")).join(", ");
+    let sql = AssertSqlSafe(format!("SELECT {sql}"));
+    let said: (String, String, String, String) = sqlx::query_as(sql).fetch_one(store.pool()).await.expect("settings");
+    // What the operating system of the server has for the line; the last is in milliseconds.
+    let expected = ["10", "5", "3", "4000"].map(str::to_owned);
+    assert_eq!([said.0, said.1, said.2, said.3], expected);
+
+    let several = format!("postgres://postgres@127.0.0.1:{port},127.0.0.1:1/postgres");
+    let refused = store.with_replicas(&[several]).expect_err("what one holds isn't known of the other").to_string();
+    assert!(refused.contains("lists several hosts"), "{refused}");
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_url_says_goes_before_what_we_say() {
     let database = database().await;
     let url = format!("{}&application_name=till&options=-c%20lock_timeout%3D123ms", database.url());

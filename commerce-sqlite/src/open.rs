@@ -16,7 +16,7 @@ use crate::{
 /// 16 MiB of log before it is copied into the database: fewer, larger copies.
 const CHECKPOINT_PAGES: &str = "4000";
 
-/// How many connections read, and how long they wait for other processes.
+/// How many connections read, and how long they wait for other processes and for each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqliteSettings {
@@ -24,11 +24,13 @@ pub struct SqliteSettings {
     pub readers: u32,
     /// How long to wait for another process that has locked the database; 5 s if nothing is said.
     pub busy_timeout: Duration,
+    /// How long a read may wait for a connection while all are in use; 5 s if nothing is said.
+    pub acquire_timeout: Duration,
 }
 
 impl Default for SqliteSettings {
     fn default() -> Self {
-        Self { readers: 4, busy_timeout: Duration::from_secs(5) }
+        Self { readers: 4, busy_timeout: Duration::from_secs(5), acquire_timeout: Duration::from_secs(5) }
     }
 }
 
@@ -44,6 +46,13 @@ impl SqliteSettings {
     #[must_use]
     pub const fn busy_timeout(mut self, limit: Duration) -> Self {
         self.busy_timeout = limit;
+        self
+    }
+
+    /// The same with another limit for waiting until a connection is free.
+    #[must_use]
+    pub const fn acquire_timeout(mut self, limit: Duration) -> Self {
+        self.acquire_timeout = limit;
         self
     }
 }
@@ -64,9 +73,10 @@ pub(crate) fn writer(options: SqliteConnectOptions) -> SqliteConnectOptions {
     settings(options).journal_mode(SqliteJournalMode::Wal).create_if_missing(true).read_only(false)
 }
 
-pub(crate) fn readers(options: SqliteConnectOptions, readers: u32, files: Identity) -> SqlitePool {
+pub(crate) fn readers(options: SqliteConnectOptions, limits: &SqliteSettings, files: Identity) -> SqlitePool {
     SqlitePoolOptions::new()
-        .max_connections(readers)
+        .max_connections(limits.readers)
+        .acquire_timeout(limits.acquire_timeout)
         .test_before_acquire(false)
         // Another file in its place would show another shop.
         .after_connect(move |_, _| {

@@ -9,7 +9,7 @@ use commerce_core::{
     page::{PageSpec, Rows, SortKey},
     store::{
         AggregateId, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite, OutboxQueries, StoreError,
-        TaskWrite,
+        TaskWrite, relations::VERSIONED,
     },
 };
 use serde::{Deserialize, Deserializer};
@@ -257,6 +257,17 @@ impl OutboxQueries for SqliteStore {
         let mut drifts = Vec::new();
         for check in [ON_HAND, RESERVED, RATING] {
             for (counter, id, counted, ledger) in self.many::<(String, Uuid, i64, i64)>(Sql::new(check)).await? {
+                drifts.push(Drift { counter, id, counted, ledger });
+            }
+        }
+        for kind in VERSIONED {
+            let mut newer = Sql::new(&format!(
+                "SELECT json_array('{kind}.version', hex(a.id), a.version, e.version) FROM commerce_{kind} a \
+                 JOIN (SELECT root_id, max(version) AS version FROM commerce_event WHERE root_kind = ? GROUP BY root_id) e \
+                 ON e.root_id = a.id WHERE a.version < e.version ORDER BY a.id"
+            ));
+            newer.bind(*kind);
+            for (counter, id, counted, ledger) in self.many::<(String, Uuid, i64, i64)>(newer).await? {
                 drifts.push(Drift { counter, id, counted, ledger });
             }
         }

@@ -105,7 +105,7 @@ impl SqliteStore {
         let keeper = options.connect().await.ok();
         conn.close().await.map_err(error::read)?;
         Ok(Self {
-            readers: open::readers(readers, SqliteSettings::default().readers, files.clone()),
+            readers: open::readers(readers, &SqliteSettings::default(), files.clone()),
             is_own_pool: true,
             writer: Queue::refuse(keeper, files.clone()),
             files,
@@ -141,7 +141,7 @@ impl SqliteStore {
         open::require_writable(&mut conn).await?;
         let files = Identity::of(writer.get_filename());
         let is_own_pool = pool.is_none();
-        let readers = pool.unwrap_or_else(|| open::readers(options, settings.readers, files.clone()));
+        let readers = pool.unwrap_or_else(|| open::readers(options, settings, files.clone()));
         let writer = Queue::start(conn, writer.create_if_missing(false), files.clone());
         Ok(Self { readers, is_own_pool, writer, files, is_damaged: Arc::default(), _temporary: temporary })
     }

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use commerce_core::store::{
-    StoreError,
+    MissingReference, StoreError,
     copy::{ColumnType, Portable, Table},
+    relations::{RELATIONS, Relation, short},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -70,5 +71,29 @@ impl Portable for SqliteStore {
         ));
         sql.bind(Value::from(rows).to_string());
         self.write_returning(sql).await.map(drop)
+    }
+
+    async fn unrelated(&self) -> Result<Vec<MissingReference>, StoreError> {
+        let mut missing = Vec::new();
+        for relation @ Relation { table, column, other, key } in RELATIONS {
+            let ids = Sql::new(&format!(
+                "SELECT json_quote(lower(hex(x))) FROM (SELECT {column} AS x FROM {table} WHERE {column} IS NOT NULL \
+                 EXCEPT SELECT {key} FROM {other}) ORDER BY x"
+            ));
+            missing.extend(self.many::<Uuid>(ids).await?.into_iter().map(|id| relation.missing(id)));
+        }
+        // Those that refer to rowids, which mean nothing to anybody.
+        let broken = "SELECT json_array(\"table\", parent, count(*)) FROM pragma_foreign_key_check \
+                      WHERE \"table\" LIKE 'commerce%' GROUP BY \"table\", parent ORDER BY \"table\", parent";
+        let named = |table: &str, parent: &str| {
+            RELATIONS.iter().any(|relation| (relation.table, relation.other) == (table, parent))
+        };
+        for (table, parent, rows) in self.many::<(String, String, u64)>(Sql::new(broken)).await? {
+            if !named(&table, &parent) {
+                let from = format!("each of {rows} rows of {}", short(&table));
+                missing.push(MissingReference::belonging_to(from, short(&parent)));
+            }
+        }
+        Ok(missing)
     }
 }

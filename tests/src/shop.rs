@@ -101,14 +101,13 @@ impl TestShop {
 
     /// Puts units into a customer's cart.
     pub async fn fill(&self, call: &RequestContext, variant: VariantId, quantity: i64) {
-        self.commerce.carts().add_item(call, variant, quantity, None).await.unwrap();
+        self.commerce.acting_as(call).carts().add(variant, quantity).await.unwrap();
     }
 
     /// Puts units into a new guest's cart; the guest holds its token.
     pub async fn guest_with(&self, variant: VariantId, quantity: i64) -> RequestContext {
-        let cart =
-            self.commerce.carts().add_item(&RequestContext::guest(), variant, quantity, None).await.unwrap().value;
-        let token = cart.cart_token.map(commerce_core::token::CartToken);
+        let cart = self.commerce.as_guest().carts().add(variant, quantity).await.unwrap();
+        let token = cart.cart_token;
         RequestContext::by(Actor::Guest { cart: token, order: None })
     }
 

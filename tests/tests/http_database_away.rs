@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use commerce_postgres::testing::{Cluster, PgBouncer};
 use commerce_tests::http::{Client, Home, Server, at, card, id};
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, raw_sql};
 
 /// What a machine that is busy with other tests may take on top.
 const MARGIN: Duration = Duration::from_secs(8);
@@ -103,6 +104,56 @@ async fn connections_that_hang_hold_up_neither_visitors_nor_the_worker_nor_the_e
     tokio::task::spawn_blocking(move || server.wait()).await.expect("it ends");
     assert!(started.elapsed() < Duration::from_secs(40), "it took {:?}", started.elapsed());
     cluster.thaw().expect("it goes on");
+}
+
+async fn connect(cluster: &Cluster) -> PgConnection {
+    PgConnection::connect(&cluster.url("postgres")).await.expect("a connection")
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.expect("it runs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_takes_no_writes_is_not_ready() {
+    let cluster = cluster().await;
+    let server = start(cluster.url("postgres"), vec![]).await;
+    let admin = server.admin().await;
+    server.product(&admin, "MUG", "19.90", 20).await;
+    server.ready().await;
+    let mut database = connect(&cluster).await;
+    let set_read_only = async |database: &mut PgConnection, value: &str| {
+        run(database, "SET default_transaction_read_only = off").await;
+        run(database, &format!("ALTER SYSTEM SET default_transaction_read_only = {value}")).await;
+        run(database, "SELECT pg_reload_conf()").await;
+    };
+    set_read_only(&mut database, "on").await;
+    server.not_ready("writes").await;
+    let problem = server.anyone().get("/health/ready").await.refused(503, "not_ready");
+    assert_eq!(problem["checks"]["database"], "ok", "{problem}");
+    let listed = server.anyone().get("/v1/products?asked=1").await.expect(200);
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "it can still be looked at");
+    set_read_only(&mut database, "off").await;
+    server.ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_stalls_is_logged_counted_and_not_ready() {
+    let cluster = cluster().await;
+    let server = start(cluster.url("postgres"), vec![("COMMERCE_WORKER_TIMEOUT", "1s".to_owned())]).await;
+    server.ready().await;
+    // Whoever looks for due tasks waits; reads and other writes don't.
+    let mut database = connect(&cluster).await;
+    run(&mut database, "BEGIN; LOCK TABLE commerce_task IN ACCESS EXCLUSIVE MODE").await;
+    server.not_ready("worker").await;
+    let problem = server.anyone().get("/health/ready").await.refused(503, "not_ready");
+    assert_eq!((&problem["checks"]["database"], &problem["checks"]["writes"]), (&json!("ok"), &json!("ok")));
+    server.logged("the worker's round took longer than 1 s").await;
+    let metrics = server.anyone().get("/metrics").await.text();
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("commerce_worker_stalls_total "));
+    assert!(counted.is_some_and(|stalls| stalls.parse::<u64>().is_ok_and(|stalls| stalls > 0)), "{metrics}");
+    run(&mut database, "ROLLBACK").await;
+    server.ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -236,6 +236,8 @@ async fn a_bad_list_of_replicas_is_refused_at_the_start() {
         "postgres://replica-1/shop,mysql://replica-2/shop",
         "postgres://replica-1:port/shop",
         "postgres://replica-1/shop?sslmode=maybe",
+        "postgres://replica-1,replica-2/shop",
+        "postgres:///shop?host=replica-1%2Creplica-2",
     ] {
         let mut serve = tokio::process::Command::from(home.command());
         serve.arg("serve").env("COMMERCE_DATABASE_REPLICAS", replicas).kill_on_drop(true);

@@ -79,7 +79,7 @@ async fn an_order_that_waits_for_its_customer_is_cancelled_whole() {
     assert_eq!((cancelled.status, cancelled.payment_status), (OrderStatus::Cancelled, PaymentStatus::Voided));
     assert_eq!(shop.units(mug).await, (10, 0));
     assert_eq!(
-        shop.commerce.carts().view(&ada.actor).await.unwrap().item_count,
+        shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count,
         2,
         "the cart comes back, as after a decline"
     );

@@ -264,7 +264,7 @@ async fn an_amount_that_only_stripe_refuses_is_no_decline() {
         let refused = shop.commerce.checkout().place(&once, card(VISA)).await;
         assert!(matches!(refused, Err(CheckoutError::AmountNotPayable(_))), "{refused:?}");
         assert_eq!(shop.units(cheap).await, (10, 0));
-        assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1, "the cart is open again");
+        assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1, "the cart is open again");
     }
     shop.fill(&ada, cheap, 1).await;
     let placed = shop.commerce.checkout().place(&once, card(VISA)).await.unwrap().value;

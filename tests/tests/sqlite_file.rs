@@ -9,7 +9,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use commerce_core::{prelude::*, store::Store as _};
@@ -126,22 +125,6 @@ async fn an_embedded_shop_closes_into_one_file() {
     assert!(shop.clock().now().as_micros() > 0 && shop.health().await.is_able());
 }
 
-/// Waits for an answer that `/health/ready` gives.
-async fn readiness(server: &Server, status: u16, check: &str) {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        let answer = server.anyone().get("/health/ready").await;
-        if answer.status == status {
-            if status == 503 {
-                assert_eq!(answer.refused(503, "not_ready")["checks"][check], "failed", "{}", answer.text());
-            }
-            return;
-        }
-        assert!(Instant::now() < end, "{}: {}", answer.text(), server.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_goes_is_missed_before_the_next_acknowledgement() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -158,9 +141,10 @@ async fn a_file_that_goes_is_missed_before_the_next_acknowledgement() {
     fs::rename(&path, &aside).expect("it moves");
     let answer = guest.once("one").post("/v1/checkout", order.clone()).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
-    server.anyone().get("/health/ready").await.refused(503, "not_ready");
+    let problem = server.anyone().get("/health/ready").await.refused(503, "not_ready");
+    assert_eq!((&problem["checks"]["database"], &problem["checks"]["worker"]), (&json!("failed"), &json!("ok")));
     fs::rename(&aside, &path).expect("it moves");
-    readiness(&server, 200, "").await;
+    server.ready().await;
     guest.once("one").post("/v1/checkout", order.clone()).await.done(201);
 
     // Replaced by a copy, as a restore under a running server would.
@@ -172,6 +156,11 @@ async fn a_file_that_goes_is_missed_before_the_next_acknowledgement() {
     let problem = server.anyone().get("/health/ready").await.refused(503, "not_ready");
     assert_eq!(problem["checks"]["database"], "failed", "{problem}");
     assert!(server.log().contains("was replaced while it was open"), "{}", server.log());
+
+    // Removed for good.
+    fs::remove_file(&path).expect("it goes");
+    server.not_ready("database").await;
+    server.anyone().get("/health/live").await.done(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,13 +186,13 @@ async fn a_damaged_file_is_not_ready() {
     server.signal("TERM");
     server.wait();
     let server = start_on(&path, &[]).await;
-    readiness(&server, 200, "").await;
+    server.ready().await;
     let file = fs::OpenOptions::new().write(true).open(&path).expect("the file");
     let size = file.metadata().expect("its size").len();
     for page in 1..size / 4096 {
         file.write_all_at(&[0xa5; 4096], page * 4096).expect("it is overwritten");
     }
-    readiness(&server, 503, "database").await;
+    server.not_ready("database").await;
     let answer = server.anyone().get("/v1/products").await;
     assert!([200, 503].contains(&answer.status), "{}", answer.text());
 }

@@ -1,6 +1,6 @@
 //! Signing in, refreshing, and telling who an access token belongs to.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     AccountError, Accounts, Session, User,
@@ -16,6 +16,7 @@ use crate::{
     engine::{Planned, Replay},
     id::SessionId,
     store::{Aggregate, StoreError},
+    write::Scope,
 };
 
 /// What somebody signs in with.
@@ -153,7 +154,8 @@ impl Accounts {
     /// Makes a guest's cart part of the customer's. A sign-in doesn't fail over it: the token stays good for another try.
     async fn take_cart_along(&self, call: &RequestContext, identity: Identity, token: &CartToken) {
         let call = RequestContext { actor: Actor::User(identity), idempotency: None, ..call.clone() };
-        if let Err(error) = Carts::new(self.engine.clone()).merge_into(&call, identity.user, token).await {
+        let carts = Carts::new(Scope { engine: self.engine.clone(), call: Arc::new(call) });
+        if let Err(error) = carts.merge(token).await {
             tracing::warn!(user = %identity.user, %error, "a guest's cart couldn't be merged at sign-in");
         }
     }

@@ -1,6 +1,7 @@
 //! Carts of customers and guests.
 
 mod error;
+mod merge;
 mod model;
 mod queries;
 mod rules;
@@ -13,4 +14,8 @@ pub use self::{
     queries::CartQueries,
     service::Carts,
     view::{CartItem, CartView},
+};
+pub(crate) use self::{
+    merge::plan_return,
+    service::{load_offers, open_cart},
 };

@@ -1,24 +1,29 @@
 //! [`Carts`]: view, add, change, remove, clear, merge.
 
-use std::sync::Arc;
+use std::fmt;
 
 use uuid::Uuid;
 
 use super::{
     Cart, CartError, CartLine, CartOwner, CartStatus, CartView,
-    rules::{MAX_LINES, MAX_QUANTITY, add_to, check_available, check_quantity},
+    merge::Target,
+    rules::{Edit, check_available, check_quantity},
 };
 use crate::{
     catalog::PurchasableVariant,
-    context::{Actor, Done, RequestContext},
+    clock::Timestamp,
+    context::{AccessError, Actor},
     engine::{Engine, Planned},
-    error::{CommonError, Invalid},
-    id::{CartId, UserId, VariantId},
-    store::{ChangeSet, Claim, Version},
+    error::CommonError,
+    id::{CartId, VariantId},
+    store::{ChangeSet, Claim, StoreError},
     token::CartToken,
+    write::{OneCommit, Plan, Scope, Write, WriteContext},
 };
 
-/// Carts of customers and guests.
+/// The cart of a customer or guest.
+///
+/// Writes accept `if_version` of the cart: 0 while there is none.
 ///
 /// ```
 /// # use commerce_core::prelude::*;
@@ -29,351 +34,261 @@ use crate::{
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
-/// use commerce_core::token::CartToken;
-///
-/// let cart = shop.carts().add_item(&RequestContext::guest(), mug, 2, None).await?.value;
-/// assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+/// let cart = shop.as_guest().carts().add(mug, 2).await?;
+/// assert_eq!(cart.total().to_string(), "39.80");
 ///
 /// // The guest comes back with the token of their cart.
-/// let guest = Actor::Guest { cart: cart.cart_token.map(CartToken), order: None };
-/// assert_eq!(shop.carts().view(&guest).await?.item_count, 2);
+/// let guest = shop.acting_as(Actor::Guest { cart: cart.cart_token, order: None });
+/// assert_eq!(guest.carts().view().await?.item_count, 2);
+/// let cart = guest.carts().set_quantity(mug, 1).if_version(cart.version).await?;
+/// assert_eq!(cart.total().to_string(), "19.90");
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Carts {
-    engine: Arc<Engine>,
+    scope: Scope,
 }
 
-/// Whose cart a call is about. A guest without a valid token gets a new one with their first item.
-#[derive(Clone)]
+/// A cart to be changed, and whose it is. A guest without a valid token gets a new one.
 struct CartAccess {
     owner: CartOwner,
     token: Option<CartToken>,
-    is_new: bool,
-}
-
-impl CartAccess {
-    /// What calls on this owner's cart queue by.
-    fn queue(&self) -> Uuid {
-        match &self.owner {
-            CartOwner::User(id) => id.0,
-            CartOwner::Guest(hash) => Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil()),
-        }
-    }
+    cart: Option<Cart>,
 }
 
 impl Carts {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
     }
 
     /// Whether this shop issued a guest's token. The cart it opens may be gone, or not be there yet.
     #[must_use]
     pub fn issued(&self, token: &CartToken) -> bool {
-        self.engine.signer.cart_owner(token).is_some()
+        self.engine().signer.cart_owner(token).is_some()
     }
 
-    /// The actor's cart, at today's prices.
+    /// The caller's cart, at today's prices.
     ///
     /// # Errors
-    /// If the store fails.
-    pub async fn view(&self, actor: &Actor) -> Result<CartView, CartError> {
-        let Some((cart, token)) = self.open_cart(actor).await? else {
-            return Ok(CartView::of(&self.engine, None, &[], None).await?);
+    /// [`CommonError::Store`].
+    pub async fn view(&self) -> Result<CartView, CartError> {
+        let (engine, actor) = (self.engine(), self.scope.actor());
+        let Some(cart) = open_cart(engine, actor).await? else {
+            return Ok(CartView::of(engine, None, &[], None).await?);
         };
-        let offers = self.offers(&cart, None).await?;
-        Ok(CartView::of(&self.engine, Some(&cart), &offers, token).await?)
+        let offers = load_offers(engine, &cart, None).await?;
+        let token = owner_of(engine, actor).and_then(|(_, token)| token);
+        Ok(CartView::of(engine, Some(&cart), &offers, token).await?)
     }
 
-    /// The actor's open cart, if there is one, and the token that opens it.
-    pub(crate) async fn open_cart(&self, actor: &Actor) -> Result<Option<(Cart, Option<String>)>, CommonError> {
-        let (owner, token) = match actor {
-            Actor::User(identity) => (CartOwner::User(identity.user), None),
-            Actor::Guest { cart: Some(token), .. } => match self.engine.signer.cart_owner(token) {
-                Some(owner) => (owner, Some(token.0.clone())),
-                None => return Ok(None),
-            },
-            Actor::Guest { cart: None, .. } | Actor::System => return Ok(None),
-        };
-        let cart = self.engine.reads().load_open_cart(&owner).await?;
-        Ok(cart.filter(|cart| cart.status == CartStatus::Open).map(|cart| (cart, token)))
-    }
-
-    /// Adds units of a variant; what is there already adds up.
+    /// Adds units of a variant to those that are in the cart already. A guest without a cart gets one, with its token.
     ///
     /// # Errors
-    /// [`CartError::OutOfStock`] if fewer are available than the cart would hold.
-    pub async fn add_item(
-        &self,
-        call: &RequestContext,
-        variant: VariantId,
-        quantity: i64,
-        expected: Option<Version>,
-    ) -> Result<Done<CartView>, CartError> {
-        let quantity = check_quantity(quantity, 1)?;
-        self.edit(call, expected, move |lines| add_to(lines, variant, quantity)).await
-    }
-
-    /// What [`Self::add_item`] would commit, for a transaction of the host's own.
-    ///
-    /// # Errors
-    /// As [`Self::add_item`].
-    pub async fn plan_add_item(
-        &self,
-        call: &RequestContext,
-        variant: VariantId,
-        quantity: i64,
-        expected: Option<Version>,
-    ) -> Result<Planned<CartView>, CartError> {
-        let quantity = check_quantity(quantity, 1)?;
-        let access = self.cart_access(&call.actor)?;
-        self.plan_edit(call, &access, expected, &|lines: &mut Vec<CartLine>| add_to(lines, variant, quantity)).await
+    /// [`CommonError::Invalid`] at `/quantity` unless it is 1 to 9,999, and at `/variant_id` if the cart is full;
+    /// [`CommonError::NotFound`] if the variant isn't sold; [`CartError::OutOfStock`] if fewer are available than the cart
+    /// would hold; [`CommonError::VersionMismatch`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn add(&self, variant: VariantId, quantity: i64) -> Write<CartView, CartError> {
+        self.write("carts.add", (variant, quantity), |carts, write, (variant, quantity)| {
+            Box::pin(async move {
+                let quantity = check_quantity(*quantity, 1)?;
+                carts.plan_edit(write, Edit::Add(*variant, quantity)).await
+            })
+        })
     }
 
     /// Sets how many of a variant are in the cart; 0 removes it.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if it isn't in the cart; [`CartError::OutOfStock`] if fewer are available.
-    pub async fn set_quantity(
-        &self,
-        call: &RequestContext,
-        variant: VariantId,
-        quantity: i64,
-        expected: Option<Version>,
-    ) -> Result<CartView, CartError> {
-        let quantity = check_quantity(quantity, 0)?;
-        let edit = self.edit(call, expected, move |lines| {
-            let line = lines.iter_mut().find(|line| line.variant_id == variant);
-            let line = line.ok_or(CommonError::NotFound("cart item"))?;
-            line.quantity = quantity;
-            lines.retain(|line| line.quantity > 0);
-            Ok((quantity > 0).then_some(variant))
-        });
-        edit.await.map(|done| done.value)
+    /// [`CommonError::Invalid`] at `/quantity` unless it is 0 to 9,999; [`CommonError::NotFound`] if the variant isn't in the
+    /// cart; [`CartError::OutOfStock`] if fewer are available; [`CommonError::VersionMismatch`];
+    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn set_quantity(&self, variant: VariantId, quantity: i64) -> Write<CartView, CartError> {
+        self.write("carts.set_quantity", (variant, quantity), |carts, write, (variant, quantity)| {
+            Box::pin(async move {
+                let quantity = check_quantity(*quantity, 0)?;
+                carts.plan_edit(write, Edit::Set(*variant, quantity)).await
+            })
+        })
     }
 
     /// Removes a variant.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if it isn't in the cart.
-    pub async fn remove_item(
-        &self,
-        call: &RequestContext,
-        variant: VariantId,
-        expected: Option<Version>,
-    ) -> Result<CartView, CartError> {
-        self.set_quantity(call, variant, 0, expected).await
+    /// [`CommonError::NotFound`] if it isn't in the cart; [`CommonError::VersionMismatch`]; [`CommonError::Idempotency`];
+    /// [`CommonError::Store`].
+    pub fn remove(&self, variant: VariantId) -> Write<CartView, CartError> {
+        self.write("carts.remove", variant, |carts, write, variant| {
+            Box::pin(carts.plan_edit(write, Edit::Set(*variant, 0)))
+        })
     }
 
     /// Removes everything.
     ///
     /// # Errors
-    /// If the store fails.
-    pub async fn clear(&self, call: &RequestContext, expected: Option<Version>) -> Result<CartView, CartError> {
-        if self.open_cart(&call.actor).await?.is_none() && expected.is_none_or(|version| version == 0) {
-            return self.view(&call.actor).await;
-        }
-        let edit = self.edit(call, expected, |lines| {
-            lines.clear();
-            Ok(None)
-        });
-        edit.await.map(|done| done.value)
+    /// [`CommonError::VersionMismatch`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn clear(&self) -> Write<CartView, CartError> {
+        self.write("carts.clear", (), |carts, write, ()| Box::pin(carts.plan_edit(write, Edit::Clear)))
     }
 
     /// Puts a guest's cart into the signed-in customer's: quantities add up, capped at what is available. The guest's token
-    /// is dead afterwards.
+    /// is dead afterwards. A token that is dead already, or isn't one of this shop's, changes nothing.
     ///
     /// # Errors
-    /// [`crate::context::AccessError::Unauthenticated`] without a signed-in customer.
-    pub async fn merge(&self, call: &RequestContext, token: &CartToken) -> Result<CartView, CartError> {
-        let user = call.actor.identity()?.user;
-        self.merge_into(call, user, token).await?;
-        self.view(&call.actor).await
+    /// [`AccessError::Unauthenticated`] without a signed-in customer; [`CommonError::VersionMismatch`];
+    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn merge(&self, token: &CartToken) -> Write<CartView, CartError> {
+        let guest = self.engine().signer.cart_owner(token);
+        let plan = OneCommit::new("carts.merge", self.clone(), guest, |carts, write, guest| {
+            Box::pin(carts.plan_merge(write, guest.as_ref()))
+        });
+        self.scope.write(self.in_turn(plan).allowed_to(|actor| actor.identity().map(drop)))
     }
 
-    /// See [`Self::merge`]; also when signing in with a guest's cart in hand.
-    pub(crate) async fn merge_into(
+    async fn plan_merge(
         &self,
-        call: &RequestContext,
-        user: UserId,
-        token: &CartToken,
-    ) -> Result<(), CartError> {
-        let Some(guest) = self.engine.signer.cart_owner(token) else { return Ok(()) };
-        let Some(from) = self.engine.reads().load_open_cart(&guest).await? else { return Ok(()) };
-        let (this, call) = (self.clone(), RequestContext { idempotency: None, ..call.clone() });
-        self.engine
-            .run(async move {
-                let _turn = this.engine.queues.turn(user).await;
-                let plan = || this.plan_merge(&call, from.id, CartStatus::Open, CartOwner::User(user));
-                this.engine.transact(&call, plan, |_| None).await.map(drop)
-            })
-            .await
-    }
-
-    /// Composes the merging of a cart, which must have this status, into its new owner's open one. The merged cart keeps
-    /// its guest's claim, which is how the token is known to be dead, and belongs to the new owner, which is how what comes
-    /// back to the guest later finds its way.
-    pub(crate) async fn plan_merge(
-        &self,
-        call: &RequestContext,
-        from: CartId,
-        status: CartStatus,
-        owner: CartOwner,
-    ) -> Result<Planned<()>, CartError> {
-        let mut changes = self.engine.set(&call.actor);
-        let from = self.engine.reads().load_cart(from).await?;
-        let Some(before) = from.filter(|cart| cart.status == status) else {
-            return Ok(Planned { changes, output: () });
-        };
-        let mut existing = self.engine.reads().load_open_cart(&owner).await?;
-        let mut owner = owner;
-        if let Some(moved) = existing.take_if(|cart| cart.status == CartStatus::Merged) {
-            owner = moved.owner;
-            existing = self.engine.reads().load_open_cart(&owner).await?;
-        }
-        let mut merged =
-            Cart { status: CartStatus::Merged, owner: owner.clone(), updated_at: changes.at(), ..before.clone() };
-        changes.update(&before, &mut merged);
-        let offers = self.offers(&before, None).await?;
-        let target = existing.clone().unwrap_or_else(|| self.new_cart(owner, changes.at()));
-        let mut after = target.clone();
-        for line in &before.lines {
-            let available =
-                offers.iter().find(|o| o.variant.id == line.variant_id && o.is_sold()).map_or(0, |o| o.available);
-            let at = after.lines.iter().position(|ours| ours.variant_id == line.variant_id);
-            let ours = at.map_or(0, |at| after.lines[at].quantity);
-            let cap = u32::try_from(available.clamp(0, MAX_QUANTITY)).unwrap_or(0).max(ours);
-            let quantity = ours.saturating_add(line.quantity).min(cap);
-            match at {
-                Some(at) => after.lines[at].quantity = quantity,
-                None if quantity > 0 && after.lines.len() < MAX_LINES => {
-                    let position = after.lines.last().map_or(0, |last| last.position + 1);
-                    after.lines.push(CartLine { position, variant_id: line.variant_id, quantity });
-                }
-                None => {}
-            }
-        }
-        if after != target {
-            after.updated_at = changes.at();
-            Self::save(&mut changes, existing.as_ref(), &mut after);
-        }
-        Ok(Planned { changes, output: () })
-    }
-
-    /// Changes the lines of the actor's cart by a rule, which names the variant whose availability must be checked.
-    async fn edit(
-        &self,
-        call: &RequestContext,
-        expected: Option<Version>,
-        rule: impl Fn(&mut Vec<CartLine>) -> Result<Option<VariantId>, CartError> + Send + Sync + 'static,
-    ) -> Result<Done<CartView>, CartError> {
-        let (this, call) = (self.clone(), call.clone());
-        self.engine
-            .run(async move {
-                let access = this.cart_access(&call.actor)?;
-                let _turn = this.engine.queues.turn(access.queue()).await;
-                let plan = || this.plan_edit(&call, &access, expected, &rule);
-                this.engine.transact(&call, plan, |_| None).await
-            })
-            .await
-    }
-
-    async fn plan_edit(
-        &self,
-        call: &RequestContext,
-        access: &CartAccess,
-        expected: Option<Version>,
-        rule: &(impl Fn(&mut Vec<CartLine>) -> Result<Option<VariantId>, CartError> + Sync),
+        write: &WriteContext,
+        guest: Option<&CartOwner>,
     ) -> Result<Planned<CartView>, CartError> {
-        let mut changes = self.engine.set(&call.actor);
-        let (access, existing) = self.resolve_cart(access).await?;
-        let mut cart = existing.clone().unwrap_or_else(|| self.new_cart(access.owner.clone(), changes.at()));
-        if let Some(version) = expected.filter(|version| *version != cart.version) {
-            tracing::debug!(version, present = cart.version, "If-Match failed");
-            return Err(CommonError::VersionMismatch(cart.version).into());
+        let engine = self.engine();
+        let mut changes = engine.set(write.actor());
+        let into = Target::of(engine, CartOwner::User(write.actor().identity()?.user)).await?;
+        write.check_version(into.version())?;
+        let from = match guest {
+            Some(guest) => engine.reads().load_open_cart(guest).await?.filter(|cart| cart.status == CartStatus::Open),
+            None => None,
+        };
+        let lines = into.cart.iter().chain(&from).flat_map(|cart| &cart.lines);
+        let offers = offers(engine, lines.map(|line| line.variant_id).collect()).await?;
+        let cart = match from {
+            Some(from) => into.take(engine, &mut changes, &from, &offers),
+            None => into.cart,
+        };
+        let output = CartView::of(engine, cart.as_ref(), &offers, None).await?;
+        Ok(Planned { changes, output })
+    }
+
+    async fn plan_edit(&self, write: &WriteContext, edit: Edit) -> Result<Planned<CartView>, CartError> {
+        let engine = self.engine();
+        let mut changes = engine.set(write.actor());
+        let CartAccess { owner, token, cart: existing } = self.resolve_cart(write.actor()).await?;
+        write.check_version(existing.as_ref().map_or(0, |cart| cart.version))?;
+        if existing.is_none() && matches!(edit, Edit::Clear) {
+            return Ok(Planned { changes, output: CartView::of(engine, None, &[], None).await? });
         }
-        let checked = rule(&mut cart.lines)?;
-        if cart.lines.len() > MAX_LINES {
-            let detail = format!("a cart holds at most {MAX_LINES} different items");
-            return Err(Invalid::field("/variant_id", "cart_full", detail).into());
-        }
-        let offers = self.offers(&cart, checked).await?;
+        let mut cart = existing.clone().unwrap_or_else(|| new_cart(engine, owner, changes.at()));
+        let checked = edit.apply(&mut cart.lines)?;
+        let offers = load_offers(engine, &cart, checked).await?;
         if let Some(variant) = checked {
             check_available(&cart, &offers, variant)?;
         }
         cart.updated_at = changes.at();
-        Self::save(&mut changes, existing.as_ref(), &mut cart);
-        let token = access.token.as_ref().map(|token| token.0.clone());
-        let output = CartView::of(&self.engine, Some(&cart), &offers, token).await?;
+        save(&mut changes, existing.as_ref(), &mut cart);
+        let output = CartView::of(engine, Some(&cart), &offers, token).await?;
         Ok(Planned { changes, output })
     }
 
-    fn cart_access(&self, actor: &Actor) -> Result<CartAccess, CommonError> {
-        match actor {
-            Actor::User(identity) => {
-                Ok(CartAccess { owner: CartOwner::User(identity.user), token: None, is_new: false })
-            }
-            Actor::Guest { cart: Some(token), .. } => match self.engine.signer.cart_owner(token) {
-                Some(owner) => Ok(CartAccess { owner, token: Some(token.clone()), is_new: false }),
-                None => self.new_guest(),
-            },
-            Actor::Guest { cart: None, .. } => self.new_guest(),
-            Actor::System => Err(crate::context::AccessError::Unauthenticated.into()),
-        }
-    }
-
-    /// The holder's open cart. Where a guest's token died with a merge, they become a new guest.
-    async fn resolve_cart(&self, access: &CartAccess) -> Result<(CartAccess, Option<Cart>), CommonError> {
-        let existing = if access.is_new { None } else { self.engine.reads().load_open_cart(&access.owner).await? };
-        match existing {
-            Some(cart) if cart.status != CartStatus::Open => Ok((self.new_guest()?, None)),
-            existing => Ok((access.clone(), existing)),
-        }
-    }
-
-    fn new_guest(&self) -> Result<CartAccess, CommonError> {
-        let token = self.engine.signer.issue_cart_token();
-        let owner = self.engine.signer.cart_owner(&token);
-        let owner = owner.ok_or_else(|| crate::store::StoreError::bug("a token just issued isn't valid"))?;
-        Ok(CartAccess { owner, token: Some(token), is_new: true })
-    }
-
-    fn new_cart(&self, owner: CartOwner, now: crate::clock::Timestamp) -> Cart {
-        Cart {
-            id: CartId(self.engine.uuid()),
-            owner,
-            status: CartStatus::Open,
-            lines: Vec::new(),
-            created_at: now,
-            updated_at: now,
-            version: 0,
-        }
-    }
-
-    fn save(changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
-        match existing {
-            Some(before) => {
-                changes.update(before, cart);
-            }
-            None => {
-                changes.insert(cart);
-                changes.hold(Claim::open_cart(&cart.owner), cart.id);
+    /// The actor's open cart. Guests who hold no token of this shop's, or whose token died with a merge, become new guests.
+    async fn resolve_cart(&self, actor: &Actor) -> Result<CartAccess, CommonError> {
+        let engine = self.engine();
+        if let Some((owner, token)) = owner_of(engine, actor) {
+            let cart = engine.reads().load_open_cart(&owner).await?;
+            if cart.as_ref().is_none_or(|cart| cart.status == CartStatus::Open) {
+                return Ok(CartAccess { owner, token, cart });
             }
         }
+        let token = engine.signer.issue_cart_token();
+        let owner = engine.signer.cart_owner(&token);
+        let owner = owner.ok_or_else(|| StoreError::bug("a token just issued isn't valid"))?;
+        Ok(CartAccess { owner, token: Some(token), cart: None })
     }
 
-    /// What is to be known of a cart's variants, and of one more. One statement.
-    pub(crate) async fn offers(
+    fn write<I: fmt::Debug + Send + Sync + 'static>(
         &self,
-        cart: &Cart,
-        also: Option<VariantId>,
-    ) -> Result<Vec<PurchasableVariant>, CommonError> {
-        let mut variants: Vec<VariantId> = cart.lines.iter().map(|line| line.variant_id).collect();
-        variants.extend(also.filter(|variant| !variants.contains(variant)));
-        if variants.is_empty() {
-            return Ok(Vec::new());
+        name: &'static str,
+        input: I,
+        plan: Plan<Self, I, CartView, CartError>,
+    ) -> Write<CartView, CartError> {
+        let plan = self.in_turn(OneCommit::new(name, self.clone(), input, plan));
+        self.scope.write(plan.allowed_to(|actor| match actor {
+            Actor::User(_) | Actor::Guest { .. } => Ok(()),
+            Actor::System => Err(AccessError::Unauthenticated),
+        }))
+    }
+
+    /// Writes of one cart take turns.
+    fn in_turn<I>(&self, plan: OneCommit<Self, I, CartView, CartError>) -> OneCommit<Self, I, CartView, CartError> {
+        match owner_of(self.engine(), self.scope.actor()) {
+            Some((CartOwner::User(id), _)) => plan.in_turn(id),
+            Some((CartOwner::Guest(hash), _)) => {
+                plan.in_turn(Uuid::parse_str(hash.get(..32).unwrap_or_default()).unwrap_or(Uuid::nil()))
+            }
+            None => plan,
         }
-        Ok(self.engine.reads().load_purchasable(&variants).await?)
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.scope.engine
+    }
+}
+
+/// Whose cart an actor opens, and a guest's token; `None` for guests who hold none of this shop's, and for the system.
+fn owner_of(engine: &Engine, actor: &Actor) -> Option<(CartOwner, Option<CartToken>)> {
+    match actor {
+        Actor::User(identity) => Some((CartOwner::User(identity.user), None)),
+        Actor::Guest { cart, .. } => {
+            let token = cart.as_ref()?;
+            Some((engine.signer.cart_owner(token)?, Some(token.clone())))
+        }
+        Actor::System => None,
+    }
+}
+
+/// The actor's open cart, if there is one.
+pub(crate) async fn open_cart(engine: &Engine, actor: &Actor) -> Result<Option<Cart>, CommonError> {
+    let Some((owner, _)) = owner_of(engine, actor) else { return Ok(None) };
+    let cart = engine.reads().load_open_cart(&owner).await?;
+    Ok(cart.filter(|cart| cart.status == CartStatus::Open))
+}
+
+/// What is to be known of a cart's variants, and of one more. One statement.
+pub(crate) async fn load_offers(
+    engine: &Engine,
+    cart: &Cart,
+    also: Option<VariantId>,
+) -> Result<Vec<PurchasableVariant>, CommonError> {
+    offers(engine, cart.lines.iter().map(|line| line.variant_id).chain(also).collect()).await
+}
+
+async fn offers(engine: &Engine, mut variants: Vec<VariantId>) -> Result<Vec<PurchasableVariant>, CommonError> {
+    let mut seen = std::collections::BTreeSet::new();
+    variants.retain(|variant| seen.insert(*variant));
+    if variants.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(engine.reads().load_purchasable(&variants).await?)
+}
+
+pub(super) fn new_cart(engine: &Engine, owner: CartOwner, now: Timestamp) -> Cart {
+    Cart {
+        id: CartId(engine.uuid()),
+        owner,
+        status: CartStatus::Open,
+        lines: Vec::<CartLine>::new(),
+        created_at: now,
+        updated_at: now,
+        version: 0,
+    }
+}
+
+pub(super) fn save(changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
+    match existing {
+        Some(before) => {
+            changes.update(before, cart);
+        }
+        None => {
+            changes.insert(cart);
+            changes.hold(Claim::open_cart(&cart.owner), cart.id);
+        }
     }
 }

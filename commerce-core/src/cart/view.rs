@@ -11,10 +11,12 @@ use crate::{
     money::Money,
     pricing::{PricedLine, TaxRequest, Totals, totals},
     store::{StoreError, Version},
+    token::CartToken,
 };
 
 /// A line of a cart as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CartItem {
     /// The variant.
     pub variant_id: VariantId,
@@ -41,6 +43,7 @@ pub struct CartItem {
 
 /// A cart as it is shown. A customer without a cart sees an empty one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CartView {
     /// The cart's id; `None` while there is none.
     pub id: Option<CartId>,
@@ -54,16 +57,22 @@ pub struct CartView {
     pub version: Version,
     /// For guests: opens this cart.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cart_token: Option<String>,
+    pub cart_token: Option<CartToken>,
 }
 
 impl CartView {
+    /// What the cart costs today, before shipping.
+    #[must_use]
+    pub const fn total(&self) -> Money {
+        self.totals.grand_total
+    }
+
     /// Today's view of a cart.
     pub(crate) async fn of(
         engine: &Engine,
         cart: Option<&Cart>,
         offers: &[PurchasableVariant],
-        cart_token: Option<String>,
+        cart_token: Option<CartToken>,
     ) -> Result<Self, CommonError> {
         let currency = engine.settings.currency;
         let mut items = Vec::new();

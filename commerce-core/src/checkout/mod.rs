@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 pub use self::{again::PaymentChoice, quote::Quote};
 use crate::{
     address::PostalAddress,
-    cart::Carts,
     context::Actor,
     engine::Engine,
     error::{CommonError, common_errors},
@@ -132,7 +131,7 @@ common_errors!(CheckoutError);
 /// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// shop.carts().add_item(&ada, mug, 2, None).await?;
+/// shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
 ///
 /// let mut input = CheckoutInput::new(address, "test");
@@ -151,10 +150,6 @@ pub struct Checkout {
 impl Checkout {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
-    }
-
-    fn carts(&self) -> Carts {
-        Carts::new(self.engine.clone())
     }
 
     /// The ways to pay that can be chosen.

@@ -4,7 +4,7 @@ use super::{Checkout, CheckoutError};
 use crate::{
     account::validate_address,
     address::PostalAddress,
-    cart::Cart,
+    cart::{Cart, load_offers, open_cart},
     catalog::PurchasableVariant,
     context::Actor,
     error::{CommonError, Invalid},
@@ -72,10 +72,10 @@ impl Checkout {
     }
 
     pub(super) async fn basket(&self, actor: &Actor) -> Result<Basket, CheckoutError> {
-        let Some((cart, _)) = self.carts().open_cart(actor).await? else {
+        let Some(cart) = open_cart(&self.engine, actor).await? else {
             return Ok(Basket { cart: None, offers: Vec::new(), lines: Vec::new() });
         };
-        let offers = self.carts().offers(&cart, None).await?;
+        let offers = load_offers(&self.engine, &cart, None).await?;
         let lines = cart.lines.iter().filter_map(|line| {
             let offer = offers.iter().find(|offer| offer.variant.id == line.variant_id)?;
             let unit_price = offer.variant.price;

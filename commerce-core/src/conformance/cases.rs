@@ -44,7 +44,7 @@ macro_rules! __store_cases {
             outbox {
                 events_are_listed_in_order events_of_every_root_are_kept tasks_come_back_as_written tasks_are_leased_when_due
                 leases_run_out failed_tasks_come_again dead_tasks_are_kept a_task_has_one_holder a_good_shop_has_no_drift
-                drift_is_named the_store_answers_a_ping
+                drift_is_named lost_writes_are_named the_store_answers_a_ping
             }
             guards {
                 a_claim_has_one_holder every_kind_of_claim_is_kept only_the_holder_frees_a_claim versions_are_guarded

@@ -346,6 +346,33 @@ pub async fn drift_is_named(fixture: &dyn StoreFixture) {
     );
 }
 
+/// An aggregate that is older than its newest event has lost a write; one that is newer had writes without events.
+pub async fn lost_writes_are_named(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let (product, _) = shop.stocked("mug", 10).await;
+    let mut order = shop.order("O-1", &product, 1);
+    let mut set = shop.set();
+    set.insert(&mut order);
+    let placed = DomainEvent::OrderPlaced { order: order.id, number: ODD.to_owned(), total: eur(1) };
+    set.event(&shop.ids, AggregateId::Order(order.id), 1, placed);
+    shop.commit(&set).await;
+    let mut later = order.clone();
+    let mut set = shop.set();
+    set.update(&order, &mut later);
+    shop.commit(&set).await;
+    let drift = async || shop.reads().verify().await.expect("the ledgers can be read");
+    let versions = async || drift().await.into_iter().filter(|drift| drift.counter.ends_with(".version"));
+    assert_eq!(versions().await.collect::<Vec<_>>(), []);
+    let mut set = shop.set();
+    set.event(&shop.ids, AggregateId::Order(order.id), 3, DomainEvent::OrderConfirmed { order: order.id });
+    // Of another kind, and of something that has been removed since.
+    set.event(&shop.ids, AggregateId::Product(product.id), 1, DomainEvent::ProductCreated { product: product.id });
+    set.event(&shop.ids, AggregateId::Review(shop.id()), 5, DomainEvent::CategoriesChanged);
+    shop.commit(&set).await;
+    let lost = Drift { counter: "order.version".to_owned(), id: order.id.0, counted: 2, ledger: 3 };
+    assert_eq!(versions().await.collect::<Vec<_>>(), [lost]);
+}
+
 /// A store that is up says so.
 pub async fn the_store_answers_a_ping(fixture: &dyn StoreFixture) {
     Shop::new(fixture.store()).reads().ping().await.expect("the store is up");

@@ -33,7 +33,7 @@ use crate::{
 /// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada, mug, 2, None).await?;
+/// # shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let parcel = FulfilmentInput::new("Royal Mail", "RM1");
 /// let (_, parcel) = shop.orders().fulfil(&RequestContext::system(), order.id, parcel).await?.value;

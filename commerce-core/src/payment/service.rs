@@ -50,7 +50,7 @@ pub struct RefundInput {
 /// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
 /// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// # shop.carts().add_item(&ada, mug, 2, None).await?;
+/// # shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;
 /// let five = Some(Money::parse("5.00", Currency::EUR)?);
 /// let refund = RefundInput { amount: five, items: ItemSelection::All, reason: "a scratch".into(), restock: false };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{ChangeSet, CommitError, RatingDelta, Store, StoreError};
+use super::{ChangeSet, CommitError, MissingReference, RatingDelta, Store, StoreError};
 use crate::{
     catalog::ProductKey,
     clock::Clock,
@@ -176,6 +176,12 @@ pub trait Portable: Store {
     /// # Errors
     /// If the database can't be reached, or a row isn't one of this table.
     async fn add_rows(&self, table: &Table, rows: &[Value]) -> Result<(), StoreError>;
+
+    /// What rows refer to by the [`RELATIONS`](super::relations::RELATIONS), and by the backend's own foreign keys, and isn't there.
+    ///
+    /// # Errors
+    /// If the database can't be reached.
+    async fn unrelated(&self) -> Result<Vec<MissingReference>, StoreError>;
 }
 
 /// Why a shop wasn't copied, or not to its end.

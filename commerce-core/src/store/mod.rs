@@ -10,6 +10,7 @@ pub mod copy;
 mod error;
 mod outbox;
 mod references;
+pub mod relations;
 mod schema;
 mod set;
 mod write;

@@ -16,13 +16,14 @@ use crate::{
 /// One disagreement between a counter and its ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// What disagrees: `stock.on_hand`, `stock.reserved`, `rating.sum`, `rating.count`.
+    /// What disagrees: `stock.on_hand`, `stock.reserved`, `rating.sum`, `rating.count`, or the version of an aggregate, as
+    /// `order.version`.
     pub counter: String,
-    /// Of which variant or product.
+    /// Of which variant, product or aggregate.
     pub id: Uuid,
     /// What the counter says.
     pub counted: i64,
-    /// What the ledger adds up to.
+    /// What the ledger adds up to, or the newest event says.
     pub ledger: i64,
 }
 
@@ -45,7 +46,8 @@ pub trait OutboxQueries: Send + Sync {
     async fn task_backlog(&self) -> Result<(u64, Option<Timestamp>), StoreError>;
 
     /// Recomputes counters from their ledgers, each in one statement, and names those that disagree:
-    /// `on_hand` = Σ movements; `reserved` = Σ open quantities of pending orders; ratings = published reviews.
+    /// `on_hand` = Σ movements; `reserved` = Σ open quantities of pending orders; ratings = published reviews; and aggregates
+    /// that are older than their own newest event.
     async fn verify(&self) -> Result<Vec<Drift>, StoreError>;
 
     /// Asks the database for a sign of life.

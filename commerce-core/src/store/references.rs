@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Claim, ClaimKind, StoreError,
     copy::{BATCH, Portable, TABLES, Table},
+    relations::short,
 };
 
 /// Something that is referred to and isn't there.
@@ -17,14 +18,25 @@ pub struct MissingReference {
     /// What refers to it.
     pub from: String,
     /// What kind of thing it is.
-    pub kind: &'static str,
-    /// The id of what is missing.
-    pub id: Uuid,
+    pub kind: String,
+    /// The id of what is missing, where it has one of its own.
+    pub id: Option<Uuid>,
+}
+
+impl MissingReference {
+    /// Something that belongs to every one of what is described and isn't there.
+    #[must_use]
+    pub fn belonging_to(from: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self { from: from.into(), kind: kind.into(), id: None }
+    }
 }
 
 impl fmt::Display for MissingReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} refers to the {} {}, which is missing", self.from, self.kind, self.id)
+        match self.id {
+            Some(id) => write!(f, "{} refers to the {} {id}, which is missing", self.from, self.kind),
+            None => write!(f, "{} has no {}, which every one has", self.from, self.kind),
+        }
     }
 }
 
@@ -87,8 +99,8 @@ impl Target {
     }
 }
 
-/// Goes through claims, stock, its ledger, events and tasks, and names what they refer to that isn't there. Servers may run
-/// meanwhile.
+/// Goes through all that refers to something by its id (rows below aggregates, claims, stock, its ledger, events, tasks), and
+/// names what isn't there. Servers may run meanwhile.
 ///
 /// # Errors
 /// If the database can't be read.
@@ -109,7 +121,14 @@ pub async fn missing_references(store: &dyn Portable) -> Result<Vec<MissingRefer
             after = rows.into_iter().next_back();
         }
     }
-    Ok(search.missing)
+    let mut missing = store.unrelated().await?;
+    if !missing.is_empty() {
+        // Nodes of a distributed database are read one after the other: what came in between isn't missing.
+        let still = store.unrelated().await?;
+        missing.retain(|found| still.contains(found));
+    }
+    missing.append(&mut search.missing);
+    Ok(missing)
 }
 
 fn references(table: &Table, row: &Value) -> Vec<(Target, Uuid)> {
@@ -163,9 +182,13 @@ impl Search<'_> {
             return Ok(());
         }
         let key = table.columns[..table.key].iter().filter_map(|(column, _)| row[column].as_str());
-        let name = table.name.trim_start_matches("commerce_");
+        let name = short(table.name);
         let from = format!("{name} {}", key.collect::<Vec<_>>().join(" "));
-        self.missing.push(MissingReference { from: from.trim_end().to_owned(), kind: target.name(), id });
+        self.missing.push(MissingReference {
+            from: from.trim_end().to_owned(),
+            kind: target.name().to_owned(),
+            id: Some(id),
+        });
         Ok(())
     }
 

@@ -5,9 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A worker that has finished no round for so long is stalled. A round of slow gateways takes less.
-const STALLED_AFTER: Duration = Duration::from_mins(1);
-
 /// How the workers of one process are getting on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,7 +13,7 @@ pub struct WorkerStatus {
     pub is_running: bool,
     /// How long ago a round was finished without an error; `None` before the first.
     pub since_last_round: Option<Duration>,
-    /// For how long no round has been finished, if that is longer than a healthy worker ever takes.
+    /// For how long no round has been finished, if that is longer, by a fifth, than a round may take.
     pub stalled_for: Option<Duration>,
     /// How many rounds were given up because they took too long.
     pub stalls: u64,
@@ -36,6 +33,7 @@ struct Progress {
     started: Option<Instant>,
     finished: Option<Instant>,
     stalls: u64,
+    round_limit: Duration,
 }
 
 /// What the workers of one process note of themselves.
@@ -47,9 +45,10 @@ impl WorkerWatch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a worker runs, until the guard is dropped.
-    pub(crate) fn start(&self) -> Running<'_> {
+    /// Notes that a worker runs, whose rounds take no longer than this, until the guard is dropped.
+    pub(crate) fn start(&self, round_limit: Duration) -> Running<'_> {
         let mut progress = self.progress();
+        progress.round_limit = progress.round_limit.max(round_limit);
         progress.running += 1;
         progress.started = Some(Instant::now());
         Running(self)
@@ -74,7 +73,7 @@ impl WorkerWatch {
         WorkerStatus {
             is_running: progress.running > 0,
             since_last_round: progress.finished.map(since),
-            stalled_for: alive.filter(|idle| progress.running > 0 && *idle > STALLED_AFTER),
+            stalled_for: alive.filter(|idle| progress.running > 0 && *idle > progress.round_limit * 6 / 5),
             stalls: progress.stalls,
         }
     }
@@ -96,10 +95,12 @@ mod tests {
     #[test]
     fn a_worker_that_finishes_no_round_is_stalled() {
         let watch = WorkerWatch::default();
-        let later = || Instant::now() + STALLED_AFTER * 2;
+        let limit = Duration::from_secs(50);
+        let later = || Instant::now() + limit * 2;
         assert_eq!(watch.status_at(later()), WorkerStatus::default(), "nobody works here");
-        let running = watch.start();
+        let running = watch.start(limit);
         assert!(watch.status().is_running && !watch.status().is_stalled());
+        assert!(!watch.status_at(Instant::now() + limit).is_stalled(), "its first round may take so long");
         assert!(watch.status_at(later()).is_stalled());
         watch.finished_round();
         assert!(!watch.status().is_stalled());

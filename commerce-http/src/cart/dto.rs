@@ -127,7 +127,7 @@ impl From<core::CartView> for Cart {
             totals: view.totals.into(),
             item_count: view.item_count,
             version: view.version,
-            cart_token: view.cart_token,
+            cart_token: view.cart_token.map(|token| token.0),
         }
     }
 }

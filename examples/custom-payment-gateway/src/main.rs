@@ -106,8 +106,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
     for quantity in [2, 1] {
-        let cart = shop.carts().add_item(&RequestContext::guest(), mug, quantity, None).await?.value;
-        let token = cart.cart_token.map(commerce_core::token::CartToken);
+        let cart = shop.as_guest().carts().add(mug, quantity).await?;
+        let token = cart.cart_token;
         let guest = RequestContext::by(Actor::Guest { cart: token, order: None });
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         let mut input = CheckoutInput::new(address, "store_credit");

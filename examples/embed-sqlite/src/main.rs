@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("found {} at {} EUR", found.title, found.variants[0].price);
 
     // She buys two.
-    let cart = shop.carts().add_item(&ada, found.variants[0].id, 2, None).await?.value;
+    let cart = shop.acting_as(&ada).carts().add(found.variants[0].id, 2).await?;
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
     let input = CheckoutInput { expected_total: Some(cart.totals.grand_total), ..CheckoutInput::new(address, "test") };
     let order = shop.checkout().place(&ada, input).await?.value.order;

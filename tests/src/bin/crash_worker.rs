@@ -33,7 +33,7 @@ async fn main() {
 async fn buy(shop: &Commerce, variant: VariantId, first: usize) {
     for n in first.. {
         let call = customer();
-        shop.carts().add_item(&call, variant, 1, None).await.unwrap();
+        shop.acting_as(&call).carts().add(variant, 1).await.unwrap();
         let input = CheckoutInput { email: Some("ada@example.com".into()), ..CheckoutInput::new(address(), "folder") };
         let order = shop.checkout().place(&call, input).await.unwrap().value.order;
         say("sold", &order.number);

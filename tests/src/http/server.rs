@@ -12,7 +12,7 @@ use commerce_postgres::testing::TestDatabase;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Client;
+use super::{Client, Response};
 
 /// The first admin of every server started here.
 pub const ADMIN_EMAIL: &str = "admin@example.com";
@@ -237,6 +237,29 @@ impl Server {
         while !self.log().contains(words) {
             assert!(Instant::now() < end, "never logged {words:?}: {}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until `/health/ready` says that it is able to work.
+    pub async fn ready(&self) {
+        self.readiness(|answer| answer.status == 200).await;
+    }
+
+    /// Waits until `/health/ready` says that it isn't, as this check fails.
+    pub async fn not_ready(&self, check: &str) {
+        self.readiness(|answer| answer.status == 503 && answer.refused(503, "not_ready")["checks"][check] == "failed")
+            .await;
+    }
+
+    async fn readiness(&self, fits: impl Fn(&Response) -> bool) {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = self.anyone().get("/health/ready").await;
+            if fits(&answer) {
+                return;
+            }
+            assert!(Instant::now() < end, "{}: {}", answer.text(), self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

@@ -96,9 +96,9 @@ impl Hand {
         let (orders, payments) = (self.shop.orders(), self.shop.payments());
         match op {
             Op::Add { who, variant, units } => {
-                told(self.shop.carts().add_item(&customer(*who), *variant, *units, None).await.map(drop), cart_error)
+                told(self.shop.acting_as(customer(*who)).carts().add(*variant, *units).await.map(drop), cart_error)
             }
-            Op::Clear { who } => told(self.shop.carts().clear(&customer(*who), None).await.map(drop), cart_error),
+            Op::Clear { who } => told(self.shop.acting_as(customer(*who)).carts().clear().await.map(drop), cart_error),
             Op::Checkout { who, key, how } => self.checkout(*who, *key, *how).await,
             Op::Authenticate { order, success, confirm } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };

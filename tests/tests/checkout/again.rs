@@ -44,7 +44,7 @@ async fn backing_out_of_three_d_secure_gives_the_cart_back() {
             let who = if matches!(who.actor, Actor::Guest { .. }) { &staff } else { who };
             shop.commerce.orders().cancel(who, order.id).await.unwrap();
             shop.commerce.worker().tick().await.unwrap();
-            let cart = shop.commerce.carts().view(&buyer.actor).await.unwrap();
+            let cart = shop.commerce.acting_as(buyer).carts().view().await.unwrap();
             assert_eq!(cart.item_count, if begun { 3 } else { 2 });
             assert!(!shop.gateway.authenticate(order.payments[0].id, true), "the payment is given up");
         }
@@ -112,7 +112,7 @@ async fn a_second_decline_keeps_the_goods_until_the_reservation_ends() {
             let order = shop.order(&order).await;
             assert_eq!((order.status, order.cancel_reason.as_deref()), (OrderStatus::Cancelled, Some("expired")));
             assert_eq!(shop.units(mug).await, (before, 0));
-            assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+            assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
             assert!(matches!(pay(&shop, &ada, &order, VISA).await, Err(CheckoutError::NotPayable)));
         }
     }
@@ -128,7 +128,7 @@ async fn a_second_decline_can_be_cancelled() {
     pay(&shop, &ada, &order, DECLINED).await.unwrap();
     let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
     assert_eq!((cancelled.status, shop.units(mug).await), (OrderStatus::Cancelled, (9, 0)));
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     shop.check_books().await;
 }
 

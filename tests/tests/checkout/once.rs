@@ -29,7 +29,7 @@ async fn the_same_key_answers_the_same_order() {
     let second = shop.commerce.checkout().place(&once, input(VISA)).await.unwrap();
     assert_eq!((first.replayed, second.replayed), (false, true));
     assert_eq!(first.value, second.value);
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     let other = ada.clone().once(Idempotency { fingerprint: [9; 32], ..once.idempotency.unwrap() });
     let reused = shop.place(&other, VISA).await.unwrap_err();
     assert!(matches!(reused, CheckoutError::Common(CommonError::Idempotency(IdempotencyError::Reused))), "{reused:?}");

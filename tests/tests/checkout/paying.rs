@@ -24,7 +24,7 @@ async fn a_decline_keeps_the_cart_and_frees_the_stock() {
     assert_eq!(declined.outcome, PlacementOutcome::Declined { code: "card_declined".to_owned() });
     assert_eq!((declined.order.status, declined.order.payment_status), (OrderStatus::Cancelled, PaymentStatus::Failed));
     assert_eq!(shop.units(mug).await, (2, 0));
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 2);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 2);
     assert_eq!(shop.commerce.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap().items, []);
     let again = shop.place(&once, DECLINED).await.unwrap();
     assert_eq!((again.outcome, again.order.id), (declined.outcome, declined.order.id));
@@ -64,7 +64,7 @@ async fn three_d_secure_ends_in_success_or_decline() {
         assert_eq!(confirm().await.unwrap().outcome, outcome, "asking again changes nothing");
         assert!(shop.commerce.payments().confirm(&customer(), placed.order.id, payment.id).await.is_err());
     }
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     shop.check_books().await;
 }
 
@@ -85,7 +85,7 @@ async fn an_abandoned_payment_expires_and_the_worker_finds_a_finished_one() {
     assert_eq!((adas.status, adas.payment_status), (OrderStatus::Cancelled, PaymentStatus::Voided));
     assert_eq!((bobs.status, bobs.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid));
     assert_eq!(shop.units(mug).await, (9, 0));
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1, "the cart is open again");
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1, "the cart is open again");
     assert!(!shop.gateway.authenticate(adas.payments[0].id, true), "the promise was given back first");
     shop.check_books().await;
 }
@@ -101,7 +101,7 @@ async fn a_gateway_out_of_reach_leaves_everything_as_it_was() {
     let refused = shop.place(&once, VISA).await.unwrap_err();
     assert!(matches!(refused, CheckoutError::GatewayUnavailable), "{refused:?}");
     assert_eq!(shop.units(mug).await, (10, 0));
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 1);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     shop.gateway.script([GatewayFault::Refused]);
     let placed = shop.place(&once, VISA).await.unwrap();
     assert_eq!(
@@ -206,7 +206,7 @@ async fn a_decline_after_a_new_cart_was_opened_merges_the_lines() {
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
     shop.commerce.payments().confirm(&ada, placed.order.id, placed.order.payments[0].id).await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
-    let cart = shop.commerce.carts().view(&ada.actor).await.unwrap();
+    let cart = shop.commerce.acting_as(&ada).carts().view().await.unwrap();
     let held: Vec<_> = cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect();
     assert_eq!(held, [(cup, 1), (mug, 3)]);
     shop.check_books().await;
@@ -221,7 +221,7 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
     let Actor::Guest { cart: Some(token), .. } = guest.actor.clone() else { panic!("a guest with a cart") };
     let placed = shop.place(&guest, SECURE).await.unwrap();
     shop.fill(&guest, cup, 1).await;
-    shop.commerce.carts().merge(&ada, &token).await.unwrap();
+    shop.commerce.acting_as(&ada).carts().merge(&token).await.unwrap();
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
     shop.commerce
         .payments()
@@ -232,8 +232,8 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
     let held = |cart: commerce_core::cart::CartView| -> Vec<_> {
         cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect()
     };
-    assert_eq!(held(shop.commerce.carts().view(&ada.actor).await.unwrap()), [(cup, 1), (mug, 2)]);
-    assert_eq!(held(shop.commerce.carts().view(&guest.actor).await.unwrap()), [], "the token is dead");
+    assert_eq!(held(shop.commerce.acting_as(&ada).carts().view().await.unwrap()), [(cup, 1), (mug, 2)]);
+    assert_eq!(held(shop.commerce.acting_as(&guest).carts().view().await.unwrap()), [], "the token is dead");
     shop.check_books().await;
 }
 

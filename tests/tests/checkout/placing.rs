@@ -26,7 +26,7 @@ async fn a_customer_buys_and_is_told() {
     assert_eq!(order.payments[0].token, None, "the card's token isn't kept");
     assert_eq!(shop.order(&order).await, order, "what was answered is what was written");
     assert_eq!(shop.units(mug).await, (8, 0));
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().id, None);
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().id, None);
     let mine = shop.commerce.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap();
     assert_eq!(mine.items, std::slice::from_ref(&order));
     shop.commerce.worker().tick().await.unwrap();
@@ -139,6 +139,6 @@ async fn an_empty_cart_or_an_empty_shelf_is_refused() {
         matches!(refused, CheckoutError::OutOfStock { variant_id, available: 1 } if variant_id == mug),
         "{refused:?}"
     );
-    assert_eq!(shop.commerce.carts().view(&ada.actor).await.unwrap().item_count, 2, "the cart is kept");
+    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 2, "the cart is kept");
     shop.check_books().await;
 }

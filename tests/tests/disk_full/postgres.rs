@@ -176,13 +176,16 @@ async fn tables_that_cannot_grow_are_said_lose_nothing_and_grow_again() {
     // Two blocks more, and half of one: what is cut short is told as a full disk.
     disk.limit(&(largest + 2 * BLOCK + BLOCK / 2).to_string());
 
+    server.ready().await;
     let acknowledged = fill_up(&mut attempts, 10).await;
+    server.not_ready("writes").await;
     assert!(disk.log().contains("could not extend file"), "{}", disk.log());
     admin.get("/v1/admin/orders").await.done(200);
     server.anyone().get("/v1/products").await.done(200);
 
     disk.limit("unlimited");
     go_on(&server, &mut attempts).await;
+    server.ready().await;
     all_is_there(&server, &attempts, &variant).await;
     server.kill();
     server = start(&home).await;
@@ -234,10 +237,12 @@ async fn a_log_that_cannot_be_written_stops_the_database_and_loses_nothing() {
     let told = server.anyone().get("/v1/products?page=new").await;
     told.refused(503, "unavailable");
     assert!(!told.header("retry-after").is_empty());
+    server.not_ready("database").await;
 
     disk.limit("unlimited");
     disk.answers().await;
     go_on(&server, &mut attempts).await;
+    server.ready().await;
     all_is_there(&server, &attempts, &variant).await;
     println!("{} of {} orders were refused at first", refused.len(), attempts.len());
 }

@@ -30,11 +30,14 @@ async fn a_full_disk_is_said_loses_nothing_and_passes() {
     let largest = grown("shop.db").max(grown("shop.db-wal"));
     limit_files(Command::new("prlimit"), server.pid(), &(largest + QUOTA).to_string());
 
+    server.ready().await;
     let acknowledged = fill_up(&mut attempts, 10).await;
+    server.not_ready("writes").await;
     admin.get("/v1/admin/orders").await.done(200);
 
     limit_files(Command::new("prlimit"), server.pid(), "unlimited");
     go_on(&server, &mut attempts).await;
+    server.ready().await;
     all_is_there(&server, &attempts, &variant).await;
     server.kill();
     let server = start(&home).await;

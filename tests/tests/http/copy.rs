@@ -11,7 +11,7 @@ use commerce_core::{
     event::LeasedTask,
     id::UuidV7,
     store::{
-        Applied, ChangeSet, CommitError, Reads, Store, StoreError,
+        Applied, ChangeSet, CommitError, MissingReference, Reads, Store, StoreError,
         copy::{CopyError, Portable, Table, copy},
     },
 };
@@ -177,6 +177,10 @@ impl Portable for Interrupted {
     async fn add_rows(&self, table: &Table, rows: &[Value]) -> Result<(), StoreError> {
         self.spend().map_err(StoreError::unavailable)?;
         self.inner.add_rows(table, rows).await
+    }
+
+    async fn unrelated(&self) -> Result<Vec<MissingReference>, StoreError> {
+        self.inner.unrelated().await
     }
 }
 

@@ -76,7 +76,7 @@ impl Shop {
 
     /// Buys one of a variant.
     pub async fn buy(&self, call: &RequestContext, variant: VariantId) -> Order {
-        self.carts().add_item(call, variant, 1, None).await.unwrap();
+        self.acting_as(call).carts().add(variant, 1).await.unwrap();
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
     }

@@ -115,6 +115,12 @@ pub struct Settings {
     /// How long a call to the database may take; on SQLite, how long to wait for another process that has locked it
     #[arg(long, env = "COMMERCE_DATABASE_TIMEOUT", global = true, default_value = "5s")]
     pub database_timeout: String,
+    /// How long PostgreSQL may take to let somebody in; `connect_timeout` in its URL goes before
+    #[arg(long, env = "COMMERCE_DATABASE_CONNECT_TIMEOUT", global = true, default_value = "2s")]
+    pub database_connect_timeout: String,
+    /// How long a call may wait for a connection to the database while all are in use
+    #[arg(long, env = "COMMERCE_DATABASE_ACQUIRE_TIMEOUT", global = true, default_value = "5s")]
+    pub database_acquire_timeout: String,
     /// The address to listen on
     #[arg(long, env = "COMMERCE_LISTEN", global = true, default_value = "127.0.0.1:8080")]
     pub listen: String,
@@ -196,6 +202,10 @@ pub struct Settings {
     /// How long a connection is kept on which nothing is asked
     #[arg(long, env = "COMMERCE_IDLE_TIMEOUT", global = true, default_value = "60s")]
     pub idle_timeout: String,
+    /// How long a round of background work may take before it is given up and the next one begins; the server isn't ready if
+    /// none was finished for a fifth longer than that
+    #[arg(long, env = "COMMERCE_WORKER_TIMEOUT", global = true, default_value = "50s")]
+    pub worker_timeout: String,
     /// How long what was begun may take once the server is told to stop; what is left is cut off
     #[arg(long, env = "COMMERCE_SHUTDOWN_TIMEOUT", global = true, default_value = "25s")]
     pub shutdown_timeout: String,

@@ -277,11 +277,17 @@ mod tests {
         };
         let replicas = of("postgres://a/shop, postgresql://b/shop").unwrap().replicas;
         assert_eq!(replicas, ["postgres://a/shop", "postgresql://b/shop"]);
-        for bad in
-            ["sqlite://shop.db", "postgres://a/shop,b/shop", "postgres://a:port/shop", "postgres://a?sslmode=maybe"]
-        {
+        for bad in [
+            "sqlite://shop.db",
+            "postgres://a/shop,b/shop",
+            "postgres://a,b/shop",
+            "postgres:///shop?host=a%2Cb",
+            "postgres://a:port/shop",
+            "postgres://a?sslmode=maybe",
+        ] {
             let error = of(bad).unwrap_err();
             assert!(error.starts_with("COMMERCE_DATABASE_REPLICAS") && !error.contains('\n'), "{bad}: {error}");
+            assert!(!bad.contains("a,b") && !bad.contains("a%2Cb") || error.contains("a URL of its own"), "{error}");
         }
     }
 
@@ -300,6 +306,9 @@ mod tests {
             ("--access-ttl=0", "COMMERCE_ACCESS_TTL"),
             ("--database-connections=1", "COMMERCE_DATABASE_CONNECTIONS"),
             ("--database-timeout=0", "COMMERCE_DATABASE_TIMEOUT"),
+            ("--database-connect-timeout=99ms", "COMMERCE_DATABASE_CONNECT_TIMEOUT"),
+            ("--database-acquire-timeout=61m", "COMMERCE_DATABASE_ACQUIRE_TIMEOUT"),
+            ("--worker-timeout=999ms", "COMMERCE_WORKER_TIMEOUT"),
             ("--request-timeout=0", "COMMERCE_REQUEST_TIMEOUT"),
             ("--header-timeout=soon", "COMMERCE_HEADER_TIMEOUT"),
             ("--body-timeout=-1s", "COMMERCE_BODY_TIMEOUT"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use commerce_core::{Commerce, context::Actor, page::PageRequest, payment::PaymentStatus};
-use metrics::gauge;
+use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::Failure;
@@ -32,6 +32,15 @@ pub async fn keep_up(metrics: PrometheusHandle) {
     loop {
         every.tick().await;
         metrics.run_upkeep();
+    }
+}
+
+/// Notes how background work gets on, at the moment of asking.
+pub fn count_worker(shop: &Commerce) {
+    let status = shop.worker().status();
+    counter!("commerce_worker_stalls_total").absolute(status.stalls);
+    if let Some(since) = status.since_last_round {
+        gauge!("commerce_worker_last_round_age_seconds").set(since.as_secs_f64());
     }
 }
 

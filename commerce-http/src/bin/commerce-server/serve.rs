@@ -90,7 +90,8 @@ struct Running {
 impl Running {
     fn start(config: &Config, opened: Shop, metrics: PrometheusHandle, listener: Listener) -> Self {
         let (commerce, stop) = (opened.commerce, CancellationToken::new());
-        let worker = tokio::spawn(commerce.worker().run(stop.clone().cancelled_owned()));
+        let worker =
+            tokio::spawn(commerce.worker().round_limit(config.timeouts.worker).run(stop.clone().cancelled_owned()));
         tokio::spawn(gauges::keep_up(metrics.clone()));
         tokio::spawn(gauges::count_what_is_open(commerce.clone()));
         tokio::spawn(gauges::compare_clocks(commerce.clone()));
@@ -106,7 +107,13 @@ impl Running {
                 let draining = draining.clone();
                 move || draining.load(Ordering::Acquire)
             })
-            .metrics(move || metrics.render());
+            .metrics({
+                let commerce = commerce.clone();
+                move || {
+                    gauges::count_worker(&commerce);
+                    metrics.render()
+                }
+            });
         if let Some(gateway) = opened.test_gateway {
             tracing::warn!(
                 "the test gateway is offered: orders can be paid without money; COMMERCE_TEST_GATEWAY=off ends that"

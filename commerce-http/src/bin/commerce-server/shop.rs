@@ -31,7 +31,7 @@ pub async fn open_store(
         Database::Sqlite { url, .. } => {
             let mut settings = SqliteSettings::default();
             if let Some(limits) = limits {
-                settings = settings.busy_timeout(limits.call);
+                settings = settings.busy_timeout(limits.call).acquire_timeout(limits.acquire);
                 settings.readers = limits.connections.unwrap_or(settings.readers);
             }
             let store = SqliteStore::open_with(url, &settings)
@@ -77,7 +77,7 @@ async fn open_postgres(
     let failed = |error| format!("PostgreSQL can't be used: {error}");
     let mut settings = commerce_postgres::PoolSettings::default();
     if let Some(limits) = limits {
-        settings = settings.call_timeout(limits.call);
+        settings = settings.call_timeout(limits.call).connect_timeout(limits.connect).acquire_timeout(limits.acquire);
         settings.connections = limits.connections.unwrap_or(settings.connections);
     }
     let store = commerce_postgres::PgStore::connect_with(url, settings).await.map_err(failed)?;

@@ -48,10 +48,11 @@ impl Database {
         let replicas: Vec<String> = items(text).map(str::to_owned).collect();
         for url in &replicas {
             if !is_postgres(url) {
-                let why = "must list PostgreSQL servers: postgres://replica-1/shop,postgres://replica-2/shop";
+                let why = "must list PostgreSQL servers, each by a URL of its own: \
+                           postgres://replica-1/shop,postgres://replica-2/shop";
                 return Err(wrong(VARIABLE, why));
             }
-            check(VARIABLE, url)?;
+            check_replica(VARIABLE, url)?;
         }
         if !replicas.is_empty() && matches!(self, Self::Sqlite { .. }) {
             return Err(wrong(VARIABLE, "needs PostgreSQL in COMMERCE_DATABASE_URL: a SQLite file has no replicas"));
@@ -64,6 +65,17 @@ impl Database {
 #[cfg(feature = "postgres")]
 fn check(variable: &'static str, url: &str) -> Result<(), ConfigError> {
     commerce_postgres::check_url(url).map_err(|why| wrong(variable, format!("has a URL that {why}")))
+}
+
+/// The same of a replica's URL.
+#[cfg(feature = "postgres")]
+fn check_replica(variable: &'static str, url: &str) -> Result<(), ConfigError> {
+    commerce_postgres::check_replica_url(url).map_err(|why| wrong(variable, format!("has a URL that {why}")))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn check_replica(variable: &'static str, url: &str) -> Result<(), ConfigError> {
+    check(variable, url)
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -14,6 +14,7 @@ pub struct Timeouts {
     pub request: Duration,
     pub body: Duration,
     pub connection: ConnectionTimeouts,
+    pub worker: Duration,
     pub shutdown: Duration,
     pub drain_delay: Duration,
 }
@@ -28,6 +29,7 @@ impl Timeouts {
                 header: limit("COMMERCE_HEADER_TIMEOUT", &settings.header_timeout)?,
                 idle: limit("COMMERCE_IDLE_TIMEOUT", &settings.idle_timeout)?,
             },
+            worker: duration("COMMERCE_WORKER_TIMEOUT", &settings.worker_timeout, Duration::from_secs(1), LONGEST)?,
             shutdown: limit("COMMERCE_SHUTDOWN_TIMEOUT", &settings.shutdown_timeout)?,
             drain_delay: duration("COMMERCE_DRAIN_DELAY", &settings.drain_delay, Duration::ZERO, LONGEST)?,
         })
@@ -39,6 +41,8 @@ impl Timeouts {
 pub struct DatabaseLimits {
     pub connections: Option<u32>,
     pub call: Duration,
+    pub connect: Duration,
+    pub acquire: Duration,
 }
 
 impl DatabaseLimits {
@@ -47,6 +51,8 @@ impl DatabaseLimits {
         Ok(Self {
             connections: non_empty(settings.database_connections.as_deref()).map(connections).transpose()?,
             call: limit("COMMERCE_DATABASE_TIMEOUT", &settings.database_timeout)?,
+            connect: limit("COMMERCE_DATABASE_CONNECT_TIMEOUT", &settings.database_connect_timeout)?,
+            acquire: limit("COMMERCE_DATABASE_ACQUIRE_TIMEOUT", &settings.database_acquire_timeout)?,
         })
     }
 }
