@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::{
-    account::{AccountError, Credentials},
+    account::{AccountError, Accounts, Credentials},
     cart::Carts,
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
     review::Reviews,
+    token::AccessToken,
     write::Scope,
 };
 
@@ -38,6 +39,12 @@ impl Caller {
     #[must_use]
     pub fn actor(&self) -> &Actor {
         self.0.actor()
+    }
+
+    /// Users, sessions, addresses.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(self.0.clone())
     }
 
     /// The cart.
@@ -83,16 +90,18 @@ impl Commerce {
     /// # Errors
     /// [`AccountError::InvalidCredentials`] unless the password is that of the account.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Caller, AccountError> {
-        let login = self.accounts().login(&RequestContext::guest(), Credentials::new(email, password)).await?;
+        let login = self.as_guest().accounts().login(Credentials::new(email, password)).await?;
         self.authenticate(&login.tokens.access_token).await
     }
 
-    /// The shop as the bearer of an access token uses it.
+    /// The shop as the bearer of an access token uses it. The session must be alive, and the role is the user's present one; both
+    /// may be known from up to two seconds ago, but never from before an end that this process made.
     ///
     /// # Errors
-    /// If the token is not valid, or its session has ended.
-    pub async fn authenticate(&self, access_token: &str) -> Result<Caller, AccountError> {
-        Ok(self.acting_as(Actor::User(self.accounts().authenticate(access_token).await?)))
+    /// [`AccountError::InvalidToken`] if the token is not valid, or its session has ended.
+    pub async fn authenticate(&self, token: &AccessToken) -> Result<Caller, AccountError> {
+        let identity = Accounts::of_system(Arc::clone(self.engine())).authenticate(token).await?;
+        Ok(self.acting_as(Actor::User(identity)))
     }
 }
 

@@ -11,14 +11,14 @@ use std::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    account::{Accounts, normalise_email},
+    account::normalise_email,
     catalog::Catalog,
     checkout::Checkout,
     clock::{Clock, SystemClock},
     context::Actor,
     engine::{Engine, Queues, recent_writers},
     event::EventSink,
-    health::{Health, WriteWatch},
+    health::Health,
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
@@ -29,6 +29,7 @@ use crate::{
     store::{Store, StoreError},
     token::Signer,
     worker::Worker,
+    write_watch::WriteWatch,
 };
 
 /// A shop. Cheap to clone; all clones are the same shop.
@@ -46,12 +47,6 @@ impl Commerce {
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
-    }
-
-    /// Users, sessions, addresses.
-    #[must_use]
-    pub fn accounts(&self) -> Accounts {
-        Accounts::new(self.engine.clone())
     }
 
     /// Products and categories.

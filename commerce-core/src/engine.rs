@@ -22,7 +22,6 @@ use crate::{
     context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
-    health::WriteWatch,
     id::{IdGenerator, UserId, VariantId},
     notification::Mailer,
     payment::PaymentGateway,
@@ -30,6 +29,7 @@ use crate::{
     settings::Settings,
     store::{AggregateId, Applied, Change, ChangeSet, ClaimKind, CommitError, Conflict, Reads, Store, StoreError},
     token::Signer,
+    write_watch::WriteWatch,
 };
 
 /// How often a call starts over from a fresh read when others changed what it was computed from.
@@ -167,6 +167,8 @@ impl Engine {
             attempt += 1;
             let outcome = self.store.commit(set).await;
             self.write_watch.note(&outcome);
+            // Also when it is unknown what became of it.
+            self.accounts.forget_changed(set);
             match outcome {
                 Ok(applied) => {
                     self.note_catalog_change(set);

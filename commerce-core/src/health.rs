@@ -1,9 +1,6 @@
 //! Whether the shop is able to do its work: [`Health`].
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use crate::{
     context::Actor,
@@ -12,10 +9,6 @@ use crate::{
     worker::WorkerStatus,
 };
 
-/// A write that succeeded proves for so long that writes succeed.
-const PROVEN_FOR: Duration = Duration::from_secs(10);
-/// After a write that failed, another is tried at most so often.
-const RETRIED_AFTER: Duration = Duration::from_secs(2);
 /// How long the database may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -36,48 +29,6 @@ impl Health {
     #[must_use]
     pub const fn is_able(&self) -> bool {
         self.reads.is_ok() && self.writes.is_ok() && !self.worker.is_stalled()
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Outcome {
-    Written,
-    Failed(Arc<str>),
-}
-
-/// How the last write of this process ended.
-#[derive(Debug, Default)]
-pub(crate) struct WriteWatch {
-    last: Mutex<Option<(Instant, Outcome)>>,
-    trying: tokio::sync::Mutex<()>,
-}
-
-impl WriteWatch {
-    fn last(&self) -> MutexGuard<'_, Option<(Instant, Outcome)>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes what came of a commit. Guards that fail say nothing about the database.
-    pub(crate) fn note<T>(&self, outcome: &Result<T, CommitError>) {
-        let outcome = match outcome {
-            Ok(_) => Outcome::Written,
-            Err(CommitError::Unavailable(error) | CommitError::Unknown(error)) => {
-                Outcome::Failed(error.to_string().into())
-            }
-            Err(CommitError::Conflict(_) | CommitError::Bug(_)) => return,
-        };
-        *self.last() = Some((Instant::now(), outcome));
-    }
-
-    /// What is known without trying; `None` if that is too long ago.
-    fn known(&self) -> Option<Result<(), StoreError>> {
-        match &*self.last() {
-            Some((at, Outcome::Written)) if at.elapsed() < PROVEN_FOR => Some(Ok(())),
-            Some((at, Outcome::Failed(why))) if at.elapsed() < RETRIED_AFTER => {
-                Some(Err(StoreError::unavailable(why.to_string())))
-            }
-            _ => None,
-        }
     }
 }
 
@@ -114,40 +65,4 @@ const SILENT: &str = "the database doesn't answer";
 
 async fn in_time(answer: impl Future<Output = Result<(), StoreError>> + Send) -> Result<(), StoreError> {
     tokio::time::timeout(ANSWER_LIMIT, answer).await.unwrap_or_else(|_| Err(StoreError::unavailable(SILENT)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn note(watch: &WriteWatch, outcome: &Result<(), CommitError>) {
-        watch.note(outcome);
-    }
-
-    #[test]
-    fn the_last_write_tells() {
-        let watch = WriteWatch::default();
-        assert!(watch.known().is_none(), "nothing is known before the first");
-        note(&watch, &Ok(()));
-        assert!(watch.known().unwrap().is_ok());
-        note(&watch, &Err(CommitError::Unavailable("full".into())));
-        assert!(watch.known().unwrap().is_err());
-        note(&watch, &Err(CommitError::Conflict(Vec::new())));
-        note(&watch, &Err(CommitError::Bug("a constraint".into())));
-        assert!(watch.known().unwrap().is_err(), "guards say nothing about the database");
-        note(&watch, &Err(CommitError::Unknown("no answer".into())));
-        assert!(watch.known().unwrap().is_err());
-        note(&watch, &Ok(()));
-        assert!(watch.known().unwrap().is_ok());
-    }
-
-    #[test]
-    fn nothing_is_known_for_ever() {
-        let watch = WriteWatch::default();
-        let long_ago = |outcome, age| *watch.last() = Some((Instant::now().checked_sub(age).unwrap(), outcome));
-        long_ago(Outcome::Written, PROVEN_FOR);
-        assert!(watch.known().is_none());
-        long_ago(Outcome::Failed("full".into()), RETRIED_AFTER);
-        assert!(watch.known().is_none());
-    }
 }

@@ -91,6 +91,7 @@ pub mod text;
 pub mod token;
 mod worker;
 mod write;
+mod write_watch;
 
 pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder};

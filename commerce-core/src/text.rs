@@ -9,18 +9,17 @@
 //! | Does it hold a payment card's number? | [`holds_card_number`] |
 
 mod card;
-
-use std::borrow::Cow;
+mod characters;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::ComposingNormalizerBorrowed;
-use icu_properties::{
-    CodePointMapData, CodePointSetData,
-    props::{DefaultIgnorableCodePoint, GeneralCategory, WhiteSpace},
-};
 
-pub(crate) use self::card::digits;
 pub use self::card::holds_card_number;
+use self::characters::is_filler;
+pub(crate) use self::{
+    card::digits,
+    characters::{is_blank, is_invisible, nfc, nfkc},
+};
 use crate::error::Invalid;
 
 /// Whether a text is one line or may have several.
@@ -98,48 +97,6 @@ pub(crate) fn code(text: &str) -> String {
     let visible: String =
         text.chars().filter(|c| !is_invisible(*c)).map(|c| if is_blank(c) { ' ' } else { c }).collect();
     visible.trim().to_owned()
-}
-
-/// A text in Unicode's composed form (NFC).
-pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
-    ComposingNormalizerBorrowed::new_nfc().normalize(text)
-}
-
-/// A text in Unicode's compatibility form (NFKC).
-pub(crate) fn nfkc(text: &str) -> Cow<'_, str> {
-    ComposingNormalizerBorrowed::new_nfkc().normalize(text)
-}
-
-pub(crate) fn is_blank(c: char) -> bool {
-    // The Braille blank isn't white space by its property, but it is by its looks.
-    c == '\u{2800}' || CodePointSetData::new::<WhiteSpace>().contains(c)
-}
-
-pub(crate) fn is_invisible(c: char) -> bool {
-    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
-        || matches!(
-            CodePointMapData::<GeneralCategory>::new().get(c),
-            GeneralCategory::Control
-                | GeneralCategory::Format
-                | GeneralCategory::LineSeparator
-                | GeneralCategory::ParagraphSeparator
-        )
-}
-
-/// Characters of no width that don't shape their neighbours.
-fn is_filler(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{180e}'
-            | '\u{200b}'
-            | '\u{2060}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-    )
 }
 
 /// What a field's text is, beyond its length.

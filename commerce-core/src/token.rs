@@ -30,6 +30,18 @@ macro_rules! bearer {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }
         }
+
+        impl From<&str> for $name {
+            fn from(token: &str) -> Self {
+                Self(token.to_owned())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(token: String) -> Self {
+                Self(token)
+            }
+        }
     )+};
 }
 
@@ -38,6 +50,12 @@ bearer! {
     CartToken,
     /// Opens one order (`X-Order-Token`).
     OrderToken,
+    /// Says who is signed in (`Authorization: Bearer`), for some minutes.
+    AccessToken,
+    /// Is exchanged for a new access token, once.
+    RefreshToken,
+    /// The secret of a link that was mailed to a user; good once.
+    MailedToken,
 }
 
 /// Signs what clients hold, with keys derived from the shop's secret: one key a purpose, so that no token can pass for another.

@@ -66,7 +66,7 @@ const MAX_DELIVERIES: u32 = 12;
 /// let store = SqliteStore::open("sqlite::memory:").await?;
 /// let shop = Commerce::builder().store(store).mailer(mailer.clone()).build()?;
 /// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
-/// shop.accounts().register(&RequestContext::guest(), ada).await?;
+/// shop.as_guest().accounts().register(ada).await?;
 ///
 /// shop.worker().tick().await?; // in production: tokio::spawn(shop.worker().run(shutdown))
 /// assert_eq!(mailer.sent()[0].to, "ada@example.com");
@@ -220,7 +220,7 @@ impl Worker {
                 Ok(Outcome::Done)
             }
             Task::JoinOrders { user } => {
-                Accounts::new(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
+                Accounts::of_system(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
             }
             Task::Send { message } => {
                 let Some(message) = compose(&self.engine, leased.id, &message).await? else { return Ok(Outcome::Done) };

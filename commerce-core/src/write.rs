@@ -20,7 +20,7 @@ use crate::{
     store::{ChangeSet, StoreError, Version},
 };
 
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What an awaited write did, and whether an earlier one with the same idempotency key had done it already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,6 +191,11 @@ impl WriteContext {
         &self.call.actor
     }
 
+    /// The same without its idempotency key, for writes whose answers aren't kept.
+    pub fn without_key(&self) -> Self {
+        Self { call: RequestContext { idempotency: None, ..self.call.clone() }, ..self.clone() }
+    }
+
     /// Refuses if the caller named another version than the present one.
     pub const fn check_version(&self, present: Version) -> Result<(), CommonError> {
         match self.expected {
@@ -246,6 +251,8 @@ pub(crate) struct OneCommit<S, I, T, E, P = T> {
     service: S,
     input: I,
     plan: Plan<S, I, P, E>,
+    /// What the write was asked to do, for the fingerprint of an idempotency key.
+    fingerprint: fn(&S, &I) -> String,
     record: Record<P>,
     recall: Recall<S, T, E>,
     /// What is done once the commit has been made.
@@ -257,7 +264,7 @@ pub(crate) struct OneCommit<S, I, T, E, P = T> {
     refuse: fn(&I, &Conflicts) -> Option<E>,
 }
 
-impl<S, I, T, E> OneCommit<S, I, T, E>
+impl<S, I: fmt::Debug, T, E> OneCommit<S, I, T, E>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
     E: From<CommonError> + Send + 'static,
@@ -275,7 +282,7 @@ where
     }
 }
 
-impl<S, I, T, E> OneCommit<S, I, T, E>
+impl<S, I: fmt::Debug, T, E> OneCommit<S, I, T, E>
 where
     T: Send + 'static,
     E: From<CommonError> + Send + 'static,
@@ -306,12 +313,16 @@ impl<S, I, T, E, P> OneCommit<S, I, T, E, P> {
         (record, recall): (Record<P>, Recall<S, T, E>),
         finish: for<'a> fn(&'a S, P) -> BoxFuture<'a, Result<T, E>>,
         preview: fn(P) -> T,
-    ) -> Self {
+    ) -> Self
+    where
+        I: fmt::Debug,
+    {
         Self {
             name,
             service,
             input,
             plan,
+            fingerprint: |_, input| format!("{input:?}"),
             record,
             recall,
             finish,
@@ -325,6 +336,13 @@ impl<S, I, T, E, P> OneCommit<S, I, T, E, P> {
     /// Who may make it at all; checked before anything is read.
     pub fn allowed_to(mut self, allow: fn(&Actor) -> Result<(), AccessError>) -> Self {
         self.allow = allow;
+        self
+    }
+
+    /// What the write was asked to do, where that isn't the input as it is debugged: fingerprints are stored, so secrets must be
+    /// sealed in them.
+    pub fn fingerprinted_by(mut self, fingerprint: fn(&S, &I) -> String) -> Self {
+        self.fingerprint = fingerprint;
         self
     }
 
@@ -361,7 +379,7 @@ where
     E: From<CommonError> + Send + 'static,
 {
     fn describe(&self) -> (&'static str, String) {
-        (self.name, format!("{:?}", self.input))
+        (self.name, (self.fingerprint)(&self.service, &self.input))
     }
 
     async fn run(&self, engine: &Engine, context: &WriteContext) -> Result<Outcome<T>, E> {

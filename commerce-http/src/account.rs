@@ -31,6 +31,12 @@ use crate::{
     types::{All, Page, Paging},
 };
 
+async fn own_address(caller: &Caller<SignedIn>, id: AddressId) -> Result<(), ApiError> {
+    let addresses = caller.shop().accounts().addresses().await?;
+    let found = addresses.iter().any(|address| address.id == id);
+    found.then_some(()).ok_or_else(|| ApiError::not_found("address"))
+}
+
 /// Operations on one's own account.
 pub struct AccountApi(pub Arc<AppState>);
 
@@ -41,14 +47,10 @@ fn profile(user: core::User) -> Reply<User> {
 
 #[OpenApi(prefix_path = "/v1/me", tag = "Tag::Account")]
 impl AccountApi {
-    fn accounts(&self) -> core::Accounts {
-        self.0.commerce.accounts()
-    }
-
     /// Your profile
     #[oai(path = "/", method = "get", operation_id = "get_me")]
     async fn me(&self, caller: Caller<SignedIn>) -> Result<Reply<User>, ApiError> {
-        Ok(profile(self.accounts().me(&caller.actor).await?))
+        Ok(profile(caller.shop().accounts().me().await?))
     }
 
     /// Change your profile
@@ -62,7 +64,7 @@ impl AccountApi {
         body: Input<ProfilePatch>,
     ) -> Result<Reply<User>, ApiError> {
         let patch = body.parse()?.into();
-        Ok(profile(self.accounts().update_profile(&caller.call(), patch, if_match.0).await?))
+        Ok(profile(caller.shop().accounts().update_profile(patch).if_version(if_match.0).await?))
     }
 
     /// Erase your account
@@ -72,7 +74,7 @@ impl AccountApi {
     /// Errors: 409 last_admin
     #[oai(path = "/", method = "delete", operation_id = "erase_me")]
     async fn erase(&self, caller: Caller<SignedIn>) -> Result<Empty, ApiError> {
-        self.accounts().erase(&caller.call()).await?;
+        caller.shop().accounts().erase().await?;
         Ok(Empty)
     }
 
@@ -84,7 +86,7 @@ impl AccountApi {
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn password(&self, caller: Caller<SignedIn>, body: Input<PasswordChange>) -> Result<Empty, ApiError> {
         let body = body.parse()?;
-        self.accounts().change_password(&caller.call(), &body.current_password, &body.new_password).await?;
+        caller.shop().accounts().change_password(body.current_password, body.new_password).await?;
         Ok(Empty)
     }
 
@@ -99,7 +101,7 @@ impl AccountApi {
         self.0.limits.address(caller.info.ip)?;
         let EmailChange { email, password } = body.parse()?;
         self.0.limits.account(&email)?;
-        self.accounts().change_email(&caller.call(), &email, &password).await?;
+        caller.shop().accounts().change_email(email, password).await?;
         Ok(Empty)
     }
 
@@ -112,7 +114,7 @@ impl AccountApi {
     #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email_change")]
     async fn confirm_email(&self, caller: Caller<SignedIn>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
         let body = body.parse()?;
-        Ok(profile(self.accounts().confirm_email_change(&caller.call(), &body.token).await?))
+        Ok(profile(caller.shop().accounts().confirm_email_change(body.token).await?))
     }
 
     /// Your devices
@@ -121,14 +123,14 @@ impl AccountApi {
     #[oai(path = "/sessions", method = "get", operation_id = "list_my_sessions")]
     async fn sessions(&self, caller: Caller<SignedIn>) -> Result<Reply<All<Session>>, ApiError> {
         let current = caller.actor.identity()?.session;
-        let sessions = self.accounts().sessions(&caller.actor).await?;
+        let sessions = caller.shop().accounts().sessions().await?;
         Ok(Reply::new(All::of(sessions.into_iter().map(|session| Session::of(session, current)).collect())))
     }
 
     /// Sign a device out
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_my_session")]
     async fn revoke(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
-        self.accounts().revoke_session(&caller.call(), id.0.into()).await?;
+        caller.shop().accounts().revoke_session(id.0.into()).await?;
         Ok(Empty)
     }
 
@@ -137,13 +139,13 @@ impl AccountApi {
     /// Profile, addresses, sessions, orders and reviews in one document.
     #[oai(path = "/export", method = "get", operation_id = "export_me")]
     async fn export(&self, caller: Caller<SignedIn>) -> Result<Reply<Any<Value>>, ApiError> {
-        Ok(Reply::new(Any(self.accounts().export(&caller.actor).await?)))
+        Ok(Reply::new(Any(caller.shop().accounts().export().await?)))
     }
 
     /// Your addresses
     #[oai(path = "/addresses", method = "get", operation_id = "list_my_addresses")]
     async fn addresses(&self, caller: Caller<SignedIn>) -> Result<Reply<All<Address>>, ApiError> {
-        Ok(Reply::new(All::of(self.accounts().addresses(&caller.actor).await?)))
+        Ok(Reply::new(All::of(caller.shop().accounts().addresses().await?)))
     }
 
     /// Save an address
@@ -155,9 +157,9 @@ impl AccountApi {
         caller: Caller<SignedIn>,
         body: Input<PostalAddress>,
     ) -> Result<Created<Address>, ApiError> {
-        let done = self.accounts().add_address(&caller.call(), body.parse()?.into()).await?;
+        let done = caller.shop().accounts().add_address(body.parse()?.into()).outcome().await?;
         let (id, version) = (done.value.id, done.value.version);
-        Ok(Created::done(done).version(version).location(&format!("/v1/me/addresses/{id}")))
+        Ok(Created::outcome(done).version(version).location(&format!("/v1/me/addresses/{id}")))
     }
 
     /// Change an address
@@ -171,8 +173,8 @@ impl AccountApi {
         body: Input<AddressPatch>,
     ) -> Result<Reply<Address>, ApiError> {
         let id = AddressId(id.0);
-        let patch = body.parse_for(self.own_address(&caller, id)).await?.into();
-        let address = self.accounts().update_address(&caller.call(), id, patch).await?;
+        let patch = body.parse_for(own_address(&caller, id)).await?.into();
+        let address = caller.shop().accounts().update_address(id, patch).await?;
         let version = address.version;
         Ok(Reply::new(address).version(version))
     }
@@ -180,19 +182,13 @@ impl AccountApi {
     /// Delete an address
     #[oai(path = "/addresses/:id", method = "delete", operation_id = "delete_my_address")]
     async fn delete_address(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
-        self.accounts().delete_address(&caller.call(), id.0.into()).await?;
+        caller.shop().accounts().delete_address(id.0.into()).await?;
         Ok(Empty)
-    }
-
-    async fn own_address(&self, caller: &Caller<SignedIn>, id: AddressId) -> Result<(), ApiError> {
-        let addresses = self.accounts().addresses(&caller.actor).await?;
-        let found = addresses.iter().any(|address| address.id == id);
-        found.then_some(()).ok_or_else(|| ApiError::not_found("address"))
     }
 }
 
 /// Staff's operations on users.
-pub struct AdminUserApi(pub Arc<AppState>);
+pub struct AdminUserApi;
 
 fn managed(user: core::User) -> Reply<AdminUser> {
     let version = user.version;
@@ -201,10 +197,6 @@ fn managed(user: core::User) -> Reply<AdminUser> {
 
 #[OpenApi(prefix_path = "/v1/admin/users", tag = "Tag::AdminUsers")]
 impl AdminUserApi {
-    fn accounts(&self) -> core::Accounts {
-        self.0.commerce.accounts()
-    }
-
     /// Users
     ///
     /// Newest first.
@@ -219,13 +211,13 @@ impl AdminUserApi {
         paging: Paging,
     ) -> Result<Reply<Page<AdminUser>>, ApiError> {
         let query = core::UserQuery { q: q.0, role: role.0.map(Into::into) };
-        Ok(Reply::new(Page::of(self.accounts().users(&caller.actor, query, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().accounts().users(query, &paging.0).await?)))
     }
 
     /// A user
     #[oai(path = "/:id", method = "get", operation_id = "admin_get_user")]
     async fn get(&self, caller: Caller<staff::ViewUsers>, id: Path<Uuid>) -> Result<Reply<AdminUser>, ApiError> {
-        Ok(managed(self.accounts().user(&caller.actor, id.0.into()).await?))
+        Ok(managed(caller.shop().accounts().user(id.0.into()).await?))
     }
 
     /// Change a user
@@ -242,7 +234,8 @@ impl AdminUserApi {
         body: Input<UserPatch>,
     ) -> Result<Reply<AdminUser>, ApiError> {
         let id = id.0.into();
-        let patch = body.parse_for::<_, AccountError>(self.accounts().user(&caller.actor, id)).await?.into();
-        Ok(managed(self.accounts().update_user(&caller.call(), id, patch, if_match.0).await?))
+        let accounts = caller.shop().accounts();
+        let patch = body.parse_for::<_, AccountError>(accounts.user(id)).await?.into();
+        Ok(managed(accounts.update_user(id, patch).if_version(if_match.0).await?))
     }
 }

@@ -50,9 +50,9 @@ impl AuthApi {
     #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(&self, caller: Caller<Public>, body: Input<Register>) -> Result<Created<User>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
-        let done = self.0.commerce.accounts().register(&caller.call(), body.parse()?.into()).await?;
+        let done = caller.shop().accounts().register(body.parse()?.into()).outcome().await?;
         let version = done.value.version;
-        Ok(Created::done(done).version(version).location("/v1/me"))
+        Ok(Created::outcome(done).version(version).location("/v1/me"))
     }
 
     /// Log in
@@ -71,8 +71,8 @@ impl AuthApi {
         self.0.limits.address(caller.info.ip)?;
         let LoginRequest { email, password } = body.parse()?;
         self.0.limits.account(&email)?;
-        let credentials = Credentials { email, password, totp: None, cart_token: x_cart_token.0 };
-        Ok(Reply::new(self.0.commerce.accounts().login(&caller.call(), credentials).await?))
+        let credentials = Credentials::new(email, password).cart_token(x_cart_token.0);
+        Ok(Reply::new(caller.shop().accounts().login(credentials).await?))
     }
 
     /// Refresh the session
@@ -83,7 +83,7 @@ impl AuthApi {
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, caller: Caller<Public>, body: Input<Refresh>) -> Result<Reply<Login>, ApiError> {
         let body = body.parse()?;
-        Ok(Reply::new(self.0.commerce.accounts().refresh(&caller.call(), &body.refresh_token).await?))
+        Ok(Reply::new(caller.shop().accounts().refresh(body.refresh_token).await?))
     }
 
     /// Log out
@@ -92,7 +92,8 @@ impl AuthApi {
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: Caller<SignedIn>, body: Optional<Logout>) -> Result<Empty, ApiError> {
         let everywhere = body.parse()?.everywhere.unwrap_or(false);
-        self.0.commerce.accounts().logout(&caller.call(), everywhere).await?;
+        let accounts = caller.shop().accounts();
+        if everywhere { accounts.logout_everywhere() } else { accounts.logout() }.await?;
         Ok(Empty)
     }
 
@@ -104,7 +105,7 @@ impl AuthApi {
     #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email")]
     async fn confirm_email(&self, caller: Caller<Public>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
         let body = body.parse()?;
-        let user = self.0.commerce.accounts().confirm_email(&caller.call(), &body.token).await?;
+        let user = caller.shop().accounts().confirm_email(body.token).await?;
         let version = user.version;
         Ok(Reply::new(user).version(version))
     }
@@ -119,7 +120,7 @@ impl AuthApi {
         self.0.limits.address(caller.info.ip)?;
         let body = body.parse()?;
         self.0.limits.account(&body.email)?;
-        self.0.commerce.accounts().resend_confirmation(&caller.call(), &body.email).await?;
+        caller.shop().accounts().resend_confirmation(body.email).await?;
         Ok(Empty)
     }
 
@@ -133,7 +134,7 @@ impl AuthApi {
         self.0.limits.address(caller.info.ip)?;
         let body = body.parse()?;
         self.0.limits.account(&body.email)?;
-        self.0.commerce.accounts().forgot_password(&caller.call(), &body.email).await?;
+        caller.shop().accounts().forgot_password(body.email).await?;
         Ok(Empty)
     }
 
@@ -145,7 +146,7 @@ impl AuthApi {
     #[oai(path = "/password/reset", method = "post", operation_id = "reset_password")]
     async fn reset(&self, caller: Caller<Public>, body: Input<PasswordReset>) -> Result<Empty, ApiError> {
         let body = body.parse()?;
-        self.0.commerce.accounts().reset_password(&caller.call(), &body.token, &body.new_password).await?;
+        caller.shop().accounts().reset_password(body.token, body.new_password).await?;
         Ok(Empty)
     }
 }

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 use commerce_core::{
     context::{AccessError, Actor, Idempotency, Origin, Permission, RequestContext},
-    token::{CartToken, OrderToken},
+    token::{AccessToken, CartToken, OrderToken},
 };
 use poem::{
     Request, RequestBody,
@@ -204,7 +204,7 @@ pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
 
 async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {
     if let Some(token) = bearer(request)? {
-        return Ok(Actor::User(info.shared.commerce.accounts().authenticate(token).await?));
+        return Ok(info.shared.commerce.authenticate(&AccessToken::from(token)).await?.actor().clone());
     }
     Ok(Actor::Guest {
         cart: token(request, "x-cart-token")?.map(CartToken),

@@ -2,7 +2,7 @@
 
 use std::{future::Future, marker::PhantomData};
 
-use commerce_core::{Outcome, context::Done, store::Version};
+use commerce_core::{Outcome, store::Version};
 use poem::{
     Body, IntoResponse, Request, RequestBody, Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -233,11 +233,6 @@ impl<T, const STATUS: u16> Reply<T, STATUS> {
     /// What a write that may be repeated did.
     pub fn outcome<U: Into<T>>(outcome: Outcome<U>) -> Self {
         Self::new(outcome.value).replayed(outcome.replayed)
-    }
-
-    /// What a call that may be repeated did.
-    pub fn done<U: Into<T>>(done: Done<U>) -> Self {
-        Self::new(done.value).replayed(done.replayed)
     }
 }
 

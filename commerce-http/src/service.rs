@@ -151,7 +151,7 @@ fn api(shared: &Arc<AppState>) -> impl OpenApi + 'static {
         AdminOrderApi(shared.clone()),
         AdminPaymentApi(shared.clone()),
         AdminReviewApi(shared.clone()),
-        AdminUserApi(shared.clone()),
+        AdminUserApi,
     );
     (customer, staff)
 }

@@ -290,6 +290,11 @@ pub fn patch<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
     }
 }
 
+/// A text of a merge patch that core takes away by an empty one.
+pub fn or_empty(field: MaybeUndefined<String>) -> Option<String> {
+    patch(field).map(Option::unwrap_or_default)
+}
+
 /// Enums that core has too, with their schema.
 macro_rules! mirror {
     ($($(#[$doc:meta])* $name:ident = $core:path { $($variant:ident),+ $(,)? })+) => {$(

@@ -106,20 +106,8 @@ impl World {
     }
 
     async fn customer(&self, name: &str) -> Actor {
-        let registration = Registration {
-            email: format!("{name}@example.com"),
-            password: "violet-Harbour-27".to_owned(),
-            first_name: name.to_owned(),
-            last_name: "Muster".to_owned(),
-            phone: None,
-        };
-        let user = self
-            .shop
-            .accounts()
-            .create_user(&RequestContext::system(), registration, Role::Customer)
-            .await
-            .unwrap()
-            .value;
+        let registration = Registration::new(format!("{name}@example.com"), "violet-Harbour-27", name, "Muster");
+        let user = self.shop.as_system().accounts().create_user(registration, Role::Customer).await.unwrap();
         Actor::User(Identity { user: user.id, role: user.role, session: SessionId(Uuid::nil()) })
     }
 }

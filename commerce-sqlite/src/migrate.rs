@@ -25,9 +25,11 @@ use sqlx::{
 };
 use tokio::time::Instant;
 
-use crate::error::{Meaning, meaning, read};
-use crate::reindex::reindex;
-use crate::rekey::rekey;
+use crate::{
+    error::{Meaning, meaning, read},
+    reindex::reindex,
+    rekey::rekey,
+};
 
 /// Version, description and SQL of each file in `migrations/`, as `build.rs` writes them.
 const MIGRATIONS: &[(i64, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use commerce_core::store::{
-    MissingReference, StoreError,
-    copy::{ColumnType, Portable, Table},
+    ColumnType, MissingReference, Portable, StoreError, Table,
     relations::{RELATIONS, Relation, short},
 };
 use serde_json::Value;

@@ -254,8 +254,8 @@ async fn low_stock_is_alerted_once_per_crossing_to_each_admin() {
     shop.user("second@example.com", "Se", "Cond", Role::Admin).await;
     let locked = shop.user("locked@example.com", "Lo", "Cked", Role::Admin).await;
     shop.user("manager@example.com", "Ma", "Nager", Role::Manager).await;
-    let patch = commerce_core::account::UserPatch { disabled: Some(true), ..Default::default() };
-    shop.accounts().update_user(&boss, locked.actor.user().unwrap(), patch, None).await.unwrap();
+    let patch = commerce_core::account::UserPatch::new().disabled(true);
+    shop.acting_as(&boss).accounts().update_user(locked.actor.user().unwrap(), patch).await.unwrap();
     let variant = shop.stocked("Mug", "MUG", 10).await;
     shop.as_system().inventory().set_stock(variant, StockCount::new().low_stock_threshold(3)).await.unwrap();
     shop.worker().tick().await.unwrap();

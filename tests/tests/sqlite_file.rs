@@ -108,7 +108,7 @@ async fn an_embedded_shop_closes_into_one_file() {
     let store = SqliteStore::open(&url(&path)).await.expect("a store");
     let shop = Commerce::builder().store(store.clone()).build().expect("a shop");
     let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
-    shop.accounts().register(&RequestContext::guest(), ada.clone()).await.expect("an account");
+    shop.as_guest().accounts().register(ada.clone()).await.expect("an account");
     assert!(names_in(folder.path()).len() > 1, "its newest writes are beside it");
     shop.close().await.expect("it closes");
     assert_eq!(names_in(folder.path()), ["shop.db"]);
@@ -120,7 +120,7 @@ async fn an_embedded_shop_closes_into_one_file() {
     fs::copy(&path, &copy).expect("a copy");
     let store = SqliteStore::open(&url(&copy)).await.expect("a store");
     let shop = Commerce::builder().store(store).build().expect("a shop");
-    let taken = shop.accounts().register(&RequestContext::guest(), ada).await;
+    let taken = shop.as_guest().accounts().register(ada).await;
     assert!(taken.is_err(), "the account is there");
     assert!(shop.clock().now().as_micros() > 0 && shop.health().await.is_able());
 }

@@ -133,14 +133,8 @@ async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
 async fn running_low_is_alerted_once_a_crossing_and_mailed_to_admins() {
     let shop = TestShop::open().await;
     let system = RequestContext::system();
-    let admin = Registration {
-        email: "root@example.com".into(),
-        password: "difference engine no 2".into(),
-        first_name: "Root".into(),
-        last_name: "Admin".into(),
-        phone: None,
-    };
-    shop.commerce.accounts().create_user(&system, admin, Role::Admin).await.unwrap();
+    let admin = Registration::new("root@example.com", "difference engine no 2", "Root", "Admin");
+    shop.commerce.acting_as(&system).accounts().create_user(admin, Role::Admin).await.unwrap();
     let mug = shop.sell("MUG", 1000, 4).await;
     shop.commerce
         .acting_as(&system)

@@ -4,13 +4,13 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::token::{Signer, hex};
 use crate::{
     clock::Timestamp,
     context::Identity,
     error::StoreError,
     id::{SessionId, UserId},
     role::Role,
+    token::{Signer, hex},
 };
 
 const ALGORITHM: Algorithm = Algorithm::HS256;

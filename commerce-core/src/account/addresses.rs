@@ -1,163 +1,184 @@
 //! Saved postal addresses.
 
-use super::{AccountError, Accounts, Address, validate_address};
-use crate::address::PostalAddress;
+use super::{AccountError, Accounts, Address, is_signed_in, validate_address};
 use crate::{
-    context::{Actor, Done, RequestContext},
+    address::PostalAddress,
+    context::Actor,
     engine::Planned,
     error::{CommonError, Invalid},
     id::AddressId,
     store::Aggregate,
+    write::{OneCommit, Write, WriteContext},
 };
 
 /// How many addresses one user may save.
 const MOST: usize = 100;
 
-/// What to change of an address; what is absent stays, and `Some(None)` takes away.
+/// What to change of an address; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AddressPatch {
-    /// The recipient.
-    pub name: Option<String>,
-    /// The company they work at.
-    pub company: Option<Option<String>>,
-    /// Street and number.
-    pub line1: Option<String>,
-    /// Flat, floor.
-    pub line2: Option<Option<String>>,
-    /// Town; empty takes it away.
-    pub city: Option<String>,
-    /// State, province, canton.
-    pub region: Option<Option<String>>,
-    /// Postal code; empty takes it away.
-    pub postal_code: Option<String>,
-    /// ISO 3166-1 alpha-2.
-    pub country: Option<String>,
-    /// For the carrier.
-    pub phone: Option<Option<String>>,
+    name: Option<String>,
+    company: Option<String>,
+    line1: Option<String>,
+    line2: Option<String>,
+    city: Option<String>,
+    region: Option<String>,
+    postal_code: Option<String>,
+    country: Option<String>,
+    phone: Option<String>,
 }
 
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $field(mut self, $field: impl Into<Option<String>>) -> Self {
+            self.$field = $field.into();
+            self
+        }
+    )+};
+}
+pub(super) use setters;
+
 impl AddressPatch {
-    fn apply(self, old: PostalAddress) -> PostalAddress {
+    /// Changes that change nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    setters! {
+        /// Another recipient; `None` keeps the present one.
+        name,
+        /// Another company, which an empty text takes away; `None` keeps it.
+        company,
+        /// Another street and number; `None` keeps them.
+        line1,
+        /// Another flat or floor, which an empty text takes away; `None` keeps it.
+        line2,
+        /// Another town, which an empty text takes away where an address needs none; `None` keeps it.
+        city,
+        /// Another state, province or canton, which an empty text takes away; `None` keeps it.
+        region,
+        /// Another postal code, which an empty text takes away where an address needs none; `None` keeps it.
+        postal_code,
+        /// Another country, in the two letters of ISO 3166-1; `None` keeps it.
+        country,
+        /// Another phone number, which an empty text takes away; `None` keeps it.
+        phone,
+    }
+
+    fn apply(&self, old: &PostalAddress) -> PostalAddress {
+        let needed = |new: &Option<String>, old: &String| new.as_ref().unwrap_or(old).clone();
+        let optional = |new: &Option<String>, old: &Option<String>| new.as_ref().or(old.as_ref()).cloned();
         PostalAddress {
-            name: self.name.unwrap_or(old.name),
-            company: self.company.unwrap_or(old.company),
-            line1: self.line1.unwrap_or(old.line1),
-            line2: self.line2.unwrap_or(old.line2),
-            city: self.city.unwrap_or(old.city),
-            region: self.region.unwrap_or(old.region),
-            postal_code: self.postal_code.unwrap_or(old.postal_code),
-            country: self.country.unwrap_or(old.country),
-            phone: self.phone.unwrap_or(old.phone),
+            name: needed(&self.name, &old.name),
+            company: optional(&self.company, &old.company),
+            line1: needed(&self.line1, &old.line1),
+            line2: optional(&self.line2, &old.line2),
+            city: needed(&self.city, &old.city),
+            region: optional(&self.region, &old.region),
+            postal_code: needed(&self.postal_code, &old.postal_code),
+            country: needed(&self.country, &old.country),
+            phone: optional(&self.phone, &old.phone),
         }
     }
 }
 
 impl Accounts {
-    /// The actor's saved addresses, oldest first.
+    /// The caller's saved addresses, oldest first.
     ///
     /// # Errors
-    /// If nobody is signed in.
-    pub async fn addresses(&self, actor: &Actor) -> Result<Vec<Address>, AccountError> {
-        Ok(self.engine.reads().list_addresses(actor.identity()?.user).await?)
+    /// [`CommonError::Access`] if nobody is signed in; [`CommonError::Store`].
+    pub async fn addresses(&self) -> Result<Vec<Address>, AccountError> {
+        let user = self.scope.actor().identity()?.user;
+        Ok(self.scope.engine.reads().list_addresses(user).await?)
     }
 
-    /// Saves an address for the actor.
+    /// Saves an address for the caller.
     ///
     /// # Errors
-    /// Rules broken by the address; `too_many` beyond a hundred.
-    pub async fn add_address(
-        &self,
-        call: &RequestContext,
-        address: PostalAddress,
-    ) -> Result<Done<Address>, AccountError> {
-        call.actor.identity()?;
-        self.run(call, |this, call| async move {
-            this.engine.transact(&call, || this.plan_add_address(&call, address.clone()), |_| None).await
-        })
-        .await
+    /// [`CommonError::Access`]; [`CommonError::Invalid`], with `too_many` beyond a hundred addresses;
+    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn add_address(&self, address: PostalAddress) -> Write<Address, AccountError> {
+        let plan = OneCommit::new("accounts.add_address", self.clone(), address, |accounts, write, address| {
+            Box::pin(accounts.plan_add_address(write, address))
+        });
+        self.scope.write(plan.allowed_to(is_signed_in))
     }
 
-    /// Saves an address for the actor in a transaction of the embedder's own.
-    ///
-    /// # Errors
-    /// As [`Self::add_address`].
-    pub async fn plan_add_address(
+    async fn plan_add_address(
         &self,
-        call: &RequestContext,
-        address: PostalAddress,
+        write: &WriteContext,
+        address: &PostalAddress,
     ) -> Result<Planned<Address>, AccountError> {
-        let address = validate_address(&address, "")?;
+        let address = validate_address(address, "")?;
         // Written only while the user stands as read, so that none is added to an account that is being erased.
-        let user = self.signed_in(&call.actor).await?;
-        if self.engine.reads().list_addresses(user.id).await?.len() >= MOST {
+        let user = self.signed_in(write.actor()).await?;
+        if self.scope.engine.reads().list_addresses(user.id).await?.len() >= MOST {
             return Err(
                 Invalid::field("", "too_many", "a hundred addresses are saved already; delete one first").into()
             );
         }
-        let mut changes = self.engine.set(&call.actor);
-        let id = AddressId(self.engine.uuid());
+        let mut changes = self.scope.engine.set(write.actor());
+        let id = AddressId(self.scope.engine.uuid());
         let mut saved = Address { id, user_id: user.id, address, created_at: changes.at(), version: 0 };
         changes.assert(user.root(), user.version).insert(&mut saved);
         Ok(Planned { changes, output: saved })
     }
 
-    /// Changes one of the actor's addresses.
+    /// Changes one of the caller's addresses.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if it isn't theirs; rules broken by the input.
-    pub async fn update_address(
-        &self,
-        call: &RequestContext,
-        id: AddressId,
-        patch: AddressPatch,
-    ) -> Result<Address, AccountError> {
-        call.actor.identity()?;
-        self.run(call, |this, call| async move {
-            let plan = || this.plan_update_address(&call, id, patch.clone());
-            this.engine.transact(&call, plan, |_| None).await.map(|done| done.value)
-        })
-        .await
+    /// [`CommonError::Access`]; [`CommonError::NotFound`] if it isn't theirs; [`CommonError::Invalid`];
+    /// [`CommonError::VersionMismatch`]; [`CommonError::Store`].
+    pub fn update_address(&self, id: AddressId, patch: AddressPatch) -> Write<Address, AccountError> {
+        let plan =
+            OneCommit::new("accounts.update_address", self.clone(), (id, patch), |accounts, write, (id, patch)| {
+                Box::pin(accounts.plan_update_address(write, *id, patch))
+            });
+        self.scope.write(plan.allowed_to(is_signed_in))
     }
 
-    /// Changes one of the actor's addresses in a transaction of the embedder's own.
-    ///
-    /// # Errors
-    /// As [`Self::update_address`].
-    pub async fn plan_update_address(
+    async fn plan_update_address(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: AddressId,
-        patch: AddressPatch,
+        patch: &AddressPatch,
     ) -> Result<Planned<Address>, AccountError> {
-        let before = self.own_address(&call.actor, id).await?;
-        let mut after = before.clone();
-        after.address = validate_address(&patch.apply(before.address.clone()), "")?;
-        let mut changes = self.engine.set(&call.actor);
+        let before = self.own_address(write.actor(), id).await?;
+        let address = validate_address(&patch.apply(&before.address), "")?;
+        write.check_version(before.version)?;
+        let mut after = Address { address, ..before.clone() };
+        let mut changes = self.scope.engine.set(write.actor());
         changes.update(&before, &mut after);
         Ok(Planned { changes, output: after })
     }
 
-    /// Deletes one of the actor's addresses. Orders keep their own copies.
+    /// Deletes one of the caller's addresses. Orders keep their own copies.
     ///
     /// # Errors
-    /// [`CommonError::NotFound`] if it isn't theirs.
-    pub async fn delete_address(&self, call: &RequestContext, id: AddressId) -> Result<(), AccountError> {
-        call.actor.identity()?;
-        self.run(call, |this, call| async move {
-            let plan = || async {
-                let address = this.own_address(&call.actor, id).await?;
-                let mut changes = this.engine.set(&call.actor);
-                changes.remove(address.root(), address.version);
-                Ok(Planned { changes, output: () })
-            };
-            this.engine.transact(&call, plan, |_| None::<AccountError>).await.map(drop)
-        })
-        .await
+    /// [`CommonError::Access`]; [`CommonError::NotFound`] if it isn't theirs; [`CommonError::VersionMismatch`];
+    /// [`CommonError::Store`].
+    pub fn delete_address(&self, id: AddressId) -> Write<(), AccountError> {
+        let plan = OneCommit::new("accounts.delete_address", self.clone(), id, |accounts, write, id| {
+            Box::pin(accounts.plan_delete_address(write, *id))
+        });
+        self.scope.write(plan.allowed_to(is_signed_in))
+    }
+
+    async fn plan_delete_address(&self, write: &WriteContext, id: AddressId) -> Result<Planned<()>, AccountError> {
+        let address = self.own_address(write.actor(), id).await?;
+        write.check_version(address.version)?;
+        let mut changes = self.scope.engine.set(write.actor());
+        changes.remove(address.root(), address.version);
+        Ok(Planned { changes, output: () })
     }
 
     async fn own_address(&self, actor: &Actor, id: AddressId) -> Result<Address, AccountError> {
         let user = actor.identity()?.user;
-        let address = self.engine.reads().load_address(id).await?;
+        let address = self.scope.engine.reads().load_address(id).await?;
         Ok(address.filter(|address| address.user_id == user).ok_or(CommonError::NotFound("address"))?)
     }
 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::{AccountError, Accounts, User};
 use crate::{
-    context::Actor,
     id::UserId,
     money::Money,
     order::{Order, OrderQuery},
@@ -13,13 +12,14 @@ use crate::{
 };
 
 impl Accounts {
-    /// Everything held on the actor: profile, addresses, sessions, orders, reviews. Hashes and tokens are left out.
+    /// Everything held on the caller: profile, addresses, sessions, orders, reviews. Hashes and tokens are left out.
     ///
     /// # Errors
-    /// If nobody is signed in.
-    pub async fn export(&self, actor: &Actor) -> Result<Value, AccountError> {
-        let user = self.signed_in(actor).await?;
-        let reads = self.engine.reads();
+    /// [`CommonError::Access`](crate::error::CommonError::Access) if nobody is signed in;
+    /// [`CommonError::Store`](crate::error::CommonError::Store).
+    pub async fn export(&self) -> Result<Value, AccountError> {
+        let user = self.signed_in(self.scope.actor()).await?;
+        let reads = self.scope.engine.reads();
         let addresses: Vec<Value> = reads
             .list_addresses(user.id)
             .await?
@@ -55,7 +55,7 @@ impl Accounts {
         let mut spec = PageSpec::first(100);
         let mut orders = Vec::new();
         loop {
-            let listed = self.engine.reads().list_orders(&query, &spec).await?;
+            let listed = self.scope.engine.reads().list_orders(&query, &spec).await?;
             orders.extend(listed.items.iter().map(order));
             match listed.next {
                 Some(next) => spec.after = Some(next),
@@ -69,8 +69,8 @@ impl Accounts {
         let mut spec = PageSpec::first(100);
         let mut reviews = Vec::new();
         loop {
-            let mut listed = self.engine.reads().list_reviews(&query, &spec).await?;
-            look_up_purchases(self.engine.reads(), &mut listed.items).await?;
+            let mut listed = self.scope.engine.reads().list_reviews(&query, &spec).await?;
+            look_up_purchases(self.scope.engine.reads(), &mut listed.items).await?;
             reviews.extend(listed.items.iter().map(|review| json!(review)));
             match listed.next {
                 Some(next) => spec.after = Some(next),

@@ -2,12 +2,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod` | the entities and the handle [`Accounts`] |
+//! | `mod`, `model` | the handle [`Accounts`]; the entities |
 //! | `queries` | what a backend can be asked |
 //! | `rules`, `email`, `phone`, `session` | pure rules: names and addresses; e-mail; phones; refresh rotation and the life of sessions |
 //! | `access`, `password` | access tokens (JWT), Argon2id |
-//! | `shared` | what this process remembers between calls |
-//! | `register`, `login`, `recovery`, `email`, `guest_orders`, `devices`, `profile`, `addresses`, `users`, `export` | the service, by use |
+//! | `session_cache` | what this process remembers between calls |
+//! | `attempts` | what may be done only so often |
+//! | `register`, `login`, `refresh`, `recovery`, `email_change`, `guest_orders`, `devices`, `profile`, `erase`, `addresses`, `users`, `export` | the service, by use |
 
 mod access;
 mod addresses;
@@ -15,6 +16,7 @@ mod attempts;
 mod devices;
 mod email;
 mod email_change;
+mod erase;
 mod error;
 mod export;
 mod guest_orders;
@@ -25,19 +27,24 @@ mod phone;
 mod profile;
 mod queries;
 mod recovery;
+mod refresh;
 mod register;
 mod rules;
 mod session;
 mod session_cache;
 mod users;
 
-use std::{future::Future, sync::Arc};
+use std::{fmt, sync::Arc};
+
+use serde_json::Value;
 
 use crate::{
-    context::{AccessError, Actor, Done, RequestContext},
-    engine::{Conflicts, Engine, Planned, Replay},
+    context::{AccessError, Actor, RequestContext},
+    engine::Engine,
     error::CommonError,
-    store::{StoreError, Version},
+    store::StoreError,
+    token::hex,
+    write::{OneCommit, Plan, Scope},
 };
 
 pub use self::{
@@ -63,65 +70,77 @@ pub use crate::text::holds_card_number;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// let ada = Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace");
-/// let user = shop.accounts().register(&RequestContext::guest(), ada).await?.value;
+/// let (email, password) = ("ada@example.com", "difference engine no 2");
+/// let user = shop.as_guest().accounts().register(Registration::new(email, password, "Ada", "Lovelace")).await?;
 /// assert!(!user.email_confirmed); // a message is on its way
 ///
-/// let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// let identity = shop.accounts().authenticate(&login.tokens.access_token).await?;
-/// assert_eq!(identity.user, user.id);
+/// let login = shop.as_guest().accounts().login(Credentials::new(email, password)).await?;
+/// let ada = shop.authenticate(&login.tokens.access_token).await?;
+/// assert_eq!(ada.accounts().me().await?.id, user.id);
 ///
-/// shop.accounts().logout(&RequestContext::by(Actor::User(identity)), false).await?;
-/// assert!(shop.accounts().authenticate(&login.tokens.access_token).await.is_err());
+/// ada.accounts().logout().await?;
+/// assert!(shop.authenticate(&login.tokens.access_token).await.is_err());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Accounts {
-    engine: Arc<Engine>,
+    scope: Scope,
 }
 
 impl Accounts {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
     }
 
-    fn shared(&self) -> &SessionCache {
-        &self.engine.accounts
+    /// Accounts as the shop uses them itself.
+    pub(crate) fn of_system(engine: Arc<Engine>) -> Self {
+        Self::new(Scope { engine, call: Arc::new(RequestContext::system()) })
     }
 
-    /// Runs a write to its end even if the caller goes away.
-    async fn run<T, F>(&self, call: &RequestContext, write: impl FnOnce(Self, RequestContext) -> F) -> T
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        self.engine.run(write(self.clone(), call.clone())).await
+    /// Accounts as used by another actor, from the same origin.
+    fn acting_as(&self, actor: Actor) -> Self {
+        let call = RequestContext { actor, ..RequestContext::clone(&self.scope.call) };
+        Self::new(Scope { engine: self.scope.engine.clone(), call: Arc::new(call) })
     }
 
-    /// Plans and commits a write whose answer is a user. With an idempotency key only the id is kept: no secrets at rest.
-    async fn save_user<F>(
+    fn cache(&self) -> &SessionCache {
+        &self.scope.engine.accounts
+    }
+
+    /// A write whose answer is a user. For an idempotency key only the id is kept: no secrets at rest.
+    fn user_write<I: fmt::Debug>(
         &self,
-        call: &RequestContext,
-        plan: impl Fn() -> F + Send + Sync,
-        refuse: impl Fn(&Conflicts) -> Option<AccountError> + Send,
-    ) -> Result<Done<User>, AccountError>
-    where
-        F: Future<Output = Result<Planned<User>, AccountError>> + Send,
-    {
-        Ok(match self.engine.transact_as(call, plan, |user| user.id, refuse).await? {
-            Replay::Fresh(user) => Done::fresh(user),
-            Replay::Replayed(id) => {
-                let user = self.engine.reads().load_user(id).await?;
-                Done::again(user.ok_or(CommonError::NotFound("user"))?)
-            }
-        })
+        name: &'static str,
+        input: I,
+        plan: Plan<Self, I, User, AccountError>,
+    ) -> OneCommit<Self, I, User, AccountError> {
+        OneCommit::kept(
+            name,
+            self.clone(),
+            input,
+            plan,
+            |user| serde_json::to_value(user.id),
+            |accounts, id| Box::pin(accounts.recall_user(id)),
+        )
+    }
+
+    async fn recall_user(&self, id: Value) -> Result<User, AccountError> {
+        let id = serde_json::from_value(id).map_err(StoreError::bug)?;
+        let user = self.scope.engine.reads().load_user(id).await?;
+        Ok(user.ok_or(CommonError::NotFound("user"))?)
+    }
+
+    /// Stands for secrets in the fingerprint of an idempotency key, which is stored: nobody can try passwords on it without
+    /// the shop's secret.
+    fn seal(&self, secrets: &[&str]) -> String {
+        hex(&self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
     }
 
     /// The account with an address, in whatever spelling it is kept.
     async fn find_by_email(&self, text: &str) -> Result<Option<User>, StoreError> {
         for form in email::forms(text) {
-            if let Some(user) = self.engine.reads().load_user_by_email(&form).await? {
+            if let Some(user) = self.scope.engine.reads().load_user_by_email(&form).await? {
                 return Ok(Some(user));
             }
         }
@@ -131,15 +150,11 @@ impl Accounts {
     /// The signed-in user, as stored.
     async fn signed_in(&self, actor: &Actor) -> Result<User, AccountError> {
         let identity = actor.identity()?;
-        let user = self.engine.reads().load_user(identity.user).await?;
+        let user = self.scope.engine.reads().load_user(identity.user).await?;
         user.filter(|user| !user.disabled).ok_or_else(|| AccessError::Unauthenticated.into())
     }
 }
 
-/// Demands the version that a caller read, if it named one.
-fn expect_version(expected: Option<Version>, present: Version) -> Result<(), CommonError> {
-    match expected {
-        Some(version) if version != present => Err(CommonError::VersionMismatch(present)),
-        _ => Ok(()),
-    }
+fn is_signed_in(actor: &Actor) -> Result<(), AccessError> {
+    actor.identity().map(|_| ())
 }

@@ -1,18 +1,32 @@
 //! What mailed tokens do: confirm an address, set a new password.
 
+use async_trait::async_trait;
+
 use super::{
     AccountError, Accounts, MailToken, MailTokenKind, User,
     session::{begin, end_all},
 };
-use crate::token::digest;
 use crate::{
-    context::RequestContext,
-    engine::Planned,
+    engine::{Engine, Planned},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     id::MailTokenId,
     store::{Aggregate, ChangeSet},
+    token::{MailedToken, digest},
+    write::{OneCommit, Operation, Outcome, PreparedWrite, Write, WriteContext},
 };
+
+/// Who sets a new password by a link.
+struct PasswordReset {
+    token: MailedToken,
+    new_password: String,
+}
+
+impl std::fmt::Debug for PasswordReset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordReset(…)")
+    }
+}
 
 impl Accounts {
     /// Confirms an e-mail address by the token that was mailed to it. Orders that were placed with it by a guest become the
@@ -20,89 +34,102 @@ impl Accounts {
     ///
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if it is unknown, used or too old.
-    pub async fn confirm_email(&self, call: &RequestContext, token: &str) -> Result<User, AccountError> {
-        let token = token.trim().to_owned();
-        self.run(call, |this, call| async move {
-            let plan = || async {
-                let (mail, before) = this.find_mail_token(&token, MailTokenKind::ConfirmEmail).await?;
-                let mut changes = this.engine.set(&call.actor);
-                spend(&mut changes, &mail);
-                let mut user = before.clone();
-                user.email_confirmed = true;
-                user.updated_at = changes.at();
-                changes.update(&before, &mut user);
-                let event = DomainEvent::EmailConfirmed { user: user.id };
-                changes.event(this.engine.ids(), user.root(), user.version, event);
-                this.join_orders(&mut changes, &user).await?;
-                Ok(Planned { changes, output: user })
-            };
-            this.save_user(&call, plan, |_| None).await.map(|done| done.value)
-        })
-        .await
+    pub fn confirm_email(&self, token: impl Into<MailedToken>) -> Write<User, AccountError> {
+        let plan = self.user_write("accounts.confirm_email", token.into(), |accounts, write, token| {
+            Box::pin(accounts.plan_confirm_email(write, token))
+        });
+        self.scope.write(plan.fingerprinted_by(|accounts, token| accounts.seal(&[&token.0])))
+    }
+
+    async fn plan_confirm_email(
+        &self,
+        write: &WriteContext,
+        token: &MailedToken,
+    ) -> Result<Planned<User>, AccountError> {
+        let (mail, before) = self.find_mail_token(token, MailTokenKind::ConfirmEmail).await?;
+        write.check_version(before.version)?;
+        let mut changes = self.scope.engine.set(write.actor());
+        spend(&mut changes, &mail);
+        let mut user = before.clone();
+        user.email_confirmed = true;
+        user.updated_at = changes.at();
+        changes.update(&before, &mut user);
+        let event = DomainEvent::EmailConfirmed { user: user.id };
+        changes.event(self.scope.engine.ids(), user.root(), user.version, event);
+        self.join_orders(&mut changes, &user).await?;
+        Ok(Planned { changes, output: user })
     }
 
     /// Mails another confirmation token, if the address belongs to an account that isn't confirmed and hasn't been mailed
     /// [as many](crate::Settings::mailed_links). Doesn't tell whether it does, and answers before it knows.
     ///
+    /// A prepared write does know: its change-set is empty if nothing is to be mailed.
+    ///
     /// # Errors
-    /// None so far.
-    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
-    pub async fn resend_confirmation(&self, call: &RequestContext, email: &str) -> Result<(), AccountError> {
-        self.mail_later(call, email, MailTokenKind::ConfirmEmail);
-        Ok(())
+    /// None once it is awaited: what goes wrong afterwards is logged. Prepared, [`CommonError::Store`].
+    ///
+    /// [`CommonError::Store`]: crate::error::CommonError::Store
+    pub fn resend_confirmation(&self, email: impl Into<String>) -> Write<(), AccountError> {
+        self.scope.write(MailLink::new(self, MailTokenKind::ConfirmEmail, email.into()))
     }
 
     /// Mails a token that sets a new password, if the address belongs to an account that hasn't been mailed
     /// [as many](crate::Settings::mailed_links). Doesn't tell whether it does, and answers before it knows.
     ///
+    /// A prepared write does know: its change-set is empty if nothing is to be mailed.
+    ///
     /// # Errors
-    /// None so far.
-    #[allow(clippy::unused_async)] // Like its neighbours, it may come to wait for something.
-    pub async fn forgot_password(&self, call: &RequestContext, email: &str) -> Result<(), AccountError> {
-        self.mail_later(call, email, MailTokenKind::ResetPassword);
-        Ok(())
+    /// None once it is awaited: what goes wrong afterwards is logged. Prepared, [`CommonError::Store`].
+    ///
+    /// [`CommonError::Store`]: crate::error::CommonError::Store
+    pub fn forgot_password(&self, email: impl Into<String>) -> Write<(), AccountError> {
+        self.scope.write(MailLink::new(self, MailTokenKind::ResetPassword, email.into()))
     }
 
     /// Sets a new password by a mailed token, ends all sessions and says so by mail.
     ///
     /// # Errors
     /// [`AccountError::InvalidMailToken`] if the token is unknown, used or too old; `weak_password` at `/new_password`.
-    pub async fn reset_password(
+    pub fn reset_password(
         &self,
-        call: &RequestContext,
-        token: &str,
-        new_password: &str,
-    ) -> Result<(), AccountError> {
-        let (token, new_password) = (token.trim().to_owned(), new_password.to_owned());
-        self.run(call, |this, call| async move {
-            let (_, user) = this.find_mail_token(&token, MailTokenKind::ResetPassword).await?;
-            let password_hash = this.new_password_hash(&user, &new_password).await?;
-            let plan = || async {
-                let (mail, before) = this.find_mail_token(&token, MailTokenKind::ResetPassword).await?;
-                let mut changes = this.engine.set(&call.actor);
-                spend(&mut changes, &mail);
-                this.replace_password(&mut changes, &before, &password_hash);
-                Ok(Planned { changes, output: () })
-            };
-            let done = this.engine.transact(&call, plan, |_| None::<AccountError>).await;
-            this.shared().forget(user.id);
-            done.map(drop)
-        })
-        .await
+        token: impl Into<MailedToken>,
+        new_password: impl Into<String>,
+    ) -> Write<(), AccountError> {
+        let input = PasswordReset { token: token.into(), new_password: new_password.into() };
+        let plan = OneCommit::new("accounts.reset_password", self.clone(), input, |accounts, write, input| {
+            Box::pin(accounts.plan_reset_password(write, input))
+        });
+        self.scope.write(plan.fingerprinted_by(|accounts, PasswordReset { token, new_password }| {
+            accounts.seal(&[&token.0, new_password])
+        }))
+    }
+
+    async fn plan_reset_password(
+        &self,
+        write: &WriteContext,
+        PasswordReset { token, new_password }: &PasswordReset,
+    ) -> Result<Planned<()>, AccountError> {
+        let (mail, before) = self.find_mail_token(token, MailTokenKind::ResetPassword).await?;
+        let password_hash = self.new_password_hash(&before, new_password).await?;
+        write.check_version(before.version)?;
+        let mut changes = self.scope.engine.set(write.actor());
+        spend(&mut changes, &mail);
+        self.replace_password(&mut changes, &before, &password_hash);
+        Ok(Planned { changes, output: () })
     }
 
     /// Judges a user's new password, and hashes it.
     pub(super) async fn new_password_hash(&self, user: &User, password: &str) -> Result<String, AccountError> {
         let mut invalid = Invalid::default();
         let known = vec![user.email.clone(), user.first_name.clone(), user.last_name.clone()];
-        self.shared().passwords.validate(&mut invalid, "/new_password", password, known).await?;
+        self.cache().passwords.validate(&mut invalid, "/new_password", password, known).await?;
         invalid.into_result()?;
-        Ok(self.shared().passwords.hash(password).await?)
+        Ok(self.cache().passwords.hash(password).await?)
     }
 
     /// Gives a user a new password, ends all their sessions, and mails them that it happened.
     pub(super) fn replace_password(&self, changes: &mut ChangeSet, before: &User, password_hash: &str) -> User {
-        let (ids, now) = (self.engine.ids(), changes.at());
+        let (ids, now) = (self.scope.engine.ids(), changes.at());
         let mut user = before.clone();
         password_hash.clone_into(&mut user.password_hash);
         end_all(&mut user, now);
@@ -128,11 +155,11 @@ impl Accounts {
     ) -> MailTokenId {
         let now = changes.at();
         let ttl = match kind {
-            MailTokenKind::ConfirmEmail | MailTokenKind::ChangeEmail => self.engine.settings.confirm_ttl,
-            MailTokenKind::ResetPassword => self.engine.settings.reset_ttl,
+            MailTokenKind::ConfirmEmail | MailTokenKind::ChangeEmail => self.scope.engine.settings.confirm_ttl,
+            MailTokenKind::ResetPassword => self.scope.engine.settings.reset_ttl,
         };
-        let id = MailTokenId(self.engine.uuid());
-        let hash = digest(&self.engine.signer.mail_token(id));
+        let id = MailTokenId(self.scope.engine.uuid());
+        let hash = digest(&self.scope.engine.signer.mail_token(id));
         let created_at = begin(user, now);
         let expires_at = now + ttl;
         changes.insert(&mut MailToken {
@@ -153,41 +180,38 @@ impl Accounts {
     /// The token and its user, if it is good now.
     pub(super) async fn find_mail_token(
         &self,
-        token: &str,
+        token: &MailedToken,
         kind: MailTokenKind,
     ) -> Result<(MailToken, User), AccountError> {
-        let id = self.engine.signer.open_mail_token(token).ok_or(AccountError::InvalidMailToken)?;
-        let mail = self.engine.reads().load_mail_token(id).await?;
+        let token = token.0.trim();
+        let id = self.scope.engine.signer.open_mail_token(token).ok_or(AccountError::InvalidMailToken)?;
+        let mail = self.scope.engine.reads().load_mail_token(id).await?;
         let mail = mail
             .filter(|mail| mail.kind == kind && mail.used_at.is_none() && mail.hash == digest(token))
-            .filter(|mail| self.engine.now() < mail.expires_at)
+            .filter(|mail| self.scope.engine.now() < mail.expires_at)
             .ok_or(AccountError::InvalidMailToken)?;
-        let user = self.engine.reads().load_user(mail.user_id).await?;
+        let user = self.scope.engine.reads().load_user(mail.user_id).await?;
         let user = user.filter(|user| is_good_for(&mail, user)).ok_or(AccountError::InvalidMailToken)?;
         Ok((mail, user))
     }
 
-    /// Mails a token once the caller has its answer: the time it takes tells nobody which accounts there are.
-    fn mail_later(&self, call: &RequestContext, email: &str, kind: MailTokenKind) {
-        let (this, call, email) = (self.clone(), call.clone(), email.to_owned());
-        drop(self.engine.writes.spawn(async move {
-            if let Err(error) = this.mail_now(&call, &email, kind).await {
-                tracing::error!(%error, ?kind, "a message that was asked for couldn't be put in the queue");
-            }
-        }));
-    }
-
-    async fn mail_now(&self, call: &RequestContext, email: &str, kind: MailTokenKind) -> Result<(), AccountError> {
-        let Some(user) = self.find_by_email(email).await? else { return Ok(()) };
-        if user.disabled || (kind == MailTokenKind::ConfirmEmail && user.email_confirmed) {
-            return Ok(());
-        }
+    async fn plan_mail(
+        &self,
+        write: &WriteContext,
+        kind: MailTokenKind,
+        email: &str,
+    ) -> Result<Planned<()>, AccountError> {
+        let mut changes = self.scope.engine.set(write.actor());
+        let user = self.find_by_email(email).await?.filter(|user| {
+            let settled = kind == MailTokenKind::ConfirmEmail && user.email_confirmed;
+            !user.disabled && !settled
+        });
+        let Some(user) = user else { return Ok(Planned { changes, output: () }) };
         if !self.may_mail(user.id).await? {
             tracing::warn!(user = %user.id, ?kind, "one link more was asked for than is mailed in a quarter of an hour");
-            return Ok(());
+            return Ok(Planned { changes, output: () });
         }
-        let mut changes = self.engine.set(&call.actor);
-        let (ids, now) = (self.engine.ids(), changes.at());
+        let (ids, now) = (self.scope.engine.ids(), changes.at());
         let token = self.mail_token(&mut changes, &user, kind);
         let message = match kind {
             MailTokenKind::ConfirmEmail => Notice::ConfirmEmail { user: user.id, token },
@@ -195,9 +219,53 @@ impl Accounts {
             MailTokenKind::ChangeEmail => Notice::ChangeEmail { user: user.id, token },
         };
         changes.task(ids, now, Task::Send { message });
-        // The set has no guard that could fail: its one row is new.
-        let _ = self.engine.commit(&mut changes).await?;
-        Ok(())
+        Ok(Planned { changes, output: () })
+    }
+}
+
+/// Mails a token once the caller has its answer: the time it takes tells nobody which accounts there are.
+struct MailLink {
+    accounts: Accounts,
+    kind: MailTokenKind,
+    email: String,
+}
+
+impl MailLink {
+    fn new(accounts: &Accounts, kind: MailTokenKind, email: String) -> Self {
+        Self { accounts: accounts.clone(), kind, email }
+    }
+
+    fn write(&self) -> OneCommit<Accounts, (MailTokenKind, String), (), AccountError> {
+        let name = match self.kind {
+            MailTokenKind::ConfirmEmail => "accounts.resend_confirmation",
+            MailTokenKind::ResetPassword => "accounts.forgot_password",
+            MailTokenKind::ChangeEmail => "accounts.mail_link",
+        };
+        let input = (self.kind, self.email.clone());
+        OneCommit::new(name, self.accounts.clone(), input, |accounts, write, (kind, email)| {
+            Box::pin(accounts.plan_mail(write, *kind, email))
+        })
+    }
+}
+
+#[async_trait]
+impl Operation<(), AccountError> for MailLink {
+    fn describe(&self) -> (&'static str, String) {
+        self.write().describe()
+    }
+
+    async fn run(&self, engine: &Engine, context: &WriteContext) -> Result<Outcome<()>, AccountError> {
+        let (write, accounts, context) = (self.write(), self.accounts.clone(), context.clone());
+        drop(engine.writes.spawn(async move {
+            if let Err(error) = write.run(&accounts.scope.engine, &context).await {
+                tracing::error!(%error, "a message that was asked for couldn't be put in the queue");
+            }
+        }));
+        Ok(Outcome::fresh(()))
+    }
+
+    async fn prepare(&self, engine: &Engine, context: &WriteContext) -> Result<PreparedWrite<()>, AccountError> {
+        self.write().prepare(engine, context).await
     }
 }
 

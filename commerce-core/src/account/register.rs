@@ -4,31 +4,29 @@ use std::fmt;
 
 use super::{AccountError, Accounts, MailTokenKind, User, email::in_letters, phone::phone as phone_of, rules};
 use crate::{
-    context::{Done, Permission, RequestContext, Role},
+    context::{Permission, Role},
     engine::{Conflicts, Planned},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     id::UserId,
     store::{Aggregate, Claim, ClaimKind},
+    write::{Write, WriteContext},
 };
 
 /// What somebody says of themselves when they register.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Registration {
-    /// Their e-mail address; unique.
-    pub email: String,
-    /// Their password, in the clear.
-    pub password: String,
-    /// First name; may be empty if the last name isn't.
-    pub first_name: String,
-    /// Last name; may be empty if the first name isn't.
-    pub last_name: String,
-    /// Phone number.
-    pub phone: Option<String>,
+    email: String,
+    password: String,
+    first_name: String,
+    last_name: String,
+    phone: Option<String>,
 }
 
 impl Registration {
-    /// Somebody without a phone number.
+    /// Somebody with an e-mail address that no other account has, a password in the clear, and a first and a last name, of which
+    /// one may be empty.
     pub fn new(
         email: impl Into<String>,
         password: impl Into<String>,
@@ -42,6 +40,18 @@ impl Registration {
             last_name: last_name.into(),
             phone: None,
         }
+    }
+
+    /// Their phone number.
+    #[must_use]
+    pub fn phone(mut self, phone: impl Into<Option<String>>) -> Self {
+        self.phone = phone.into();
+        self
+    }
+
+    fn sealed(&self, accounts: &Accounts) -> String {
+        let Self { email, password, first_name, last_name, phone } = self;
+        accounts.seal(&[email, password, first_name, last_name, phone.as_deref().unwrap_or_default()])
     }
 }
 
@@ -63,88 +73,93 @@ struct NewUser {
 impl Accounts {
     /// Registers a customer, and mails them a token that confirms their address. They aren't signed in by it.
     ///
-    /// # Errors
-    /// [`AccountError::EmailTaken`]; `invalid_email`, `weak_password` and other rules broken by the input.
-    pub async fn register(
-        &self,
-        call: &RequestContext,
-        registration: Registration,
-    ) -> Result<Done<User>, AccountError> {
-        self.run(call, |this, call| async move {
-            let new_user = this.validate(registration).await?;
-            let plan = || async { Ok(this.create(&call, &new_user, Role::Customer, false)) };
-            this.save_user(&call, plan, email_taken).await
-        })
-        .await
-    }
-
-    /// Registers a customer in a transaction of the embedder's own.
+    /// That an address is taken is known to a prepared write only when its change-set is applied: then its claim is taken.
     ///
     /// # Errors
-    /// Rules broken by the input. That the address is taken shows when the changes are applied.
-    pub async fn plan_register(
+    /// [`AccountError::EmailTaken`]; `invalid_email`, `weak_password` and other rules broken by the input;
+    /// [`CommonError::Idempotency`](crate::error::CommonError::Idempotency).
+    pub fn register(&self, registration: Registration) -> Write<User, AccountError> {
+        let plan = self.user_write("accounts.register", registration, |accounts, write, registration| {
+            Box::pin(accounts.plan_register(write, registration))
+        });
+        self.scope.write(
+            plan.fingerprinted_by(|accounts, registration| registration.sealed(accounts))
+                .refused_by(|_, conflicts| email_taken(conflicts)),
+        )
+    }
+
+    async fn plan_register(
         &self,
-        call: &RequestContext,
-        registration: Registration,
+        write: &WriteContext,
+        registration: &Registration,
     ) -> Result<Planned<User>, AccountError> {
         let new_user = self.validate(registration).await?;
-        Ok(self.create(call, &new_user, Role::Customer, false))
+        Ok(self.create(write, new_user, Role::Customer, false))
     }
 
     /// Makes a user with a role, whose address counts as confirmed. For admins and the shop itself. As nobody proved to own the
     /// address, no orders of guests join the account.
     ///
     /// # Errors
-    /// As [`Self::register`], and if the actor may not edit users.
-    pub async fn create_user(
-        &self,
-        call: &RequestContext,
-        registration: Registration,
-        role: Role,
-    ) -> Result<Done<User>, AccountError> {
-        call.actor.require(Permission::EditUsers)?;
-        self.run(call, |this, call| async move {
-            let new_user = this.validate(registration).await?;
-            let plan = || async { Ok(this.create(&call, &new_user, role, true)) };
-            this.save_user(&call, plan, email_taken).await
-        })
-        .await
+    /// As [`Self::register`], and [`CommonError::Access`](crate::error::CommonError::Access) if the caller may not edit users.
+    pub fn create_user(&self, registration: Registration, role: Role) -> Write<User, AccountError> {
+        let input = (registration, role);
+        let plan = self.user_write("accounts.create_user", input, |accounts, write, (registration, role)| {
+            Box::pin(accounts.plan_create_user(write, registration, *role))
+        });
+        self.scope.write(
+            plan.allowed_to(|actor| actor.require(Permission::EditUsers))
+                .fingerprinted_by(|accounts, (registration, role)| {
+                    format!("{role:?} {}", registration.sealed(accounts))
+                })
+                .refused_by(|_, conflicts| email_taken(conflicts)),
+        )
     }
 
-    async fn validate(&self, registration: Registration) -> Result<NewUser, AccountError> {
+    async fn plan_create_user(
+        &self,
+        write: &WriteContext,
+        registration: &Registration,
+        role: Role,
+    ) -> Result<Planned<User>, AccountError> {
+        let new_user = self.validate(registration).await?;
+        Ok(self.create(write, new_user, role, true))
+    }
+
+    async fn validate(&self, registration: &Registration) -> Result<NewUser, AccountError> {
         let Registration { email, password, first_name, last_name, phone } = registration;
         let mut invalid = Invalid::default();
-        let email = self.engine.new_email(&email).unwrap_or_else(|wrong| {
+        let email = self.scope.engine.new_email(email).unwrap_or_else(|wrong| {
             invalid.errors.extend(wrong.errors);
-            email
+            email.clone()
         });
         let known = vec![email.clone(), first_name.clone(), last_name.clone()];
-        self.shared().passwords.validate(&mut invalid, "/password", &password, known).await?;
-        let (first_name, last_name) = rules::names(&mut invalid, &first_name, &last_name, "/first_name");
+        self.cache().passwords.validate(&mut invalid, "/password", password, known).await?;
+        let (first_name, last_name) = rules::names(&mut invalid, first_name, last_name, "/first_name");
         let phone = phone_of(&mut invalid, phone.as_deref(), "/phone");
         invalid.into_result()?;
         // Versions before kept the domain in letters; no such account is new, so it needn't be guarded by the commit.
         if let Some(letters) = in_letters(&email)
-            && self.engine.reads().load_user_by_email(&letters).await?.is_some()
+            && self.scope.engine.reads().load_user_by_email(&letters).await?.is_some()
         {
             return Err(AccountError::EmailTaken);
         }
-        let password_hash = self.shared().passwords.hash(&password).await?;
+        let password_hash = self.cache().passwords.hash(password).await?;
         Ok(NewUser { email, password_hash, first_name, last_name, phone })
     }
 
-    fn create(&self, call: &RequestContext, new_user: &NewUser, role: Role, confirmed: bool) -> Planned<User> {
-        let ids = self.engine.ids();
-        let mut changes = self.engine.set(&call.actor);
+    fn create(&self, write: &WriteContext, new_user: NewUser, role: Role, email_confirmed: bool) -> Planned<User> {
+        let ids = self.scope.engine.ids();
+        let mut changes = self.scope.engine.set(write.actor());
         let now = changes.at();
         let mut user = User {
-            id: UserId(self.engine.uuid()),
-            email: new_user.email.clone(),
-            email_confirmed: confirmed,
-            password_hash: new_user.password_hash.clone(),
-            first_name: new_user.first_name.clone(),
-            last_name: new_user.last_name.clone(),
-            phone: new_user.phone.clone(),
+            id: UserId(self.scope.engine.uuid()),
+            email: new_user.email,
+            email_confirmed,
+            password_hash: new_user.password_hash,
+            first_name: new_user.first_name,
+            last_name: new_user.last_name,
+            phone: new_user.phone,
             role,
             disabled: false,
             sessions_from: now,
@@ -155,7 +170,7 @@ impl Accounts {
         changes.hold(Claim::email(&user.email), user.id);
         changes.insert(&mut user);
         changes.event(ids, user.root(), user.version, DomainEvent::UserRegistered { user: user.id });
-        if !confirmed {
+        if !email_confirmed {
             let token = self.mail_token(&mut changes, &user, MailTokenKind::ConfirmEmail);
             let message = Notice::ConfirmEmail { user: user.id, token };
             changes.task(ids, now, Task::Send { message });

@@ -1,8 +1,8 @@
 //! Pure rules for people's names and postal addresses.
 
 use super::phone::phone;
-use crate::address::PostalAddress;
 use crate::{
+    address::PostalAddress,
     error::Invalid,
     text::{shows_nothing, trim},
 };

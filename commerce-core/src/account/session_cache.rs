@@ -12,6 +12,7 @@ use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
     role::Role,
+    store::{AggregateId, Change, ChangeSet},
 };
 
 /// How long a session that was seen alive is believed to be, in processes other than the one that ended it.
@@ -84,8 +85,19 @@ impl SessionCache {
         self.seen.insert(session, Seen { user, role, at, epoch });
     }
 
-    /// Forgets what was seen of a user's sessions. Call it after a commit that ends any of them or changes the user's role.
-    pub(super) fn forget(&self, user: UserId) {
+    /// Forgets what was seen of the sessions that a commit may have ended, or whose user it may have changed.
+    pub(crate) fn forget_changed(&self, set: &ChangeSet) {
+        for change in set.changes() {
+            match change {
+                Change::User(write) if write.before().is_some() => self.forget(write.after().id),
+                Change::Session(write) if write.after().ended_at.is_some() => self.forget(write.after().user_id),
+                Change::Remove(AggregateId::User(user), _) => self.forget(*user),
+                _ => {}
+            }
+        }
+    }
+
+    fn forget(&self, user: UserId) {
         self.counter(user).fetch_add(1, Ordering::Release);
     }
 

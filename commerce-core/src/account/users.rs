@@ -1,84 +1,90 @@
 //! Users as staff see them: list, roles, lock-outs.
 
-use super::{AccountError, Accounts, User, UserQuery, expect_version, session::end_all};
+use super::{AccountError, Accounts, User, UserQuery, session::end_all};
 use crate::{
-    context::{Actor, Permission, RequestContext, Role},
+    context::{Permission, Role},
     engine::Planned,
     error::CommonError,
     event::DomainEvent,
     id::UserId,
     page::{Page, PageRequest, PageSpec},
-    store::{Aggregate, ChangeSet, Version},
+    store::{Aggregate, ChangeSet},
     text::check_filter,
+    write::{Write, WriteContext},
 };
 
 /// What an admin may change of a user; what is absent stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserPatch {
-    /// What they may do.
-    pub role: Option<Role>,
-    /// Whether they are locked out. Locking out ends their sessions.
-    pub disabled: Option<bool>,
+    role: Option<Role>,
+    disabled: Option<bool>,
+}
+
+impl UserPatch {
+    /// Changes that change nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another role; `None` keeps the present one.
+    #[must_use]
+    pub fn role(self, role: impl Into<Option<Role>>) -> Self {
+        Self { role: role.into(), ..self }
+    }
+
+    /// Whether they are locked out, which ends their sessions; `None` keeps it as it is.
+    #[must_use]
+    pub fn disabled(self, disabled: impl Into<Option<bool>>) -> Self {
+        Self { disabled: disabled.into(), ..self }
+    }
 }
 
 impl Accounts {
     /// Users, newest first.
     ///
     /// # Errors
-    /// If the actor may not see users, or the cursor belongs to another list.
-    pub async fn users(&self, actor: &Actor, query: UserQuery, page: &PageRequest) -> Result<Page<User>, AccountError> {
-        actor.require(Permission::ViewUsers)?;
+    /// [`CommonError::Access`] if the caller may not see users; [`CommonError::Cursor`]; [`CommonError::Store`].
+    pub async fn users(&self, query: UserQuery, page: &PageRequest) -> Result<Page<User>, AccountError> {
+        self.scope.actor().require(Permission::ViewUsers)?;
         check_filter(&[("/q", query.q.as_deref())])?;
         let spec = page.spec(&query)?;
-        Ok(self.engine.reads().list_users(&query, &spec).await?.page(&query))
+        Ok(self.scope.engine.reads().list_users(&query, &spec).await?.page(&query))
     }
 
     /// A user.
     ///
     /// # Errors
-    /// If the actor may not see users, or there is none, or they were erased.
-    pub async fn user(&self, actor: &Actor, id: UserId) -> Result<User, AccountError> {
-        actor.require(Permission::ViewUsers)?;
+    /// [`CommonError::Access`] if the caller may not see users; [`CommonError::NotFound`] if there is none, or they were
+    /// erased; [`CommonError::Store`].
+    pub async fn user(&self, id: UserId) -> Result<User, AccountError> {
+        self.scope.actor().require(Permission::ViewUsers)?;
         self.existing(id).await
     }
 
-    /// Changes a user's role, locks them out or lets them in again.
+    /// Changes a user's role, locks them out or lets them in again. Their access tokens hear of it at once in the process that
+    /// commits it, and within two seconds elsewhere, as also when a host commits it.
     ///
     /// # Errors
-    /// If the actor may not edit users, or there is no such user; [`AccountError::LastAdmin`];
-    /// [`CommonError::VersionMismatch`].
-    pub async fn update_user(
-        &self,
-        call: &RequestContext,
-        id: UserId,
-        patch: UserPatch,
-        expected: Option<Version>,
-    ) -> Result<User, AccountError> {
-        call.actor.require(Permission::EditUsers)?;
-        self.run(call, |this, call| async move {
-            let plan = || this.plan_update_user(&call, id, patch, expected);
-            let done = this.save_user(&call, plan, |_| None).await;
-            this.shared().forget(id);
-            done.map(|done| done.value)
-        })
-        .await
+    /// [`CommonError::Access`] if the caller may not edit users; [`CommonError::NotFound`]; [`AccountError::LastAdmin`];
+    /// [`CommonError::VersionMismatch`]; [`CommonError::Store`].
+    pub fn update_user(&self, id: UserId, patch: UserPatch) -> Write<User, AccountError> {
+        let plan = self.user_write("accounts.update_user", (id, patch), |accounts, write, (id, patch)| {
+            Box::pin(accounts.plan_update_user(write, *id, *patch))
+        });
+        self.scope.write(plan.allowed_to(|actor| actor.require(Permission::EditUsers)))
     }
 
-    /// Changes a user in a transaction of the embedder's own. Access tokens hear of it within two seconds.
-    ///
-    /// # Errors
-    /// As [`Self::update_user`].
-    pub async fn plan_update_user(
+    async fn plan_update_user(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: UserId,
         patch: UserPatch,
-        expected: Option<Version>,
     ) -> Result<Planned<User>, AccountError> {
-        call.actor.require(Permission::EditUsers)?;
         let before = self.existing(id).await?;
-        expect_version(expected, before.version)?;
-        let mut changes = self.engine.set(&call.actor);
+        write.check_version(before.version)?;
+        let mut changes = self.scope.engine.set(write.actor());
         let mut user = before.clone();
         user.role = patch.role.unwrap_or(before.role);
         user.disabled = patch.disabled.unwrap_or(before.disabled);
@@ -90,7 +96,7 @@ impl Accounts {
             self.keep_an_admin(&mut changes, &before).await?;
         }
         changes.update(&before, &mut user);
-        changes.event(self.engine.ids(), user.root(), user.version, DomainEvent::UserChanged { user: user.id });
+        changes.event(self.scope.engine.ids(), user.root(), user.version, DomainEvent::UserChanged { user: user.id });
         Ok(Planned { changes, output: user })
     }
 
@@ -103,10 +109,10 @@ impl Accounts {
         let query = UserQuery { role: Some(Role::Admin), ..UserQuery::default() };
         let mut spec = PageSpec::first(100);
         loop {
-            let listed = self.engine.reads().list_users(&query, &spec).await?;
+            let listed = self.scope.engine.reads().list_users(&query, &spec).await?;
             for user in listed.items.into_iter().filter(|user| user.id != leaving.id && is_active_admin(user)) {
                 // The list may lag; what is asserted must not.
-                let user = self.engine.reads().load_user(user.id).await?;
+                let user = self.scope.engine.reads().load_user(user.id).await?;
                 if let Some(user) = user.filter(is_active_admin) {
                     changes.assert(user.root(), user.version);
                     return Ok(());
@@ -117,7 +123,7 @@ impl Accounts {
     }
 
     async fn existing(&self, id: UserId) -> Result<User, AccountError> {
-        let user = self.engine.reads().load_user(id).await?;
+        let user = self.scope.engine.reads().load_user(id).await?;
         Ok(user.filter(|user| !user.email.is_empty()).ok_or(CommonError::NotFound("user"))?)
     }
 }

@@ -3,9 +3,6 @@
 use super::{InventoryError, MAX_STOCK, MovementRecord, StockCount, StockItem, StockQuery};
 use crate::{
     alert::{Alert, AlertQuery},
-    write::Scope,
-};
-use crate::{
     context::{AccessError, Actor, Permission},
     engine::{Engine, Planned},
     error::{CommonError, Invalid},
@@ -14,7 +11,7 @@ use crate::{
     page::{Page, PageRequest},
     store::{AggregateId, ChangeSet, MovementKind, StockDelta},
     text::check_filter,
-    write::{OneCommit, Write, WriteContext},
+    write::{OneCommit, Scope, Write, WriteContext},
 };
 
 const MAX_ADJUSTMENT: i64 = 1_000_000;

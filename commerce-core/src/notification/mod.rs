@@ -5,123 +5,15 @@
 
 mod compose;
 mod file;
+mod log;
+mod mailer;
 mod memory;
+mod message;
 #[cfg(feature = "smtp")]
 mod smtp;
 mod text;
 
-use std::fmt;
-
-use async_trait::async_trait;
-use mail_builder::{MessageBuilder, headers::date::Date};
-
 pub(crate) use self::compose::compose;
 #[cfg(feature = "smtp")]
 pub use self::smtp::{SmtpConfigError, SmtpMailer};
-pub use self::{file::FileMailer, memory::MemoryMailer};
-use crate::clock::Timestamp;
-
-/// A composed message.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Stable over repeated deliveries: the `Message-Id` without its brackets.
-    pub id: String,
-    /// The sender's name: the shop's.
-    pub from_name: String,
-    /// The sender's address.
-    pub from: String,
-    /// The recipient's address.
-    pub to: String,
-    /// The subject.
-    pub subject: String,
-    /// The text.
-    pub text: String,
-    /// When it was composed.
-    pub at: Timestamp,
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The text may hold a token.
-        f.debug_struct("Message").field("id", &self.id).field("subject", &self.subject).finish_non_exhaustive()
-    }
-}
-
-impl Message {
-    /// The message as it travels (RFC 5322).
-    ///
-    /// # Errors
-    /// If it can't be encoded.
-    pub fn to_rfc5322(&self) -> std::io::Result<Vec<u8>> {
-        MessageBuilder::new()
-            .message_id(self.id.as_str())
-            .from((self.from_name.as_str(), self.from.as_str()))
-            .to(self.to.as_str())
-            .subject(self.subject.as_str())
-            .date(Date::new(self.at.as_secs()))
-            // Keeps absence notices from answering (RFC 3834).
-            .header("Auto-Submitted", mail_builder::headers::raw::Raw::new("auto-generated"))
-            .text_body(self.text.as_str())
-            .write_to_vec()
-    }
-}
-
-/// Delivers messages. Called at least once for each; `id` tells doubles.
-#[async_trait]
-pub trait Mailer: Send + Sync + 'static {
-    /// Delivers a message.
-    ///
-    /// # Errors
-    /// Anything; the message is tried again later.
-    async fn send(&self, message: &Message) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-    /// Whether messages go to other people's mailboxes, and so must come from an address of the shop's: a shop with such a
-    /// mailer isn't built without [`Settings::mail_from`](crate::Settings::mail_from).
-    fn needs_sender(&self) -> bool {
-        false
-    }
-
-    /// Whether it delivers to addresses with letters of all scripts before the @, which needs servers that take them (SMTPUTF8,
-    /// RFC 6531). If not, which is assumed, such addresses are refused when somebody gives one.
-    fn takes_international_addresses(&self) -> bool {
-        false
-    }
-}
-
-/// Writes whole messages to the log: for development.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LogMailer;
-
-#[async_trait]
-impl Mailer for LogMailer {
-    async fn send(&self, message: &Message) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        tracing::info!(id = message.id, to = message.to, subject = message.subject, "{}", message.text);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_travels_with_its_headers_encoded() {
-        let message = Message {
-            id: "0190@shop.example".into(),
-            from_name: "Bücher & Söhne".into(),
-            from: "shop@shop.example".into(),
-            to: "ada@example.com".into(),
-            subject: "Order 7\r\nBcc: x@example.com".into(),
-            text: "Hello,\n\nthe token:\nabcDEF-_123\n".into(),
-            at: Timestamp::from_micros(1_795_000_000_000_000),
-        };
-        let raw = String::from_utf8(message.to_rfc5322().unwrap()).unwrap();
-        let (head, body) = raw.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains("Message-ID: <0190@shop.example>"), "{head}");
-        assert!(head.contains("To: <ada@example.com>") && head.contains("<shop@shop.example>"), "{head}");
-        assert!(head.contains("Date: Wed, 18 Nov 2026"), "{head}");
-        assert!(head.is_ascii() && !head.lines().any(|line| line.starts_with("Bcc:")), "{head}");
-        assert!(body.lines().any(|line| line == "abcDEF-_123"), "{body}");
-        assert!(!format!("{message:?}").contains("abcDEF"));
-    }
-}
+pub use self::{file::FileMailer, log::LogMailer, mailer::Mailer, memory::MemoryMailer, message::Message};

@@ -1,10 +1,10 @@
 //! What orders and payments refuse.
 
-use crate::state::InvalidTransition;
 use crate::{
     error::{CommonError, common_errors},
     id::VariantId,
     money::Money,
+    state::InvalidTransition,
 };
 
 /// Why a call on an order, its payments, parcels or returns was refused. Nothing was changed, unless it says so.

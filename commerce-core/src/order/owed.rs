@@ -1,7 +1,6 @@
 //! What is owed for an order: one pure function, which capture, receipt, refund, cancellation and return share.
 
 use super::{Order, OrderError, OrderLine, OrderStatus, edit::Effects};
-use crate::state::{InvalidTransition, State};
 use crate::{
     clock::Timestamp,
     error::Invalid,
@@ -9,6 +8,7 @@ use crate::{
     money::Money,
     order::LineQuantity,
     payment::{CANCELLED, NOTHING_OWED, PaymentStatus, RefundStatus},
+    state::{InvalidTransition, State},
 };
 
 impl OrderLine {

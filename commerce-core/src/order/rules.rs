@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Fulfilment, FulfilmentState, FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, Return,
-    ReturnStatus, withdraw::Withdrawn,
+    ReturnStatus, state::invalid_transition, withdraw::Withdrawn,
 };
-use crate::state::{InvalidTransition, State};
 use crate::{
     clock::Timestamp,
     error::{Invalid, StoreError},
     id::{FulfilmentId, ReturnId, VariantId},
     order::LineQuantity,
     payment::PaymentStatus,
+    state::{InvalidTransition, State},
 };
 
 /// What the customer may do next.
@@ -312,10 +312,6 @@ pub(crate) fn merge_items(items: Vec<LineQuantity>) -> Result<Vec<LineQuantity>,
 
 fn not_in_order(variant: VariantId) -> Invalid {
     Invalid::field("/items", "unknown_item", format!("the order has no line of variant {variant}"))
-}
-
-pub(super) fn invalid_transition(from: OrderStatus, to: &str) -> InvalidTransition {
-    InvalidTransition { from: from.as_str().to_owned(), to: to.to_owned() }
 }
 
 impl From<InvalidTransition> for StoreError {

@@ -29,9 +29,8 @@ use crate::{
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let login = shop.accounts().login(&RequestContext::guest(), Credentials::new("ada@example.com", "difference engine no 2")).await?;
-/// # let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+/// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # let ada = RequestContext::from(shop.sign_in("ada@example.com", "difference engine no 2").await?.actor());
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
 /// # shop.acting_as(&ada).carts().add(mug, 2).await?;
 /// # let order = shop.checkout().place(&ada, CheckoutInput::new(address, "test")).await?.value.order;

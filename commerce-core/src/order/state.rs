@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::State;
+use crate::state::{InvalidTransition, State};
 
 /// Where an order stands as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -163,4 +163,9 @@ impl State for ReturnStatus {
         (Self::Approved, Self::Received),
         (Self::Approved, Self::Rejected),
     ];
+}
+
+/// That an order in this state is not to become something else.
+pub(super) fn invalid_transition(from: OrderStatus, to: &str) -> InvalidTransition {
+    InvalidTransition { from: from.as_str().to_owned(), to: to.to_owned() }
 }

@@ -1,8 +1,11 @@
 //! Units that leave what is to be delivered: cancelled, refunded, or back from a parcel that nobody took.
 
-use super::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, rules::invalid_transition};
-use crate::state::{InvalidTransition, State};
-use crate::{id::VariantId, order::LineQuantity};
+use super::{FulfilmentStatus, ItemSelection, Order, OrderError, OrderLine, OrderStatus, state::invalid_transition};
+use crate::{
+    id::VariantId,
+    order::LineQuantity,
+    state::{InvalidTransition, State},
+};
 
 /// What became of the goods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

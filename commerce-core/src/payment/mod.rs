@@ -6,6 +6,7 @@ mod manual;
 mod model;
 pub(crate) mod processor;
 mod reconcile;
+mod report;
 mod rules;
 mod service;
 mod state;
@@ -18,11 +19,12 @@ mod tests;
 
 pub use self::{
     amounts::{AmountNotPayable, PayableAmounts},
-    gateway::{NextAction, PaymentGateway, PaymentMethod, RefundReport},
+    gateway::{PaymentGateway, PaymentMethod},
     manual::ManualGateway,
     model::{Payment, Refund},
     processor::PlacementOutcome,
     reconcile::{PaymentDrift, ReconcileError, Reconciliation},
+    report::{NextAction, RefundReport},
     service::{Payments, RefundInput, WebhookFailure},
     state::{PaymentStatus, RefundOrigin, RefundStatus},
     test_gateway::{GatewayFault, LedgerLine, TestGateway},

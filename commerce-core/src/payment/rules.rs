@@ -5,7 +5,7 @@ mod refund;
 
 use super::{
     Payment, PaymentStatus,
-    gateway::{GatewayPayment, GatewayState},
+    report::{GatewayPayment, GatewayState},
 };
 use crate::{
     clock::Timestamp,

@@ -2,7 +2,11 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::id::VariantId;
+use crate::{
+    address::PostalAddress,
+    id::VariantId,
+    money::{Currency, Money, MoneyError},
+};
 
 const EUR: Currency = Currency::EUR;
 

@@ -27,7 +27,7 @@ use crate::{
 /// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
-/// # shop.accounts().register(&RequestContext::guest(), Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
+/// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// let review = ada.reviews().create("enamel-mug", NewReview::new(5, "Sturdy", "Survived a fall.")).await?;
 /// assert!(!review.verified_purchase); // she hasn't bought it

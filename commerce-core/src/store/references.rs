@@ -1,44 +1,15 @@
 //! Whether all is there that is referred to: a copy of a database that lacks some of its rows may agree with itself otherwise.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Claim, ClaimKind, StoreError,
-    copy::{BATCH, Portable, TABLES, Table},
-    relations::short,
+    Claim, ClaimKind, Portable, StoreError, TABLES, Table,
+    relations::{MissingReference, short},
+    table::BATCH,
 };
-
-/// Something that is referred to and isn't there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MissingReference {
-    /// What refers to it.
-    pub from: String,
-    /// What kind of thing it is.
-    pub kind: String,
-    /// The id of what is missing, where it has one of its own.
-    pub id: Option<Uuid>,
-}
-
-impl MissingReference {
-    /// Something that belongs to every one of what is described and isn't there.
-    #[must_use]
-    pub fn belonging_to(from: impl Into<String>, kind: impl Into<String>) -> Self {
-        Self { from: from.into(), kind: kind.into(), id: None }
-    }
-}
-
-impl fmt::Display for MissingReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.id {
-            Some(id) => write!(f, "{} refers to the {} {id}, which is missing", self.from, self.kind),
-            None => write!(f, "{} has no {}, which every one has", self.from, self.kind),
-        }
-    }
-}
 
 /// What is referred to. Reviews, addresses and carts may be removed, but not while something of these kinds refers to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

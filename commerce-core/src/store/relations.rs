@@ -1,9 +1,38 @@
 //! Which rows belong together. Nothing but this crate sees to it where a schema has no foreign keys, as one that is spread over
 //! nodes can't have them; and a copy of a database that lacks its newest rows may agree with itself otherwise.
 
+use std::fmt;
+
 use uuid::Uuid;
 
-use super::MissingReference;
+/// Something that is referred to and isn't there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MissingReference {
+    /// What refers to it.
+    pub from: String,
+    /// What kind of thing it is.
+    pub kind: String,
+    /// The id of what is missing, where it has one of its own.
+    pub id: Option<Uuid>,
+}
+
+impl MissingReference {
+    /// Something that belongs to every one of what is described and isn't there.
+    #[must_use]
+    pub fn belonging_to(from: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self { from: from.into(), kind: kind.into(), id: None }
+    }
+}
+
+impl fmt::Display for MissingReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => write!(f, "{} refers to the {} {id}, which is missing", self.from, self.kind),
+            None => write!(f, "{} has no {}, which every one has", self.from, self.kind),
+        }
+    }
+}
 
 /// Rows that hold the id of something that must be there.
 #[derive(Debug)]

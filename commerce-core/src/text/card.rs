@@ -2,7 +2,7 @@
 
 use icu_properties::{CodePointMapData, props::GeneralCategory};
 
-use super::{is_blank, is_invisible, nfkc};
+use super::characters::{is_blank, is_invisible, nfkc};
 
 /// How many characters may stand between two groups of digits: a dash with blanks around it.
 const WIDEST_GAP: usize = 3;

@@ -8,7 +8,7 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Time, patch, present, sample};
+use crate::types::{Time, or_empty, present, sample};
 
 /// A postal address.
 #[derive(Clone, Debug, Object, Serialize, Deserialize)]
@@ -157,17 +157,16 @@ pub struct AddressPatch {
 
 impl From<AddressPatch> for core::AddressPatch {
     fn from(body: AddressPatch) -> Self {
-        Self {
-            name: body.name,
-            company: patch(body.company),
-            line1: body.line1,
-            line2: patch(body.line2),
-            city: patch(body.city).map(Option::unwrap_or_default),
-            region: patch(body.region),
-            postal_code: patch(body.postal_code).map(Option::unwrap_or_default),
-            country: body.country,
-            phone: patch(body.phone),
-        }
+        Self::new()
+            .name(body.name)
+            .company(or_empty(body.company))
+            .line1(body.line1)
+            .line2(or_empty(body.line2))
+            .city(or_empty(body.city))
+            .region(or_empty(body.region))
+            .postal_code(or_empty(body.postal_code))
+            .country(body.country)
+            .phone(or_empty(body.phone))
     }
 }
 

@@ -8,7 +8,7 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Time, mirror, patch, present, sample};
+use crate::types::{Time, mirror, or_empty, present, sample};
 
 mirror! {
     /// What a user may do.
@@ -112,8 +112,7 @@ pub struct Register {
 impl From<Register> for core::Registration {
     fn from(body: Register) -> Self {
         let Register { email, password, first_name, last_name, phone } = body;
-        let (first_name, last_name) = (first_name.unwrap_or_default(), last_name.unwrap_or_default());
-        Self { email, password, first_name, last_name, phone }
+        Self::new(email, password, first_name.unwrap_or_default(), last_name.unwrap_or_default()).phone(phone)
     }
 }
 
@@ -164,10 +163,10 @@ pub struct Login {
 impl From<core::Login> for Login {
     fn from(login: core::Login) -> Self {
         Self {
-            access_token: login.tokens.access_token,
+            access_token: login.tokens.access_token.0,
             token_type: "Bearer".to_owned(),
             expires_in: login.tokens.expires_in,
-            refresh_token: login.tokens.refresh_token,
+            refresh_token: login.tokens.refresh_token.0,
             refresh_expires_in: login.tokens.refresh_expires_in,
             user: login.user.into(),
         }
@@ -295,8 +294,10 @@ pub struct ProfilePatch {
 
 impl From<ProfilePatch> for core::ProfilePatch {
     fn from(body: ProfilePatch) -> Self {
-        let name = |name| patch(name).map(Option::unwrap_or_default);
-        Self { first_name: name(body.first_name), last_name: name(body.last_name), phone: patch(body.phone) }
+        Self::new()
+            .first_name(or_empty(body.first_name))
+            .last_name(or_empty(body.last_name))
+            .phone(or_empty(body.phone))
     }
 }
 
@@ -368,7 +369,7 @@ pub struct UserPatch {
 
 impl From<UserPatch> for core::UserPatch {
     fn from(body: UserPatch) -> Self {
-        Self { role: body.role.map(Into::into), disabled: body.disabled }
+        Self::new().role(body.role.map(Into::into)).disabled(body.disabled)
     }
 }
 

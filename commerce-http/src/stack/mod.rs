@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use commerce_core::{Commerce, clock::Timestamp, context::Actor, payment::TestGateway};
+use commerce_core::{Commerce, clock::Timestamp, payment::TestGateway, token::AccessToken};
 use poem::{
     Body, Endpoint, Request, Response, Route,
     http::{HeaderValue, Method, StatusCode, header},
@@ -115,13 +115,14 @@ impl HttpStack {
     /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
         if let Some(token) = caller::bearer(request)? {
-            let identity = match self.shared.commerce.accounts().authenticate(token).await.map_err(ApiError::from) {
-                Ok(identity) => identity,
+            let authenticated = self.shared.commerce.authenticate(&AccessToken::from(token)).await;
+            let caller = match authenticated.map_err(ApiError::from) {
+                Ok(caller) => caller,
                 // Whoever it is may see what everybody may.
                 Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
                 Err(error) => return Err(error),
             };
-            if self.shared.commerce.may_have_written(&Actor::User(identity)) {
+            if self.shared.commerce.may_have_written(caller.actor()) {
                 return Ok(None);
             }
         }

@@ -8,7 +8,7 @@ use commerce_sqlite::SqliteStore;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let store = SqliteStore::open("sqlite://shop.db").await?;
     let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build()?;
-    let (staff, guest) = (RequestContext::system(), RequestContext::guest());
+    let staff = RequestContext::system();
 
     // Staff put a mug on the shelf. The number lets the example run again on the same file.
     let shelf = shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?;
@@ -20,9 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Ada registers, signs in, searches and finds it, in spite of a typo.
     let (email, password) = (format!("ada{n}@example.com"), "difference engine no 2");
-    shop.accounts().register(&guest, Registration::new(&email, password, "Ada", "Lovelace")).await?;
-    let login = shop.accounts().login(&guest, Credentials::new(&email, password)).await?;
-    let ada = RequestContext::by(Actor::User(shop.accounts().authenticate(&login.tokens.access_token).await?));
+    shop.as_guest().accounts().register(Registration::new(&email, password, "Ada", "Lovelace")).await?;
+    let ada = RequestContext::from(shop.sign_in(&email, password).await?.actor());
     let query = ProductQuery { q: Some("enamle mug".into()), ..ProductQuery::default() };
     let found = shop.catalog().products(&ada.actor, query, &PageRequest::first(1)).await?.items.remove(0).view.product;
     println!("found {} at {} EUR", found.title, found.variants[0].price);

@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("Ada, card 1: {:?}", join(&shop, &store, "ada@example.com", "1").await);
     println!("Bob, card 1: {:?}", join(&shop, &store, "bob@example.com", "1").await);
     println!("Ada, card 2: {:?}", join(&shop, &store, "ada@example.com", "2").await);
-    let users = shop.accounts().users(&Actor::System, UserQuery::default(), &PageRequest::default()).await?;
+    let users = shop.as_system().accounts().users(UserQuery::default(), &PageRequest::default()).await?;
     println!("customers: {:?}", users.items.iter().map(|user| &user.email).collect::<Vec<_>>());
     Ok(())
 }
@@ -42,12 +42,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Registers a customer and gives them a card: both or neither.
 async fn join(shop: &Commerce, store: &SqliteStore, email: &str, card: &'static str) -> Result<(), String> {
     let registration = Registration::new(email, "difference engine no 2", "Ada", "Lovelace");
-    let planned = shop
-        .accounts()
-        .plan_register(&RequestContext::guest(), registration)
-        .await
-        .map_err(|error| error.to_string())?;
-    let (changes, user) = (planned.changes, planned.output.id);
+    let prepared =
+        shop.as_guest().accounts().register(registration).prepare().await.map_err(|error| error.to_string())?;
+    let (changes, user) = (prepared.changes, prepared.output.id);
     let written = store.write(move |tx| {
         Box::pin(async move {
             let insert = sqlx::query("INSERT INTO loyalty_card (number, user) VALUES (?, ?)").bind(card).bind(user.0);

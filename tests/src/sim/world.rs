@@ -18,9 +18,10 @@ use commerce_core::{
 };
 use futures_util::future::join_all;
 
-use super::{Chance, Coverage, Guard, MemoryStore, Process, SharedIds, SharedState, SimGateway, Wire, lock};
 use super::{
+    Chance, Coverage, Guard, MemoryStore, Process, SharedIds, SharedState, SimGateway, Wire,
     actor::{FirstAnswer, Found, Hand},
+    lock,
     op::{How, Op},
 };
 use crate::shop::eur;

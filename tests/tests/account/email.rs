@@ -1,8 +1,8 @@
 //! A new e-mail address.
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 
-use commerce_core::{account::AccountError, context::RequestContext, store::Claim};
+use commerce_core::{account::AccountError, store::Claim};
 use futures_util::future::join_all;
 
 use crate::{OTHER_PASSWORD, PASSWORD, Shop, invalid, refused, token_in};
@@ -17,32 +17,32 @@ async fn a_new_address_is_confirmed_there_and_told_to_the_old_one() {
     let shop = Shop::open().await;
     let (login, ada) = shop.customer(OLD).await;
     let elsewhere = shop.login(OLD).await;
-    shop.accounts().forgot_password(&RequestContext::guest(), OLD).await.unwrap();
+    shop.accounts().forgot_password(OLD).await.unwrap();
     let reset = token_in(&shop.letter(OLD, "new password", 0).await);
     let first = token_in(&shop.letter(OLD, "Please confirm", 0).await);
 
-    shop.accounts().change_email(&ada, " Countess@Example.com", PASSWORD).await.unwrap();
+    ada.accounts().change_email(" Countess@Example.com", PASSWORD).await.unwrap();
     let letter = shop.letter(NEW, CONFIRM, 0).await;
     assert_eq!(shop.letters(OLD, NOTICE).await.len(), 1);
     assert_eq!((shop.letters(NEW, NOTICE).await.len(), shop.letters(OLD, CONFIRM).await.len()), (0, 0));
-    let user = shop.accounts().me(&ada.actor).await.unwrap();
+    let user = ada.accounts().me().await.unwrap();
     assert_eq!((user.email.as_str(), user.email_confirmed), (OLD, false), "nothing has changed yet");
     shop.try_login(OLD, PASSWORD).await.unwrap();
 
     let token = token_in(&letter);
-    let user = shop.accounts().confirm_email_change(&ada, &token).await.unwrap();
+    let user = ada.accounts().confirm_email_change(token.as_str()).await.unwrap();
     assert_eq!((user.email.as_str(), user.email_confirmed), (NEW, true));
-    assert_eq!(shop.accounts().me(&ada.actor).await.unwrap(), user);
+    assert_eq!(ada.accounts().me().await.unwrap(), user);
     assert!(shop.is_signed_in(&login).await, "the session that confirmed goes on");
     assert!(!shop.is_signed_in(&elsewhere).await, "the others end");
     shop.try_login(NEW, PASSWORD).await.unwrap();
     refused!(shop.try_login(OLD, PASSWORD).await, AccountError::InvalidCredentials);
 
     // It is good once, and what was mailed to the old address is void.
-    refused!(shop.accounts().confirm_email_change(&ada, &token).await, AccountError::InvalidMailToken);
-    let old = shop.accounts().reset_password(&RequestContext::guest(), &reset, OTHER_PASSWORD).await;
+    refused!(ada.accounts().confirm_email_change(token.as_str()).await, AccountError::InvalidMailToken);
+    let old = shop.accounts().reset_password(reset.as_str(), OTHER_PASSWORD).await;
     refused!(old, AccountError::InvalidMailToken);
-    refused!(shop.accounts().confirm_email(&RequestContext::guest(), &first).await, AccountError::InvalidMailToken);
+    refused!(shop.accounts().confirm_email(first.as_str()).await, AccountError::InvalidMailToken);
 
     // The old address is free again.
     assert_eq!(shop.store.reads().load_claim(&Claim::email(OLD)).await.unwrap(), None);
@@ -54,16 +54,16 @@ async fn whether_the_new_address_is_taken_is_not_told() {
     let shop = Shop::open().await;
     let (_, ada) = shop.customer(OLD).await;
     shop.register("eve@example.com").await;
-    shop.accounts().change_email(&ada, "eve@example.com", PASSWORD).await.unwrap();
+    ada.accounts().change_email("eve@example.com", PASSWORD).await.unwrap();
     assert_eq!(shop.letters(OLD, NOTICE).await.len(), 1, "as if it were free");
     assert_eq!(shop.letters("eve@example.com", "address").await.len(), 1, "only her own confirmation");
 
     // Taken between the link and its use.
-    shop.accounts().change_email(&ada, NEW, PASSWORD).await.unwrap();
+    ada.accounts().change_email(NEW, PASSWORD).await.unwrap();
     let token = token_in(&shop.letter(NEW, CONFIRM, 0).await);
     shop.register(NEW).await;
-    refused!(shop.accounts().confirm_email_change(&ada, &token).await, AccountError::EmailTaken);
-    assert_eq!(shop.accounts().me(&ada.actor).await.unwrap().email, OLD);
+    refused!(ada.accounts().confirm_email_change(token.as_str()).await, AccountError::EmailTaken);
+    assert_eq!(ada.accounts().me().await.unwrap().email, OLD);
 }
 
 #[tokio::test]
@@ -71,30 +71,30 @@ async fn only_who_knows_the_password_may_ask_and_only_who_asked_may_confirm() {
     let shop = Shop::open().await;
     let (_, ada) = shop.customer(OLD).await;
     let (_, eve) = shop.customer("eve@example.com").await;
-    let wrong = shop.accounts().change_email(&ada, NEW, OTHER_PASSWORD).await;
+    let wrong = ada.accounts().change_email(NEW, OTHER_PASSWORD).await;
     refused!(wrong, AccountError::InvalidCredentials);
-    let bad = shop.accounts().change_email(&ada, "countess", PASSWORD).await;
+    let bad = ada.accounts().change_email("countess", PASSWORD).await;
     assert_eq!(invalid(bad), [("/email".to_owned(), "invalid_email")]);
-    let same = shop.accounts().change_email(&ada, "ADA@example.com", PASSWORD).await;
+    let same = ada.accounts().change_email("ADA@example.com", PASSWORD).await;
     assert_eq!(invalid(same), [("/email".to_owned(), "unchanged")]);
     assert!(shop.letters(OLD, NOTICE).await.is_empty() && shop.letters(NEW, CONFIRM).await.is_empty());
 
-    shop.accounts().change_email(&ada, NEW, PASSWORD).await.unwrap();
+    ada.accounts().change_email(NEW, PASSWORD).await.unwrap();
     let token = token_in(&shop.letter(NEW, CONFIRM, 0).await);
-    refused!(shop.accounts().confirm_email_change(&eve, &token).await, AccountError::InvalidMailToken);
-    refused!(shop.accounts().confirm_email(&RequestContext::guest(), &token).await, AccountError::InvalidMailToken);
-    let reset = shop.accounts().reset_password(&RequestContext::guest(), &token, OTHER_PASSWORD).await;
+    refused!(eve.accounts().confirm_email_change(token.as_str()).await, AccountError::InvalidMailToken);
+    refused!(shop.accounts().confirm_email(token.as_str()).await, AccountError::InvalidMailToken);
+    let reset = shop.accounts().reset_password(token.as_str(), OTHER_PASSWORD).await;
     refused!(reset, AccountError::InvalidMailToken);
 
     // A new password voids a change that somebody else asked for.
-    shop.accounts().change_password(&ada, PASSWORD, OTHER_PASSWORD).await.unwrap();
-    refused!(shop.accounts().confirm_email_change(&ada, &token).await, AccountError::InvalidMailToken);
+    ada.accounts().change_password(PASSWORD, OTHER_PASSWORD).await.unwrap();
+    refused!(ada.accounts().confirm_email_change(token.as_str()).await, AccountError::InvalidMailToken);
 
-    shop.accounts().change_email(&ada, NEW, OTHER_PASSWORD).await.unwrap();
+    ada.accounts().change_email(NEW, OTHER_PASSWORD).await.unwrap();
     let token = token_in(&shop.letter(NEW, CONFIRM, 1).await);
     shop.advance(Duration::from_hours(72));
     let ada = shop.call(&shop.try_login(OLD, OTHER_PASSWORD).await.unwrap()).await;
-    refused!(shop.accounts().confirm_email_change(&ada, &token).await, AccountError::InvalidMailToken);
+    refused!(ada.accounts().confirm_email_change(token.as_str()).await, AccountError::InvalidMailToken);
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn passwords_are_not_guessed_through_a_session_and_links_are_counted() {
     let shop = Shop::open().await;
     let (_, ada) = shop.customer(OLD).await;
     for n in 0..7 {
-        shop.accounts().change_email(&ada, &format!("{n}@example.com"), PASSWORD).await.unwrap();
+        ada.accounts().change_email(format!("{n}@example.com"), PASSWORD).await.unwrap();
     }
     let mut mailed = 0;
     for n in 0..7 {
@@ -113,9 +113,9 @@ async fn passwords_are_not_guessed_through_a_session_and_links_are_counted() {
     let mut tried = 0;
     for n in 0..30 {
         let guess = if n % 2 == 0 {
-            shop.accounts().change_email(&ada, NEW, OTHER_PASSWORD).await
+            ada.accounts().change_email(NEW, OTHER_PASSWORD).await
         } else {
-            shop.accounts().change_password(&ada, OTHER_PASSWORD, PASSWORD).await
+            ada.accounts().change_password(OTHER_PASSWORD, PASSWORD).await
         };
         match guess {
             Err(AccountError::InvalidCredentials) => tried += 1,
@@ -132,14 +132,12 @@ async fn of_two_who_confirm_the_same_address_at_once_one_gets_it() {
     let mut rivals = Vec::new();
     for (n, email) in [OLD, "eve@example.com"].into_iter().enumerate() {
         let (_, call) = shop.customer(email).await;
-        shop.accounts().change_email(&call, NEW, PASSWORD).await.unwrap();
+        call.accounts().change_email(NEW, PASSWORD).await.unwrap();
         let token = token_in(&shop.letter(NEW, CONFIRM, n).await);
         rivals.extend([(call.clone(), token.clone()), (call, token)]);
     }
-    let calls = rivals.into_iter().map(|(call, token)| {
-        let accounts = shop.accounts();
-        tokio::spawn(async move { accounts.confirm_email_change(&call, &token).await })
-    });
+    let calls =
+        rivals.into_iter().map(|(call, token)| tokio::spawn(call.accounts().confirm_email_change(token).into_future()));
     let mut winners = 0;
     for result in join_all(calls).await {
         match result.unwrap() {
@@ -156,9 +154,9 @@ async fn erasing_an_account_leaves_no_address_behind() {
     let shop = Shop::open().await;
     let (login, ada) = shop.customer(OLD).await;
     let user = shop.identity(&login).await.user;
-    shop.accounts().change_email(&ada, NEW, PASSWORD).await.unwrap();
+    ada.accounts().change_email(NEW, PASSWORD).await.unwrap();
     assert_eq!(shop.store.reads().list_mail_tokens(user).await.unwrap().len(), 2);
-    shop.accounts().erase(&ada).await.unwrap();
+    ada.accounts().erase().await.unwrap();
     assert_eq!(shop.store.reads().list_mail_tokens(user).await.unwrap(), []);
     assert!(shop.letters(NEW, CONFIRM).await.is_empty() && shop.letters(OLD, NOTICE).await.is_empty());
 }

@@ -1,7 +1,7 @@
 //! Orders of guests join the account that proves their address.
 
 use commerce_core::{
-    account::Registration,
+    Caller,
     context::{Actor, RequestContext},
     id::UserId,
     order::{Order, OrderQuery},
@@ -10,7 +10,7 @@ use commerce_core::{
 };
 use commerce_tests::shop::{TestShop, VISA};
 
-use crate::{PASSWORD, credentials, registration, token_in};
+use crate::{PASSWORD, registration, token_in};
 
 const ADA: &str = "ada@example.com";
 
@@ -21,11 +21,9 @@ async fn token(shop: &TestShop, to: &str, subject: &str) -> String {
     token_in(mails.iter().rev().find(|mail| mail.subject.contains(subject)).expect("a message"))
 }
 
-async fn register(shop: &TestShop, email: &str) -> RequestContext {
-    let accounts = shop.commerce.accounts();
-    accounts.register(&RequestContext::guest(), Registration { ..registration(email) }).await.unwrap();
-    let login = accounts.login(&RequestContext::guest(), credentials(email, PASSWORD)).await.unwrap();
-    RequestContext::by(Actor::User(accounts.authenticate(&login.tokens.access_token).await.unwrap()))
+async fn register(shop: &TestShop, email: &str) -> Caller {
+    shop.commerce.as_guest().accounts().register(registration(email)).await.unwrap();
+    shop.commerce.sign_in(email, PASSWORD).await.unwrap()
 }
 
 async fn buy_as_guest(shop: &TestShop, sku: &str) -> Order {
@@ -46,28 +44,28 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     let shop = TestShop::open().await;
     let order = buy_as_guest(&shop, "MUG").await;
     let ada = register(&shop, ADA).await;
-    let reviews = shop.commerce.acting_as(&ada).reviews();
+    let reviews = ada.reviews();
     let product = order.lines[0].product_id.to_string();
     let review = reviews.create(&product, NewReview::new(5, "Sturdy", "Survived a fall.")).await.unwrap();
     assert!(!review.verified_purchase);
-    assert_eq!(owned(&shop, ada.actor.user()).await, 0, "whoever registers an address doesn't own it yet");
-    assert!(shop.commerce.orders().get(&ada.actor, order.id).await.is_err());
+    assert_eq!(owned(&shop, ada.actor().user()).await, 0, "whoever registers an address doesn't own it yet");
+    assert!(shop.commerce.orders().get(ada.actor(), order.id).await.is_err());
 
     let token = token(&shop, ADA, "Please confirm").await;
-    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
-    let joined = shop.commerce.orders().get(&ada.actor, order.id).await.unwrap();
-    assert_eq!((joined.customer_id, joined.version), (ada.actor.user(), order.version + 1));
+    shop.commerce.as_guest().accounts().confirm_email(token.as_str()).await.unwrap();
+    let joined = shop.commerce.orders().get(ada.actor(), order.id).await.unwrap();
+    assert_eq!((joined.customer_id, joined.version), (ada.actor().user(), order.version + 1));
     assert_eq!(Order { customer_id: None, updated_at: order.updated_at, version: order.version, ..joined }, order);
     let mine = reviews.mine(&PageRequest::default()).await.unwrap();
     assert!(mine.items[0].verified_purchase, "what turns out to be bought is marked");
-    let export = shop.commerce.accounts().export(&ada.actor).await.unwrap();
+    let export = ada.accounts().export().await.unwrap();
     assert_eq!(export["orders"][0]["number"], order.number);
-    let tracking = shop.commerce.orders().tracking(&ada.actor, order.id).await.unwrap();
+    let tracking = shop.commerce.orders().tracking(ada.actor(), order.id).await.unwrap();
     assert!(tracking.timeline.iter().any(|entry| entry.event == "order_joined_account"));
 
     // An order placed as a guest afterwards stays one, and is found by its number.
     let later = buy_as_guest(&shop, "POT").await;
-    assert_eq!((later.customer_id, owned(&shop, ada.actor.user()).await), (None, 1));
+    assert_eq!((later.customer_id, owned(&shop, ada.actor().user()).await), (None, 1));
     assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &later.number, ADA).await.is_ok());
     assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &order.number, ADA).await.is_err());
     shop.check_books().await;
@@ -81,16 +79,16 @@ async fn a_token_opens_an_order_until_it_joins_an_account() {
     let holder = Actor::Guest { cart: None, order: Some(fresh.clone()) };
     let (ada, eve) = (register(&shop, ADA).await, register(&shop, "eve@example.com").await);
     let orders = shop.commerce.orders();
-    assert!(orders.get(&eve.actor, order.id).await.is_err());
-    let beside = orders.holder(eve.actor.clone(), fresh.clone(), order.id).await.unwrap();
+    assert!(orders.get(eve.actor(), order.id).await.is_err());
+    let beside = orders.holder(eve.actor().clone(), fresh.clone(), order.id).await.unwrap();
     assert!(orders.get(&beside, order.id).await.is_ok(), "a session doesn't take away what a token opens");
 
     let token = token(&shop, ADA, "Please confirm").await;
-    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
+    shop.commerce.as_guest().accounts().confirm_email(token.as_str()).await.unwrap();
     assert!(orders.get(&holder, order.id).await.is_err());
     for (call, opens) in [(&ada, true), (&eve, false)] {
-        let beside = orders.holder(call.actor.clone(), fresh.clone(), order.id).await.unwrap();
-        assert_eq!((&beside, orders.get(&beside, order.id).await.is_ok()), (&call.actor, opens));
+        let beside = orders.holder(call.actor().clone(), fresh.clone(), order.id).await.unwrap();
+        assert_eq!((&beside, orders.get(&beside, order.id).await.is_ok()), (call.actor(), opens));
     }
 }
 
@@ -99,11 +97,11 @@ async fn a_new_address_brings_its_orders_along() {
     let shop = TestShop::open().await;
     let eve = register(&shop, "eve@example.com").await;
     let order = buy_as_guest(&shop, "MUG").await;
-    shop.commerce.accounts().change_email(&eve, ADA, PASSWORD).await.unwrap();
-    assert_eq!(owned(&shop, eve.actor.user()).await, 0);
+    eve.accounts().change_email(ADA, PASSWORD).await.unwrap();
+    assert_eq!(owned(&shop, eve.actor().user()).await, 0);
     let token = token(&shop, ADA, "confirm your new").await;
-    shop.commerce.accounts().confirm_email_change(&eve, &token).await.unwrap();
-    assert_eq!(shop.order(&order).await.customer_id, eve.actor.user());
+    eve.accounts().confirm_email_change(token).await.unwrap();
+    assert_eq!(shop.order(&order).await.customer_id, eve.actor().user());
 }
 
 #[tokio::test]
@@ -116,9 +114,9 @@ async fn who_has_very_many_gets_them_all() {
     }
     let ada = register(&shop, ADA).await;
     let token = token(&shop, ADA, "Please confirm").await;
-    shop.commerce.accounts().confirm_email(&RequestContext::guest(), &token).await.unwrap();
-    assert_eq!(owned(&shop, ada.actor.user()).await, 100, "so many at once");
+    shop.commerce.as_guest().accounts().confirm_email(token.as_str()).await.unwrap();
+    assert_eq!(owned(&shop, ada.actor().user()).await, 100, "so many at once");
     shop.commerce.worker().tick().await.unwrap();
-    assert_eq!(owned(&shop, ada.actor.user()).await, 230);
+    assert_eq!(owned(&shop, ada.actor().user()).await, 230);
     shop.check_books().await;
 }

@@ -11,13 +11,14 @@ mod users;
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
-    Commerce,
-    account::{AccountError, Credentials, Login, Registration, User},
+    Caller, Commerce,
+    account::{AccountError, Accounts, Credentials, Login, Registration, User},
     clock::{ManualClock, Timestamp},
-    context::{Actor, Identity, RequestContext, Role},
+    context::{Identity, Role},
     error::CommonError,
     notification::{MemoryMailer, Message},
     store::Store,
+    token::RefreshToken,
 };
 use commerce_sqlite::SqliteStore;
 
@@ -58,8 +59,14 @@ impl Shop {
         Self::beside(self.store.clone(), self.clock.clone())
     }
 
-    fn accounts(&self) -> commerce_core::account::Accounts {
-        self.commerce.accounts()
+    /// Accounts as a guest uses them.
+    fn accounts(&self) -> Accounts {
+        self.commerce.as_guest().accounts()
+    }
+
+    /// Accounts as the shop uses them itself.
+    fn staff(&self) -> Accounts {
+        self.commerce.as_system().accounts()
     }
 
     fn advance(&self, by: Duration) {
@@ -67,11 +74,11 @@ impl Shop {
     }
 
     async fn register(&self, email: &str) -> User {
-        self.accounts().register(&RequestContext::guest(), registration(email)).await.unwrap().value
+        self.accounts().register(registration(email)).await.unwrap()
     }
 
     async fn create(&self, email: &str, role: Role) -> User {
-        self.accounts().create_user(&RequestContext::system(), registration(email), role).await.unwrap().value
+        self.staff().create_user(registration(email), role).await.unwrap()
     }
 
     async fn login(&self, email: &str) -> Login {
@@ -79,20 +86,20 @@ impl Shop {
     }
 
     async fn try_login(&self, email: &str, password: &str) -> Result<Login, AccountError> {
-        self.accounts().login(&RequestContext::guest(), credentials(email, password)).await
+        self.accounts().login(Credentials::new(email, password)).await
     }
 
     async fn identity(&self, login: &Login) -> Identity {
-        self.accounts().authenticate(&login.tokens.access_token).await.unwrap()
+        self.call(login).await.actor().identity().unwrap()
     }
 
-    /// A call by the user of a login.
-    async fn call(&self, login: &Login) -> RequestContext {
-        RequestContext::by(Actor::User(self.identity(login).await))
+    /// The shop as the user of a login uses it.
+    async fn call(&self, login: &Login) -> Caller {
+        self.commerce.authenticate(&login.tokens.access_token).await.unwrap()
     }
 
     /// Registers and signs in.
-    async fn customer(&self, email: &str) -> (Login, RequestContext) {
+    async fn customer(&self, email: &str) -> (Login, Caller) {
         self.register(email).await;
         let login = self.login(email).await;
         let call = self.call(&login).await;
@@ -100,15 +107,15 @@ impl Shop {
     }
 
     async fn is_signed_in(&self, login: &Login) -> bool {
-        match self.accounts().authenticate(&login.tokens.access_token).await {
+        match self.commerce.authenticate(&login.tokens.access_token).await {
             Ok(_) => true,
             Err(AccountError::InvalidToken) => false,
             Err(error) => panic!("{error}"),
         }
     }
 
-    async fn refresh(&self, token: &str) -> Result<Login, AccountError> {
-        self.accounts().refresh(&RequestContext::guest(), token).await
+    async fn refresh(&self, token: impl Into<RefreshToken>) -> Result<Login, AccountError> {
+        self.accounts().refresh(token).await
     }
 
     /// Delivers what is due, and answers the messages to an address whose subject has these words.
@@ -130,17 +137,7 @@ impl Shop {
 }
 
 fn registration(email: &str) -> Registration {
-    Registration {
-        email: email.into(),
-        password: PASSWORD.into(),
-        first_name: "Ada".into(),
-        last_name: "Lovelace".into(),
-        phone: None,
-    }
-}
-
-fn credentials(email: &str, password: &str) -> Credentials {
-    Credentials { email: email.into(), password: password.into(), ..Credentials::default() }
+    Registration::new(email, PASSWORD, "Ada", "Lovelace")
 }
 
 /// The token that stands on a line of its own.

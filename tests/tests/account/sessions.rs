@@ -9,10 +9,11 @@ use commerce_core::{
     error::CommonError,
     id::SessionId,
     store::{ChangeSet, Claim},
+    token::AccessToken,
 };
 use futures_util::future::join_all;
 
-use crate::{PASSWORD, Shop, credentials, refused};
+use crate::{PASSWORD, Shop, refused};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -26,7 +27,7 @@ async fn signing_in_says_who_it_is() {
     assert_eq!((login.tokens.expires_in, login.tokens.refresh_expires_in), (600, 14 * 24 * 3600));
     let identity = shop.identity(&login).await;
     assert_eq!((identity.user, identity.role), (user.id, Role::Customer));
-    assert!(!format!("{login:?}").contains(&login.tokens.refresh_token));
+    assert!(!format!("{login:?}").contains(&login.tokens.refresh_token.0));
 }
 
 /// Versions before kept the domain of an address in letters.
@@ -43,10 +44,10 @@ async fn accounts_from_before_are_found_by_all_spellings_of_their_address() {
 
     for spelling in [letters, ascii, "User@MÜNCHEN.example"] {
         assert_eq!(shop.login(spelling).await.user.id, user.id, "{spelling}");
-        let again = shop.accounts().register(&RequestContext::guest(), crate::registration(spelling)).await;
+        let again = shop.accounts().register(crate::registration(spelling)).await;
         refused!(again, AccountError::EmailTaken);
     }
-    shop.accounts().forgot_password(&RequestContext::guest(), ascii).await.unwrap();
+    shop.accounts().forgot_password(ascii).await.unwrap();
     assert_eq!(shop.letter(ascii, "password", 0).await.to, ascii);
 }
 
@@ -101,16 +102,16 @@ async fn a_refresh_token_is_good_once_and_its_reuse_ends_the_session() {
     let shop = Shop::open().await;
     let (first, _) = shop.customer("ada@example.com").await;
     shop.advance(SECOND);
-    let second = shop.refresh(&first.tokens.refresh_token).await.unwrap();
+    let second = shop.refresh(first.tokens.refresh_token.clone()).await.unwrap();
     assert_eq!(second.user, first.user);
     assert_ne!(second.tokens.refresh_token, first.tokens.refresh_token);
-    let third = shop.refresh(&second.tokens.refresh_token).await.unwrap();
+    let third = shop.refresh(second.tokens.refresh_token.clone()).await.unwrap();
     assert!(shop.is_signed_in(&third).await && shop.is_signed_in(&first).await, "rotating ends no access token");
 
-    refused!(shop.refresh(&first.tokens.refresh_token).await, AccountError::TokenReused);
+    refused!(shop.refresh(first.tokens.refresh_token.clone()).await, AccountError::TokenReused);
     for login in [&first, &second, &third] {
         assert!(!shop.is_signed_in(login).await);
-        refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
+        refused!(shop.refresh(login.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
     }
     shop.login("ada@example.com").await;
 }
@@ -121,7 +122,7 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
     for clock_runs in [false, true] {
-        let login = shop.refresh(&login.tokens.refresh_token).await;
+        let login = shop.refresh(login.tokens.refresh_token.clone()).await;
         let login = match login {
             Ok(login) => login,
             Err(_) => shop.login("ada@example.com").await,
@@ -131,7 +132,7 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
             if clock_runs {
                 shop.advance(Duration::from_micros(1));
             }
-            async move { accounts.refresh(&RequestContext::guest(), &token).await }
+            async move { accounts.refresh(token).await }
         });
         let mut winner = None;
         for answer in join_all(rivals).await {
@@ -143,7 +144,7 @@ async fn of_twenty_parallel_refreshes_one_wins_and_the_session_lives() {
         }
         let winner = winner.expect("a winner");
         assert!(shop.is_signed_in(&winner).await);
-        shop.refresh(&winner.tokens.refresh_token).await.unwrap();
+        shop.refresh(winner.tokens.refresh_token.clone()).await.unwrap();
         shop.advance(SECOND);
     }
 }
@@ -153,13 +154,13 @@ async fn a_rotation_elsewhere_is_given_two_seconds_before_it_counts_as_reuse() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
     let other = shop.another_process();
-    let next = other.refresh(&login.tokens.refresh_token).await.unwrap();
+    let next = other.refresh(login.tokens.refresh_token.clone()).await.unwrap();
     shop.advance(SECOND);
-    refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::InvalidToken);
+    refused!(shop.refresh(login.tokens.refresh_token.clone()).await, AccountError::InvalidToken);
     assert!(shop.is_signed_in(&next).await);
     shop.advance(SECOND);
-    refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::TokenReused);
-    refused!(other.refresh(&next.tokens.refresh_token).await, AccountError::SessionExpired);
+    refused!(shop.refresh(login.tokens.refresh_token.clone()).await, AccountError::TokenReused);
+    refused!(other.refresh(next.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
 }
 
 #[tokio::test]
@@ -178,16 +179,16 @@ async fn sessions_end_by_idling_and_by_age() {
     let (mut login, _) = shop.customer("ada@example.com").await;
     for _ in 0..6 {
         shop.advance(13 * DAY + 86_399 * SECOND);
-        login = shop.refresh(&login.tokens.refresh_token).await.unwrap();
+        login = shop.refresh(login.tokens.refresh_token.clone()).await.unwrap();
     }
     // 84 of 90 days are over: what is left is less than the idle time.
     assert!(login.tokens.refresh_expires_in < 7 * 24 * 3600);
     shop.advance(7 * DAY);
-    refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
+    refused!(shop.refresh(login.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
 
     let idle = shop.login("ada@example.com").await;
     shop.advance(14 * DAY);
-    refused!(shop.refresh(&idle.tokens.refresh_token).await, AccountError::SessionExpired);
+    refused!(shop.refresh(idle.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
 }
 
 #[tokio::test]
@@ -195,9 +196,12 @@ async fn neither_kind_of_token_passes_for_the_other() {
     let shop = Shop::open().await;
     let (login, _) = shop.customer("ada@example.com").await;
     let tokens = &login.tokens;
-    refused!(shop.accounts().authenticate(&tokens.refresh_token).await, AccountError::InvalidToken);
-    refused!(shop.refresh(&tokens.access_token).await, AccountError::InvalidToken);
-    for forged in ["", "abc", &format!("{}A", tokens.refresh_token), &tokens.refresh_token[1..]] {
+    refused!(
+        shop.commerce.authenticate(&AccessToken(tokens.refresh_token.0.clone())).await,
+        AccountError::InvalidToken
+    );
+    refused!(shop.refresh(tokens.access_token.0.as_str()).await, AccountError::InvalidToken);
+    for forged in ["", "abc", &format!("{}A", tokens.refresh_token.0), &tokens.refresh_token.0[1..]] {
         refused!(shop.refresh(forged).await, AccountError::InvalidToken);
     }
     assert!(shop.is_signed_in(&login).await);
@@ -211,17 +215,14 @@ async fn signing_out_kills_both_tokens_at_once_here_and_soon_elsewhere() {
     let phone = shop.login("ada@example.com").await;
     assert!(other.is_signed_in(&login).await);
 
-    shop.accounts().logout(&call, false).await.unwrap();
+    call.accounts().logout().await.unwrap();
     assert!(!shop.is_signed_in(&login).await);
-    refused!(shop.refresh(&login.tokens.refresh_token).await, AccountError::SessionExpired);
+    refused!(shop.refresh(login.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
     assert!(shop.is_signed_in(&phone).await, "other devices stay");
     shop.advance(2 * SECOND);
     assert!(!other.is_signed_in(&login).await);
-    shop.accounts().logout(&call, false).await.unwrap();
-    refused!(
-        shop.accounts().logout(&RequestContext::guest(), false).await,
-        AccountError::Common(CommonError::Access(AccessError::Unauthenticated))
-    );
+    call.accounts().logout().await.unwrap();
+    refused!(shop.accounts().logout().await, AccountError::Common(CommonError::Access(AccessError::Unauthenticated)));
 }
 
 #[tokio::test]
@@ -230,10 +231,10 @@ async fn signing_out_everywhere_spares_only_what_comes_after() {
     let (login, call) = shop.customer("ada@example.com").await;
     let phone = shop.login("ada@example.com").await;
     let (eve, _) = shop.customer("eve@example.com").await;
-    shop.accounts().logout(&call, true).await.unwrap();
+    call.accounts().logout_everywhere().await.unwrap();
     for dead in [&login, &phone] {
         assert!(!shop.is_signed_in(dead).await);
-        refused!(shop.refresh(&dead.tokens.refresh_token).await, AccountError::SessionExpired);
+        refused!(shop.refresh(dead.tokens.refresh_token.clone()).await, AccountError::SessionExpired);
     }
     assert!(shop.is_signed_in(&eve).await);
     let fresh = shop.login("ada@example.com").await;
@@ -247,24 +248,24 @@ async fn devices_are_listed_and_signed_out_one_by_one() {
     let origin = Origin { ip: Some("192.0.2.7".into()), user_agent: Some("Phone".into()), ..Origin::default() };
     shop.advance(SECOND);
     let from_phone = RequestContext { origin, ..RequestContext::guest() };
-    let credentials: Credentials = credentials("ada@example.com", PASSWORD);
-    let phone = shop.accounts().login(&from_phone, credentials).await.unwrap();
+    let phone = shop.commerce.acting_as(from_phone).accounts();
+    let phone = phone.login(Credentials::new("ada@example.com", PASSWORD)).await.unwrap();
 
-    let sessions = shop.accounts().sessions(&call.actor).await.unwrap();
+    let sessions = call.accounts().sessions().await.unwrap();
     let seen: Vec<_> = sessions.iter().map(|session| (session.ip.as_deref(), session.user_agent.as_deref())).collect();
     assert_eq!(seen, [(Some("192.0.2.7"), Some("Phone")), (None, None)]);
 
     let (_, eve) = shop.customer("eve@example.com").await;
-    let not_hers = shop.accounts().revoke_session(&eve, sessions[0].id).await;
+    let not_hers = eve.accounts().revoke_session(sessions[0].id).await;
     refused!(not_hers, AccountError::Common(CommonError::NotFound("session")));
-    let nobodys = SessionId(eve.actor.user().unwrap().0);
-    let unknown = shop.accounts().revoke_session(&call, nobodys).await;
+    let nobodys = SessionId(eve.actor().user().unwrap().0);
+    let unknown = call.accounts().revoke_session(nobodys).await;
     refused!(unknown, AccountError::Common(CommonError::NotFound("session")));
 
     assert!(shop.is_signed_in(&phone).await);
-    shop.accounts().revoke_session(&call, sessions[0].id).await.unwrap();
+    call.accounts().revoke_session(sessions[0].id).await.unwrap();
     assert!(!shop.is_signed_in(&phone).await && shop.is_signed_in(&laptop).await);
-    assert_eq!(shop.accounts().sessions(&call.actor).await.unwrap().len(), 1);
+    assert_eq!(call.accounts().sessions().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

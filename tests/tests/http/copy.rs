@@ -11,8 +11,8 @@ use commerce_core::{
     event::LeasedTask,
     id::UuidV7,
     store::{
-        Applied, ChangeSet, CommitError, MissingReference, Reads, Store, StoreError,
-        copy::{CopyError, Portable, Table, copy},
+        Applied, ChangeSet, CommitError, MissingReference, Portable, Reads, Store, StoreError, Table,
+        copy::{CopyError, copy},
     },
 };
 use commerce_postgres::PgStore;

@@ -58,14 +58,8 @@ impl Shop {
 
     /// Somebody with an account.
     pub async fn user(&self, email: &str, first_name: &str, last_name: &str, role: Role) -> RequestContext {
-        let registration = Registration {
-            email: email.to_owned(),
-            password: "a rather long pass phrase".to_owned(),
-            first_name: first_name.to_owned(),
-            last_name: last_name.to_owned(),
-            phone: None,
-        };
-        let user = self.accounts().create_user(&RequestContext::system(), registration, role).await.unwrap().value;
+        let registration = Registration::new(email, "a rather long pass phrase", first_name, last_name);
+        let user = self.as_system().accounts().create_user(registration, role).await.unwrap();
         by(user.id, role)
     }
 

@@ -1,15 +1,19 @@
 //! Refunds that were made past the shop, at the gateway itself: each is booked once, whoever tells of it and how often.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
-use crate::alert::AlertKind;
-use crate::context::Actor;
-use crate::error::CommonError;
-use crate::event::{DomainEvent, Notice, Task};
-use crate::id::{OrderId, PaymentId, RefundId};
-use crate::order::{Effects, Order};
-use crate::payment::gateway::{GatewayError, GatewayRefundState, RefundReport};
-use crate::payment::rules::ForeignRefund;
-use crate::store::{AggregateId, ChangeSet, MovementKind, StoreError};
+use crate::{
+    alert::AlertKind,
+    context::Actor,
+    error::CommonError,
+    event::{DomainEvent, Notice, Task},
+    id::{OrderId, PaymentId, RefundId},
+    order::{Effects, Order},
+    payment::{
+        gateway::{GatewayError, GatewayRefundState, RefundReport},
+        rules::ForeignRefund,
+    },
+    store::{AggregateId, ChangeSet, MovementKind, StoreError},
+};
 
 impl PaymentProcessor {
     /// Takes a gateway's word on a refund of a payment: settles ours, books one that isn't. `false` if that can't be done yet.

@@ -12,17 +12,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::gateway::GatewayError;
-use super::{AmountNotPayable, PayableAmounts, PaymentGateway, PaymentStatus};
-use crate::alert::{Alert, AlertKind, admins, raise_alert};
-use crate::clock::Timestamp;
-use crate::context::Actor;
-use crate::engine::Engine;
-use crate::error::CommonError;
-use crate::event::{Notice, Task};
-use crate::id::{OrderId, PaymentId, RefundId, TaskId};
-use crate::order::{Order, OrderStatus};
-use crate::store::{ChangeSet, StoreError};
+use super::{AmountNotPayable, PayableAmounts, PaymentGateway, PaymentStatus, gateway::GatewayError};
+use crate::{
+    alert::{Alert, AlertKind, admins, raise_alert},
+    clock::Timestamp,
+    context::Actor,
+    engine::Engine,
+    error::CommonError,
+    event::{Notice, Task},
+    id::{OrderId, PaymentId, RefundId, TaskId},
+    order::{Order, OrderStatus},
+    store::{ChangeSet, StoreError},
+};
 
 /// How a checkout ended, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

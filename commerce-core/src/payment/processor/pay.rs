@@ -1,17 +1,19 @@
 //! Calls that move a payment: promise or take, capture, void.
 
 use super::{PaymentProcessor, Progress};
-use crate::alert::AlertKind;
-use crate::error::CommonError;
-use crate::fail_point::FailPoint;
-use crate::id::PaymentId;
-use crate::money::Money;
-use crate::order::{Order, OrderStatus};
-use crate::payment::gateway::{
-    AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest,
+use crate::{
+    alert::AlertKind,
+    error::CommonError,
+    fail_point::FailPoint,
+    id::PaymentId,
+    money::Money,
+    order::{Order, OrderStatus},
+    payment::{
+        Payment, PaymentStatus,
+        gateway::{AuthorizeRequest, CaptureRequest, GatewayError, GatewayPayment, GatewayState, VoidRequest},
+        rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED},
+    },
 };
-use crate::payment::rules::{AMOUNT_NOT_PAYABLE, CANCELLED, NOTHING_OWED};
-use crate::payment::{Payment, PaymentStatus};
 
 /// How often a capture whose outcome is unknown is repeated at once, under the same key.
 const CALLS: u32 = 3;

@@ -1,16 +1,20 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress};
-use crate::context::Actor;
-use crate::error::CommonError;
-use crate::event::Task;
-use crate::id::{OrderId, PaymentId};
-use crate::money::Money;
-use crate::order::{Order, OrderStatus};
-use crate::payment::gateway::{GatewayError, GatewayPayment, GatewayState, VoidRequest};
-use crate::payment::rules::{SUPERSEDED, Settlement};
-use crate::payment::{Payment, PaymentStatus};
-use crate::store::{ChangeSet, ClaimKind, StoreError};
+use crate::{
+    context::Actor,
+    error::CommonError,
+    event::Task,
+    id::{OrderId, PaymentId},
+    money::Money,
+    order::{Order, OrderStatus},
+    payment::{
+        Payment, PaymentStatus,
+        gateway::{GatewayError, GatewayPayment, GatewayState, VoidRequest},
+        rules::{SUPERSEDED, Settlement},
+    },
+    store::{ChangeSet, ClaimKind, StoreError},
+};
 
 impl PaymentProcessor {
     /// Finds out how a payment stands that was left open: by recovery, by a client that asks. What the gateway refused to say

@@ -1,17 +1,21 @@
 //! Money going back.
 
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
-use crate::alert::AlertKind;
-use crate::context::Actor;
-use crate::error::CommonError;
-use crate::event::{DomainEvent, Notice, Task};
-use crate::fail_point::FailPoint;
-use crate::id::{OrderId, RefundId};
-use crate::order::Order;
-use crate::payment::gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest};
-use crate::payment::rules::RefundSettlement;
-use crate::payment::{RefundOrigin, RefundStatus};
-use crate::store::{AggregateId, ChangeSet, StoreError};
+use crate::{
+    alert::AlertKind,
+    context::Actor,
+    error::CommonError,
+    event::{DomainEvent, Notice, Task},
+    fail_point::FailPoint,
+    id::{OrderId, RefundId},
+    order::Order,
+    payment::{
+        RefundOrigin, RefundStatus,
+        gateway::{GatewayError, GatewayRefund, GatewayRefundState, RefundRequest},
+        rules::RefundSettlement,
+    },
+    store::{AggregateId, ChangeSet, StoreError},
+};
 
 impl PaymentProcessor {
     /// Registers the money of a refund as on its way back: part of the set that intends it.

@@ -1,19 +1,23 @@
 //! A gateway's word on a payment, taken: one commit of all that follows from it.
 
 use super::{ATTEMPTS, PaymentProcessor, PlacementOutcome, PlacementRecord, send};
-use crate::alert::AlertKind;
-use crate::cart::{Cart, CartStatus};
-use crate::context::Actor;
-use crate::error::CommonError;
-use crate::event::{DomainEvent, Notice, Task};
-use crate::fail_point::FailPoint;
-use crate::id::{OrderId, PaymentId, RefundId};
-use crate::money::Money;
-use crate::order::{ItemSelection, Order, OrderStatus};
-use crate::payment::gateway::{GatewayPayment, GatewayState};
-use crate::payment::rules::{NewRefund, Settlement};
-use crate::payment::{Payment, PaymentStatus};
-use crate::store::{AggregateId, ChangeSet, Claim, ClaimKind, MovementKind, StockDelta, StoreError};
+use crate::{
+    alert::AlertKind,
+    cart::{Cart, CartStatus},
+    context::Actor,
+    error::CommonError,
+    event::{DomainEvent, Notice, Task},
+    fail_point::FailPoint,
+    id::{OrderId, PaymentId, RefundId},
+    money::Money,
+    order::{ItemSelection, Order, OrderStatus},
+    payment::{
+        Payment, PaymentStatus,
+        gateway::{GatewayPayment, GatewayState},
+        rules::{NewRefund, Settlement},
+    },
+    store::{AggregateId, ChangeSet, Claim, ClaimKind, MovementKind, StockDelta, StoreError},
+};
 
 impl PaymentProcessor {
     /// Takes a gateway's word on a payment: one commit of all that follows from it. `order` is the order as last read; it

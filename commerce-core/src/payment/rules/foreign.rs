@@ -8,7 +8,7 @@ use crate::{
     order::{Order, OrderStatus, Withdrawn},
     payment::{
         Refund, RefundOrigin, RefundStatus,
-        gateway::{GatewayRefund, GatewayRefundState},
+        report::{GatewayRefund, GatewayRefundState},
     },
 };
 

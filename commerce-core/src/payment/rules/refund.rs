@@ -9,7 +9,7 @@ use crate::{
     order::{ItemSelection, LineQuantity, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items},
     payment::{
         PaymentStatus, Refund, RefundOrigin, RefundStatus,
-        gateway::{GatewayRefund, GatewayRefundState},
+        report::{GatewayRefund, GatewayRefundState},
     },
     state::State,
 };

@@ -3,7 +3,7 @@
 use commerce_core::{
     Commerce,
     account::{AccountError, Registration, UserQuery},
-    context::{Actor, RequestContext, Role},
+    context::Role,
     page::PageRequest,
 };
 
@@ -31,9 +31,9 @@ pub async fn create(
 ) -> Result<(), Failure> {
     let made_up = if password.is_none() { Some(made_up_password()?) } else { None };
     let Some(chosen) = password.or_else(|| made_up.clone()) else { return Ok(()) };
-    let registration = Registration { email, password: chosen, first_name, last_name, phone: None };
-    let done = commerce.accounts().create_user(&RequestContext::system(), registration, Role::Admin).await;
-    let user = done.map_err(|error| format!("the admin can't be created: {error}"))?.value;
+    let registration = Registration::new(email, chosen, first_name, last_name);
+    let created = commerce.as_system().accounts().create_user(registration, Role::Admin).await;
+    let user = created.map_err(|error| format!("the admin can't be created: {error}"))?;
     match made_up {
         Some(password) => format.notice(
             &format!("Admin {} with the password {password} (shown only now)", user.email),
@@ -58,6 +58,6 @@ pub async fn ensure_first(commerce: &Commerce, config: &Config, format: Format) 
 
 async fn has_admin(commerce: &Commerce) -> Result<bool, Failure> {
     let admins = UserQuery { q: None, role: Some(Role::Admin) };
-    let found = commerce.accounts().users(&Actor::System, admins, &PageRequest::first(1)).await;
+    let found = commerce.as_system().accounts().users(admins, &PageRequest::first(1)).await;
     Ok(!found.map_err(|error: AccountError| error.to_string())?.items.is_empty())
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use commerce_core::{
     clock::SystemClock,
     id::UuidV7,
-    store::copy::{BATCH, CopyProgress, Portable, copy},
+    store::{
+        Portable,
+        copy::{BATCH, CopyProgress, copy},
+    },
 };
 use indicatif::{ProgressBar, ProgressStyle};
 

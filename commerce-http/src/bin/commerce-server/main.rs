@@ -28,7 +28,7 @@ use clap::Parser;
 use commerce_core::{
     Commerce, Currency,
     context::Actor,
-    store::{copy::Portable, missing_references},
+    store::{Portable, missing_references},
 };
 use commerce_http::CommerceApi;
 

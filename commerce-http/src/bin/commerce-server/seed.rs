@@ -59,15 +59,8 @@ async fn register_customers(commerce: &Commerce, bar: &ProgressBar) -> Result<Ve
     let mut customers = Vec::new();
     for (first_name, last_name, email) in CUSTOMERS {
         bar.set_message(*first_name);
-        let registration = Registration {
-            email: (*email).to_owned(),
-            password: PASSWORD.to_owned(),
-            first_name: (*first_name).to_owned(),
-            last_name: (*last_name).to_owned(),
-            phone: None,
-        };
-        let user =
-            commerce.accounts().create_user(&RequestContext::system(), registration, Role::Customer).await?.value;
+        let registration = Registration::new(*email, PASSWORD, *first_name, *last_name);
+        let user = commerce.as_system().accounts().create_user(registration, Role::Customer).await?;
         customers.push(Identity { user: user.id, role: user.role, session: SessionId(commerce.ids().uuid()) });
         bar.inc(1);
     }

@@ -6,7 +6,7 @@ use commerce_core::{
     Commerce, CommerceBuilder,
     notification::{FileMailer, SmtpMailer},
     payment::{ManualGateway, TestGateway, stripe::StripeGateway},
-    store::copy::Portable,
+    store::Portable,
 };
 use commerce_sqlite::{SqliteSettings, SqliteStore};
 

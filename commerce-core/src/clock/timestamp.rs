@@ -1,9 +1,8 @@
-//! Time: UTC instants in whole microseconds, from an injected [`Clock`].
+//! [`Timestamp`]: UTC instants in whole microseconds.
 
 use std::{
     fmt,
     ops::{Add, Sub},
-    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
@@ -47,7 +46,7 @@ impl Timestamp {
     }
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
@@ -94,46 +93,6 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         let refused = |_| D::Error::custom("must be an instant (RFC 3339) such as 2026-11-24T10:15:00Z");
         DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc().into()).map_err(refused)
-    }
-}
-
-/// Where the time comes from. Injected, so that tests and simulations can turn it.
-pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
-    fn now(&self) -> Timestamp;
-}
-
-/// The machine's clock.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)]
-    fn now(&self) -> Timestamp {
-        Utc::now().into()
-    }
-}
-
-/// A clock that stands still until it is moved.
-#[derive(Debug)]
-pub struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    /// A clock that shows `at`.
-    #[must_use]
-    pub fn at(at: Timestamp) -> Self {
-        Self(AtomicI64::new(at.0))
-    }
-
-    /// Moves the clock forward.
-    pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(micros(by), Ordering::SeqCst);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
     }
 }
 
