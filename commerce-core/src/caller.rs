@@ -5,9 +5,12 @@ use std::sync::Arc;
 use crate::{
     account::{AccountError, Accounts, Credentials},
     cart::Carts,
+    checkout::Checkouts,
     commerce::Commerce,
     context::{Actor, RequestContext},
     inventory::Inventory,
+    order::Orders,
+    payment::Payments,
     review::Reviews,
     token::AccessToken,
     write::Scope,
@@ -57,6 +60,24 @@ impl Caller {
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         Inventory::new(self.0.clone())
+    }
+
+    /// Quotes and placing orders.
+    #[must_use]
+    pub fn checkout(&self) -> Checkouts {
+        Checkouts::new(self.0.clone())
+    }
+
+    /// Orders after they were placed.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders::new(self.0.clone())
+    }
+
+    /// Payments and refunds.
+    #[must_use]
+    pub fn payments(&self) -> Payments {
+        Payments::new(self.0.clone())
     }
 
     /// Reviews.

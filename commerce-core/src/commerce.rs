@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 use crate::{
     account::normalise_email,
     catalog::Catalog,
-    checkout::Checkout,
     clock::{Clock, SystemClock},
     context::Actor,
     engine::{Engine, Queues, recent_writers},
@@ -22,8 +21,7 @@ use crate::{
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
-    order::Orders,
-    payment::{PaymentGateway, Payments},
+    payment::PaymentGateway,
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
     settings::Settings,
     store::{Store, StoreError},
@@ -53,24 +51,6 @@ impl Commerce {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.engine.clone())
-    }
-
-    /// Quotes and placing orders.
-    #[must_use]
-    pub fn checkout(&self) -> Checkout {
-        Checkout::new(self.engine.clone())
-    }
-
-    /// Orders after they were placed.
-    #[must_use]
-    pub fn orders(&self) -> Orders {
-        Orders::new(self.engine.clone())
-    }
-
-    /// Payments, refunds and webhooks.
-    #[must_use]
-    pub fn payments(&self) -> Payments {
-        Payments::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.

@@ -297,7 +297,18 @@ impl Engine {
         Ok(())
     }
 
-    fn publish_events(&self, set: &mut ChangeSet) {
+    /// Keeps the answer of a call that was made without a commit of its own. If the key is taken, the same call was faster.
+    pub async fn remember<A: Serialize + Sync>(&self, call: &RequestContext, answer: &A) -> Result<(), CommonError> {
+        if call.idempotency.is_some() {
+            let mut set = self.set(&call.actor);
+            Self::keep_answer(&mut set, call, || serde_json::to_value(answer))?;
+            let _ = self.commit(&mut set).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the event sink told of what a set changes.
+    pub fn publish_events(&self, set: &mut ChangeSet) {
         if self.sink.is_some() {
             for event in set.events().to_vec() {
                 let due = set.at();

@@ -12,7 +12,7 @@ pub(crate) use self::status::WorkerWatch;
 
 use crate::{
     account::Accounts,
-    alert::raise_low_stock_alerts,
+    alert::{AlertKind, raise_low_stock_alerts},
     cart::plan_return,
     clock::Timestamp,
     context::{Actor, RequestContext},
@@ -20,13 +20,16 @@ use crate::{
     error::CommonError,
     event::{LeasedTask, Task},
     id::{OrderId, PaymentId, RefundId},
+    money::Money,
     notification::compose,
-    order::{Order, OrderError, OrderStatus, Orders},
+    order::{Cancellation, Order, OrderChild, OrderError, OrderStatus, Orders},
     payment::{
-        EXPIRED, PaymentStatus,
+        EXPIRED, PaymentStatus, Payments,
+        gateway::GatewayError,
         processor::{PaymentProcessor, Progress},
     },
     store::StoreError,
+    write::Scope,
 };
 
 /// How many tasks are leased at once.
@@ -214,6 +217,22 @@ impl Worker {
             Task::ExpireReservation { order, payment } => self.expire(order, payment, leased.attempts).await,
             Task::VoidPayment { order, payment } => self.void(order, payment, leased.attempts).await,
             Task::SettleRefund { order, refund } => self.settle_refund(order, refund, leased.attempts).await,
+            Task::CancelOrder { order, reason } => {
+                let orders = Orders::new(Scope::system(self.engine.clone()));
+                let cancelled = orders.cancel(order, Cancellation::all().reason(reason)).await;
+                self.made(order, "its cancellation", cancelled.map(drop), leased.attempts).await
+            }
+            Task::CapturePayment { order, payment, amount } => {
+                self.capture(order, payment, amount, leased.attempts).await
+            }
+            Task::ResolvePayment { payment, give_up } => {
+                let Some(order) = self.engine.reads().load_order_of(OrderChild::Payment(payment)).await? else {
+                    return Ok(Outcome::Done);
+                };
+                let payments = Payments::new(Scope::system(self.engine.clone()));
+                let write = if give_up { payments.write_off(payment) } else { payments.resolve(payment) };
+                self.made(order, "a payment", write.await.map(drop), leased.attempts).await
+            }
             Task::MergeCart { from, owner } => {
                 let plan = || plan_return(&self.engine, from, owner.clone());
                 self.engine.transact(&RequestContext::system(), plan, |_| None).await?;
@@ -261,7 +280,7 @@ impl Worker {
         if due > now {
             return Ok(Outcome::Again { after: due.since(now), error: "there is time left to pay".to_owned() });
         }
-        match Orders::new(self.engine.clone()).cancel_unpaid(order.id, payment).await {
+        match Orders::new(Scope::system(self.engine.clone())).cancel_unpaid(order.id, payment).await {
             Ok(()) => Ok(Outcome::Done),
             Err(OrderError::Common(error)) => Err(error),
             Err(error) => Ok(Outcome::Again { after: MONEY_WAITS, error: error.to_string() }),
@@ -292,6 +311,45 @@ impl Worker {
     async fn void(&self, id: OrderId, payment: PaymentId, attempts: u32) -> Result<Outcome, CommonError> {
         let _turn = self.engine.queues.turn(id).await;
         let (_, progress) = self.processor().void(self.processor().load(id).await?, payment).await?;
+        self.outcome(id, format!("payment {payment}"), progress, attempts).await
+    }
+
+    /// What becomes of a task that is a write of its own, which a host has prepared. A refusal that lasts is told to staff.
+    async fn made(
+        &self,
+        order: OrderId,
+        what: &str,
+        made: Result<(), OrderError>,
+        attempts: u32,
+    ) -> Result<Outcome, CommonError> {
+        match made {
+            Ok(()) => Ok(Outcome::Done),
+            Err(OrderError::Common(error)) => Err(error),
+            Err(error @ (OrderError::PaymentBusy | OrderError::GatewayUnavailable)) => {
+                Ok(again(attempts, &error.to_string()))
+            }
+            Err(error) => {
+                let order = self.processor().load(order).await?;
+                let detail = format!("order {}: {what} came to nothing: {error}", order.number);
+                self.processor().raise(AlertKind::PaymentStuck, &order, detail).await?;
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    async fn capture(
+        &self,
+        id: OrderId,
+        payment: PaymentId,
+        amount: Money,
+        attempts: u32,
+    ) -> Result<Outcome, CommonError> {
+        let _turn = self.engine.queues.turn(id).await;
+        let progress = Box::pin(self.processor().capture_intended(id, payment, amount)).await?;
+        if let Progress::Refused(error @ (GatewayError::Rejected(_) | GatewayError::AmountNotPayable(_))) = &progress {
+            self.processor().tell_stuck(id, &format!("the capture of payment {payment}"), error).await?;
+            return Ok(Outcome::Done);
+        }
         self.outcome(id, format!("payment {payment}"), progress, attempts).await
     }
 

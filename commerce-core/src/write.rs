@@ -119,6 +119,12 @@ impl<T, E> fmt::Debug for Write<T, E> {
 }
 
 impl<T: Send + 'static, E: From<CommonError> + Send + 'static> Write<T, E> {
+    /// What kind of write this is, as `orders.cancel`: for logs and metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.operation.describe().0
+    }
+
     /// Refuses with [`CommonError::VersionMismatch`] unless what is changed is at this version. `None` accepts any version.
     pub fn if_version(mut self, version: impl Into<Option<Version>>) -> Self {
         self.context.expected = version.into();
@@ -186,6 +192,13 @@ pub(crate) struct WriteContext {
     expected: Option<Version>,
 }
 
+impl From<RequestContext> for WriteContext {
+    /// A write on no conditions.
+    fn from(call: RequestContext) -> Self {
+        Self { call, expected: None }
+    }
+}
+
 impl WriteContext {
     pub const fn actor(&self) -> &Actor {
         &self.call.actor
@@ -213,6 +226,11 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// The services as the shop itself uses them.
+    pub fn system(engine: Arc<Engine>) -> Self {
+        Self { engine, call: Arc::new(RequestContext::system()) }
+    }
+
     pub fn actor(&self) -> &Actor {
         &self.call.actor
     }
@@ -221,7 +239,7 @@ impl Scope {
     pub fn write<T, E>(&self, operation: impl Operation<T, E> + 'static) -> Write<T, E> {
         Write {
             engine: Arc::clone(&self.engine),
-            context: WriteContext { call: RequestContext::clone(&self.call), expected: None },
+            context: RequestContext::clone(&self.call).into(),
             operation: Arc::new(operation),
         }
     }

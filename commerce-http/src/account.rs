@@ -11,8 +11,8 @@ use commerce_core::{
 };
 use poem_openapi::{
     OpenApi,
-    param::{Path, Query},
-    types::Any,
+    param::Path,
+    types::{Any, Example},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -24,11 +24,12 @@ use self::{
 use crate::{
     caller::{Caller, SignedIn, staff},
     conditional::IfMatch,
+    param::{Paging, Query},
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{All, Page, Paging},
+    types::{All, Page, sample},
 };
 
 async fn own_address(caller: &Caller<SignedIn>, id: AddressId) -> Result<(), ApiError> {
@@ -54,8 +55,6 @@ impl AccountApi {
     }
 
     /// Change your profile
-    ///
-    /// Errors: 412 version_mismatch; 422 required, too_long
     #[oai(path = "/", method = "patch", operation_id = "update_me")]
     async fn update(
         &self,
@@ -70,8 +69,6 @@ impl AccountApi {
     /// Erase your account
     ///
     /// Your name, addresses and sessions are gone; orders stay, as the law demands.
-    ///
-    /// Errors: 409 last_admin
     #[oai(path = "/", method = "delete", operation_id = "erase_me")]
     async fn erase(&self, caller: Caller<SignedIn>) -> Result<Empty, ApiError> {
         caller.shop().accounts().erase().await?;
@@ -81,8 +78,6 @@ impl AccountApi {
     /// Change your password
     ///
     /// All other sessions end.
-    ///
-    /// Errors: 401 invalid_credentials; 422 weak_password; 429 rate_limited
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn password(&self, caller: Caller<SignedIn>, body: Input<PasswordChange>) -> Result<Empty, ApiError> {
         let body = body.parse()?;
@@ -94,8 +89,6 @@ impl AccountApi {
     ///
     /// Sends a link to the new address and a notice to the present one. Answers 202 whether or not the new address belongs to
     /// another account. The address changes once the link's token is confirmed.
-    ///
-    /// Errors: 401 invalid_credentials; 422 invalid_email, unchanged; 429 rate_limited
     #[oai(path = "/email", method = "post", operation_id = "change_email")]
     async fn change_email(&self, caller: Caller<SignedIn>, body: Input<EmailChange>) -> Result<Empty<202>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
@@ -109,8 +102,6 @@ impl AccountApi {
     ///
     /// Takes the token of the mailed link, of whoever asked for the change. Your other sessions end, links mailed to the former
     /// address are void, and orders placed as a guest with the new address become yours.
-    ///
-    /// Errors: 409 email_taken; 422 invalid_token
     #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email_change")]
     async fn confirm_email(&self, caller: Caller<SignedIn>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
         let body = body.parse()?;
@@ -149,8 +140,6 @@ impl AccountApi {
     }
 
     /// Save an address
-    ///
-    /// Errors: 422 required, too_long, invalid_country
     #[oai(path = "/addresses", method = "post", operation_id = "add_my_address")]
     async fn add_address(
         &self,
@@ -163,8 +152,6 @@ impl AccountApi {
     }
 
     /// Change an address
-    ///
-    /// Errors: 422 required, too_long, invalid_country
     #[oai(path = "/addresses/:id", method = "patch", operation_id = "update_my_address")]
     async fn update_address(
         &self,
@@ -205,9 +192,11 @@ impl AdminUserApi {
         &self,
         caller: Caller<staff::ViewUsers>,
         /// Part of the e-mail address or name.
-        q: Query<Option<String>>,
+        #[oai(example = "sample::name_part")]
+        q: Query<String>,
         /// Only this role.
-        role: Query<Option<Role>>,
+        #[oai(example = "Role::example")]
+        role: Query<Role>,
         paging: Paging,
     ) -> Result<Reply<Page<AdminUser>>, ApiError> {
         let query = core::UserQuery { q: q.0, role: role.0.map(Into::into) };
@@ -223,8 +212,6 @@ impl AdminUserApi {
     /// Change a user
     ///
     /// A changed role or a lock takes effect at once.
-    ///
-    /// Errors: 409 last_admin; 412 version_mismatch
     #[oai(path = "/:id", method = "patch", operation_id = "admin_update_user")]
     async fn update(
         &self,

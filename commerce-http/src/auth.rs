@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use commerce_core::account::{AccountError, Credentials};
-use poem::http::StatusCode;
 use poem_openapi::OpenApi;
 
 use crate::{
     account::dto::{EmailAddress, Login, LoginRequest, Logout, MailedToken, PasswordReset, Refresh, Register, User},
     caller::{Caller, CartTokenHeader, Public, SignedIn},
     payload::{Created, Empty, Input, Optional, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,
 };
@@ -20,18 +19,18 @@ impl From<AccountError> for ApiError {
         let detail = error.to_string();
         match error {
             AccountError::Common(error) => error.into(),
-            AccountError::EmailTaken => Self::conflict("email_taken", detail),
-            AccountError::InvalidCredentials => Self::unauthorized("invalid_credentials", detail),
+            AccountError::EmailTaken => Self::new(Code::EmailTaken, detail),
+            AccountError::InvalidCredentials => Self::new(Code::InvalidCredentials, detail),
             AccountError::TooManyAttempts { retry_after } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(retry_after.as_secs() + 1)
+                Self::new(Code::RateLimited, detail).retry_after(retry_after.as_secs() + 1)
             }
-            AccountError::InvalidToken => Self::unauthorized("invalid_token", detail),
-            AccountError::SessionExpired => Self::unauthorized("session_expired", detail),
-            AccountError::TokenReused => Self::unauthorized("token_reused", detail),
+            AccountError::InvalidToken => Self::new(Code::InvalidToken, detail),
+            AccountError::SessionExpired => Self::new(Code::SessionExpired, detail),
+            AccountError::TokenReused => Self::new(Code::TokenReused, detail),
             AccountError::InvalidMailToken => {
                 commerce_core::error::Invalid::field("/token", "invalid_token", detail).into()
             }
-            AccountError::LastAdmin => Self::conflict("last_admin", detail),
+            AccountError::LastAdmin => Self::new(Code::LastAdmin, detail),
         }
     }
 }
@@ -45,8 +44,6 @@ impl AuthApi {
     ///
     /// Makes a customer account and sends a message that confirms the address. Signs nobody in. Unconfirmed customers may log
     /// in and buy.
-    ///
-    /// Errors: 409 email_taken; 422 weak_password, invalid_email, required, too_long; 429 rate_limited
     #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(&self, caller: Caller<Public>, body: Input<Register>) -> Result<Created<User>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
@@ -58,8 +55,6 @@ impl AuthApi {
     /// Log in
     ///
     /// Begins a session. With `X-Cart-Token`, the guest's cart is merged into the customer's and the token dies.
-    ///
-    /// Errors: 401 invalid_credentials; 429 rate_limited
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
@@ -78,8 +73,6 @@ impl AuthApi {
     /// Refresh the session
     ///
     /// Answers a new pair of tokens; the old refresh token is used up. Presenting it again ends the whole session.
-    ///
-    /// Errors: 401 invalid_token, token_reused, session_expired
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, caller: Caller<Public>, body: Input<Refresh>) -> Result<Reply<Login>, ApiError> {
         let body = body.parse()?;
@@ -100,8 +93,6 @@ impl AuthApi {
     /// Confirm an e-mail address
     ///
     /// Takes the token of the mailed link. Orders placed as a guest with this address become the account's.
-    ///
-    /// Errors: 422 invalid_token
     #[oai(path = "/email/confirm", method = "post", operation_id = "confirm_email")]
     async fn confirm_email(&self, caller: Caller<Public>, body: Input<MailedToken>) -> Result<Reply<User>, ApiError> {
         let body = body.parse()?;
@@ -113,8 +104,6 @@ impl AuthApi {
     /// Send the confirmation again
     ///
     /// Answers 202 whether or not there is such an account.
-    ///
-    /// Errors: 429 rate_limited
     #[oai(path = "/email/resend", method = "post", operation_id = "resend_confirmation")]
     async fn resend(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
@@ -127,8 +116,6 @@ impl AuthApi {
     /// Forgot the password
     ///
     /// Sends a link that resets it. Answers 202 whether or not there is such an account.
-    ///
-    /// Errors: 429 rate_limited
     #[oai(path = "/password/forgot", method = "post", operation_id = "forgot_password")]
     async fn forgot(&self, caller: Caller<Public>, body: Input<EmailAddress>) -> Result<Empty<202>, ApiError> {
         self.0.limits.address(caller.info.ip)?;
@@ -141,8 +128,6 @@ impl AuthApi {
     /// Reset the password
     ///
     /// Takes the token of the mailed link. All sessions end, and a message confirms the change.
-    ///
-    /// Errors: 422 invalid_token, weak_password
     #[oai(path = "/password/reset", method = "post", operation_id = "reset_password")]
     async fn reset(&self, caller: Caller<Public>, body: Input<PasswordReset>) -> Result<Empty, ApiError> {
         let body = body.parse()?;

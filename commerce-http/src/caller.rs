@@ -18,8 +18,12 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::{
-    conditional::IdempotencyKey, header::header_parameter, payload::Input, problem::ApiError, stack::RequestInfo,
-    types::check_query,
+    conditional::IdempotencyKey,
+    header::header_parameter,
+    param::check_query,
+    payload::Input,
+    problem::{ApiError, Code},
+    stack::RequestInfo,
 };
 
 /// Who may call an operation, and how they show who they are.
@@ -176,7 +180,7 @@ impl Context {
             Actor::Guest { cart: Some(token), .. } if commerce.as_guest().carts().issued(token) => {
                 format!("cart {}", token.0)
             }
-            Actor::Guest { order: Some(token), .. } if commerce.orders().opened_by(token).is_some() => {
+            Actor::Guest { order: Some(token), .. } if commerce.as_guest().orders().opened_by(token).is_some() => {
                 format!("order {}", token.0)
             }
             Actor::Guest { .. } => return None,
@@ -199,7 +203,7 @@ pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    token.map(Some).ok_or_else(|| ApiError::unauthorized("invalid_token", "send Authorization: Bearer <access token>"))
+    token.map(Some).ok_or_else(|| ApiError::new(Code::InvalidToken, "send Authorization: Bearer <access token>"))
 }
 
 async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {
@@ -207,8 +211,8 @@ async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError>
         return Ok(info.shared.commerce.authenticate(&AccessToken::from(token)).await?.actor().clone());
     }
     Ok(Actor::Guest {
-        cart: token(request, "x-cart-token")?.map(CartToken),
-        order: token(request, "x-order-token")?.map(OrderToken),
+        cart: token(request, "X-Cart-Token")?.map(CartToken),
+        order: token(request, "X-Order-Token")?.map(OrderToken),
     })
 }
 
@@ -223,7 +227,7 @@ async fn with_order_token(actor: Actor, request: &Request, info: &RequestInfo) -
     let order = order.and_then(|rest| rest.split('/').next()).and_then(|id| id.parse().ok());
     match token.zip(order) {
         Some((token, order)) => {
-            Ok(info.shared.commerce.orders().holder(actor, OrderToken(token.to_owned()), order).await?)
+            Ok(info.shared.commerce.acting_as(actor).orders().holder(OrderToken(token.to_owned()), order).await?)
         }
         None => Ok(actor),
     }
@@ -235,7 +239,7 @@ fn token(request: &Request, name: &str) -> Result<Option<String>, ApiError> {
     let token = value.to_str().ok().filter(|token| token.bytes().all(|byte| matches!(byte, b' '..=b'~')));
     match token {
         Some(token) => Ok(Some(token.to_owned())),
-        None => Err(ApiError::invalid_parameter(name, "must be printable ASCII characters")),
+        None => Err(ApiError::invalid_parameter(name, "invalid_character", "must be printable ASCII characters")),
     }
 }
 
@@ -271,7 +275,7 @@ impl<'a, W: Who> ApiExtractor<'a> for Caller<W> {
         let Some(info) = request.data::<Arc<RequestInfo>>() else { return Err(ApiError::internal().into()) };
         let mut actor = match actor(request, info).await {
             // While sessions can't be looked up, whoever it is may see what everybody may.
-            Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE && is_for_everybody::<W>(request) => {
+            Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE && is_for_everybody::<W>(request) => {
                 Actor::guest()
             }
             other => other?,
@@ -315,4 +319,4 @@ fn security_scheme(name: &str) -> MetaSecurityScheme {
 /// The cart token of somebody who signs in: their guest cart is merged.
 pub struct CartTokenHeader(pub Option<CartToken>);
 
-header_parameter!(CartTokenHeader, |request| Ok(Self(token(request, "x-cart-token")?.map(CartToken))));
+header_parameter!(CartTokenHeader, |request| Ok(Self(token(request, "X-Cart-Token")?.map(CartToken))));

@@ -6,7 +6,8 @@ use commerce_core::{
     cart::{self as core, CartError},
     id::VariantId,
 };
-use poem_openapi::{OpenApi, param::Path};
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::dto::{Cart, CartItemPatch, NewCartItem};
@@ -14,9 +15,10 @@ use crate::{
     caller::{Caller, CartTokenHeader, Shopper, SignedIn},
     conditional::{IdempotencyKey, IfMatch},
     payload::{Input, Reply},
-    problem::{ApiError, missing_first},
+    problem::{ApiError, Code, Members, missing_first},
     spec::Tag,
     stack::CART_TOKEN,
+    types::sample,
 };
 
 impl From<CartError> for ApiError {
@@ -32,7 +34,27 @@ impl From<CartError> for ApiError {
 impl ApiError {
     /// Fewer units are there than wanted.
     pub fn out_of_stock(detail: String, variant_id: VariantId, available: i64) -> Self {
-        Self::conflict("out_of_stock", detail).with("variant_id", variant_id).with("available", available)
+        Self::with(detail, &OutOfStock { variant_id: variant_id.0, available })
+    }
+}
+
+/// Fewer units are there than were wanted.
+#[derive(Object, Serialize)]
+#[oai(example)]
+pub struct OutOfStock {
+    /// The variant that is out of stock.
+    pub variant_id: Uuid,
+    /// How many units can be bought now.
+    pub available: i64,
+}
+
+impl Members for OutOfStock {
+    const CODE: Code = Code::OutOfStock;
+}
+
+impl Example for OutOfStock {
+    fn example() -> Self {
+        Self { variant_id: sample::VARIANT, available: 2 }
     }
 }
 
@@ -68,8 +90,6 @@ impl CartApi {
     /// Put something into the cart
     ///
     /// Adds up. A guest gets a cart token with the first item.
-    ///
-    /// Errors: 404 not_found; 409 out_of_stock; 412 version_mismatch; 422 out_of_range
     #[oai(path = "/items", method = "post", operation_id = "add_cart_item")]
     async fn add(
         &self,
@@ -87,8 +107,6 @@ impl CartApi {
     /// Change a quantity
     ///
     /// 0 removes the item.
-    ///
-    /// Errors: 409 out_of_stock; 412 version_mismatch; 422 out_of_range
     #[oai(path = "/items/:variant_id", method = "patch", operation_id = "set_cart_item")]
     async fn set(
         &self,
@@ -104,8 +122,6 @@ impl CartApi {
     }
 
     /// Remove an item
-    ///
-    /// Errors: 412 version_mismatch
     #[oai(path = "/items/:variant_id", method = "delete", operation_id = "remove_cart_item")]
     async fn remove(
         &self,
@@ -117,8 +133,6 @@ impl CartApi {
     }
 
     /// Empty the cart
-    ///
-    /// Errors: 412 version_mismatch
     #[oai(path = "/", method = "delete", operation_id = "clear_cart")]
     async fn clear(&self, caller: Caller<Shopper>, if_match: IfMatch) -> Result<Reply<Cart>, ApiError> {
         Ok(cart(caller.shop().carts().clear().if_version(if_match.0).await?))
@@ -127,8 +141,6 @@ impl CartApi {
     /// Merge a guest's cart into yours
     ///
     /// Quantities add up, capped at what is available; the guest's token dies. Logging in with the header does it too.
-    ///
-    /// Errors: 422 required
     #[oai(path = "/merge", method = "post", operation_id = "merge_cart")]
     async fn merge(
         &self,

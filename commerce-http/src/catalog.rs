@@ -7,20 +7,18 @@ pub mod edit;
 use std::sync::Arc;
 
 use commerce_core::catalog::{self as core, CatalogError};
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{OpenApi, param::Path, types::Example};
 
 pub use self::admin::AdminCatalogApi;
 use self::dto::{Category, Product, ProductSort};
 use crate::{
     caller::{Caller, Public},
+    param::{Paging, Query, path_text},
     payload::{Found, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,
-    types::{All, Page, Paging, path_text, read_amount},
+    types::{All, Page, read_amount, sample},
 };
 
 impl From<CatalogError> for ApiError {
@@ -28,13 +26,13 @@ impl From<CatalogError> for ApiError {
         let detail = error.to_string();
         match error {
             CatalogError::Common(error) => error.into(),
-            CatalogError::SlugTaken(_) => Self::conflict("slug_taken", detail),
-            CatalogError::SkuTaken(_) => Self::conflict("sku_taken", detail),
-            CatalogError::CategoryInUse => Self::conflict("category_in_use", detail),
+            CatalogError::SlugTaken(_) => Self::new(Code::SlugTaken, detail),
+            CatalogError::SkuTaken(_) => Self::new(Code::SkuTaken, detail),
+            CatalogError::CategoryInUse => Self::new(Code::CategoryInUse, detail),
             CatalogError::CategoryCycle => {
                 commerce_core::error::Invalid::field("/parent_id", "category_cycle", detail).into()
             }
-            CatalogError::LastVariant => Self::conflict("last_variant", detail),
+            CatalogError::LastVariant => Self::new(Code::LastVariant, detail),
         }
     }
 }
@@ -54,18 +52,26 @@ impl CatalogApi {
         caller: Caller<Public>,
         /// Words that must all match, each by its beginning, with or without hyphens and accents; small typos are forgiven where
         /// nothing matches. A title or SKU as a whole comes first, then whole words, then beginnings.
-        q: Query<Option<String>>,
+        #[oai(example = "sample::search")]
+        q: Query<String>,
         /// Slug or id; its descendants count too.
-        category: Query<Option<String>>,
+        #[oai(example = "sample::slug")]
+        category: Query<String>,
         /// Some variant costs at least this: `10.00`.
-        min_price: Query<Option<String>>,
+        #[oai(example = "sample::low_price")]
+        min_price: Query<String>,
         /// Some variant costs at most this.
-        max_price: Query<Option<String>>,
+        #[oai(example = "sample::high_price")]
+        max_price: Query<String>,
         /// Only what is in stock, or only what isn't.
-        in_stock: Query<Option<bool>>,
+        #[oai(example = "sample::yes")]
+        in_stock: Query<bool>,
         /// The average rating is at least this.
-        min_rating: Query<Option<f64>>,
-        sort: Query<Option<ProductSort>>,
+        #[oai(example = "sample::stars", validator(minimum(value = "0"), maximum(value = "5")))]
+        min_rating: Query<f64>,
+        /// How the list is sorted.
+        #[oai(example = "ProductSort::example")]
+        sort: Query<ProductSort>,
         paging: Paging,
     ) -> Result<Reply<Page<Product>>, ApiError> {
         let currency = self.0.commerce.settings().currency;

@@ -5,20 +5,21 @@ pub mod dto;
 use std::sync::Arc;
 
 use commerce_core::{
+    Outcome,
     checkout::{self as core, CheckoutError, Placement},
-    context::Done,
     error::Invalid,
     id::OrderId,
     order,
     payment::{AmountNotPayable, PlacementOutcome},
 };
-use poem::{IntoResponse, Response, http::StatusCode};
+use poem::{IntoResponse, Response};
 use poem_openapi::{
-    ApiResponse, OpenApi,
-    param::{Path, Query},
+    ApiResponse, Object, OpenApi,
+    param::Path,
     registry::{MetaResponses, Registry},
+    types::Example,
 };
-
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::dto::{CheckoutRequest, PaymentMethod, PaymentRequest, Quote, QuoteRequest};
@@ -30,10 +31,12 @@ use crate::{
         dto::{Order, ShippingMethod},
         order,
     },
+    param::Query,
     payload::{Input, Optional, REPLAYED, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code, Members},
     spec::Tag,
     stack::{AppState, count_order},
+    types::sample,
 };
 
 impl From<CheckoutError> for ApiError {
@@ -41,15 +44,13 @@ impl From<CheckoutError> for ApiError {
         let detail = error.to_string();
         match error {
             CheckoutError::Common(error) => error.into(),
-            CheckoutError::CartEmpty => Self::conflict("cart_empty", detail),
+            CheckoutError::CartEmpty => Self::new(Code::CartEmpty, detail),
             CheckoutError::OutOfStock { variant_id, available } => Self::out_of_stock(detail, variant_id, available),
-            CheckoutError::PriceChanged { totals } => {
-                Self::conflict("price_changed", detail).with("totals", Totals::from(*totals))
-            }
-            CheckoutError::NotPayable => Self::conflict("not_payable", detail),
-            CheckoutError::PaymentBusy => Self::conflict("payment_busy", detail).retry_after(1),
+            CheckoutError::PriceChanged { totals } => Self::with(detail, &PriceChanged { totals: (*totals).into() }),
+            CheckoutError::NotPayable => Self::new(Code::NotPayable, detail),
+            CheckoutError::PaymentBusy => Self::new(Code::PaymentBusy, detail).retry_after(1),
             CheckoutError::AmountNotPayable(error) => not_payable(&error, "/payment/method"),
-            CheckoutError::GatewayUnavailable => Self::unavailable("gateway_unavailable", detail),
+            CheckoutError::GatewayUnavailable => Self::new(Code::GatewayUnavailable, detail),
         }
     }
 }
@@ -66,11 +67,67 @@ pub fn declined(order: &order::Order, code: &str) -> ApiError {
     if code == AMOUNT_NOT_PAYABLE {
         let detail = "this amount can't be paid by the chosen method; nothing was charged";
         return ApiError::from(Invalid::field("/payment/method", AMOUNT_NOT_PAYABLE, detail))
-            .with("order_id", order.id);
+            .members(&UnpayableAmount { order_id: Some(order.id.0) });
     }
-    ApiError::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", "the payment was declined; nothing was charged")
-        .with("decline_code", code)
-        .with("order_id", order.id)
+    let members = Declined { decline_code: code.to_owned(), order_id: order.id.0 };
+    ApiError::with(Code::PaymentDeclined.detail(), &members)
+}
+
+/// The cart costs something else than the customer has seen.
+#[derive(Object, Serialize)]
+#[oai(example)]
+pub struct PriceChanged {
+    /// What it costs now.
+    pub totals: Totals,
+}
+
+impl Members for PriceChanged {
+    const CODE: Code = Code::PriceChanged;
+}
+
+impl Example for PriceChanged {
+    fn example() -> Self {
+        Self { totals: Totals::example() }
+    }
+}
+
+/// The gateway refused the payment.
+#[derive(Object, Serialize)]
+#[oai(example)]
+pub struct Declined {
+    /// The gateway's word for why.
+    pub decline_code: String,
+    /// The order that waits, or was given up.
+    pub order_id: Uuid,
+}
+
+impl Members for Declined {
+    const CODE: Code = Code::PaymentDeclined;
+}
+
+impl Example for Declined {
+    fn example() -> Self {
+        Self { decline_code: "card_declined".to_owned(), order_id: sample::ORDER }
+    }
+}
+
+/// The gateway can't take such an amount.
+#[derive(Object, Serialize)]
+#[oai(example, skip_serializing_if_is_none)]
+pub struct UnpayableAmount {
+    /// The order, if one was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<Uuid>,
+}
+
+impl Members for UnpayableAmount {
+    const CODE: Code = Code::AmountNotPayable;
+}
+
+impl Example for UnpayableAmount {
+    fn example() -> Self {
+        Self { order_id: Some(sample::ORDER) }
+    }
 }
 
 /// 201: placed. 202: the payment isn't settled yet.
@@ -103,19 +160,13 @@ impl ApiResponse for Placed {
 /// Operations on the way from the cart to an order.
 pub struct CheckoutApi(pub Arc<AppState>);
 
-impl CheckoutApi {
-    fn checkout(&self) -> core::Checkout {
-        self.0.commerce.checkout()
-    }
-}
-
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
 impl CheckoutApi {
     /// Ways to pay
     #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
-    async fn payment_methods(&self, _caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
-        let methods = self.checkout().payment_methods();
+    async fn payment_methods(&self, caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
+        let methods = caller.shop().checkout().payment_methods();
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
     }
 
@@ -127,22 +178,22 @@ impl CheckoutApi {
         &self,
         caller: Caller<Shopper>,
         /// Where to: ISO 3166-1 alpha-2.
-        country: Query<Option<String>>,
+        #[oai(example = "sample::country", validator(pattern = "^[A-Za-z]{2}$"))]
+        country: Query<String>,
     ) -> Result<Reply<Vec<ShippingMethod>>, ApiError> {
-        let methods = self.checkout().shipping_methods(&caller.actor, country.0.as_deref()).await?;
+        let methods = caller.shop().checkout().shipping_methods(country.0.as_deref()).await?;
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))
     }
 
     /// What would it cost?
     ///
     /// Totals of your cart, with shipping and tax. `grand_total` is what checkout's `expected_total` means.
-    ///
-    /// Errors: 422 unknown_shipping_method, invalid_country, required
     #[oai(path = "/checkout/quote", method = "post", operation_id = "quote_checkout")]
     async fn quote(&self, caller: Caller<Shopper>, body: Optional<QuoteRequest>) -> Result<Reply<Quote>, ApiError> {
         let QuoteRequest { shipping_address, shipping_method } = body.parse()?;
-        let address = shipping_address.map(Into::into);
-        Ok(Reply::new(self.checkout().quote(&caller.actor, address, shipping_method.as_deref()).await?))
+        let request =
+            core::QuoteRequest::new().ship_to(shipping_address.map(Into::into)).shipping_method(shipping_method);
+        Ok(Reply::new(caller.shop().checkout().quote(request).await?))
     }
 
     /// Place the order
@@ -150,10 +201,6 @@ impl CheckoutApi {
     /// Reserves the goods, has them paid and confirms. 201: the order is placed. 202: the customer must finish 3-D Secure
     /// (`payments[0].next_action`, then confirm the payment) before `reserved_until`; or the gateway's answer is awaited.
     /// 402: the cart is kept, the goods are free again. Send an `Idempotency-Key`, so that a repeated call orders once.
-    ///
-    /// Errors: 402 payment_declined; 409 out_of_stock, price_changed, cart_empty, idempotency_in_progress; 422 required,
-    /// invalid_email, invalid_country, unknown_payment_method, unknown_shipping_method, currency_mismatch, amount_not_payable;
-    /// 503 gateway_unavailable
     #[oai(path = "/checkout", method = "post", operation_id = "checkout")]
     async fn place(
         &self,
@@ -161,10 +208,9 @@ impl CheckoutApi {
         idempotency_key: IdempotencyKey,
         body: Input<CheckoutRequest>,
     ) -> Result<Placed, ApiError> {
-        let input = body.parse()?.read(self.0.commerce.settings().currency)?;
-        let call = caller.once(&idempotency_key, &body);
-        let done = Box::pin(self.checkout().place(&call, input)).await?;
-        placed(done)
+        let checkout = body.parse()?.read(self.0.commerce.settings().currency)?;
+        let shop = caller.shop_once(&idempotency_key, &body);
+        placed(shop.checkout().place(checkout).outcome().await?)
     }
 
     /// Pay in another way
@@ -172,9 +218,6 @@ impl CheckoutApi {
     /// Pays a pending order by another card or method while its goods are reserved (`reserved_until`, which isn't prolonged). The
     /// open payment is given up first; if it turns out to have succeeded, the order is placed by it. Answers as the checkout does.
     /// After 402 the order stays pending, and may be paid once more, until the reservation ends; then its cart is open again.
-    ///
-    /// Errors: 402 payment_declined; 409 not_payable, payment_busy, idempotency_in_progress; 422 unknown_payment_method,
-    /// amount_not_payable; 503 gateway_unavailable
     #[oai(path = "/orders/:id/payments", method = "post", operation_id = "pay_order")]
     async fn pay(
         &self,
@@ -184,17 +227,15 @@ impl CheckoutApi {
         body: Input<PaymentRequest>,
     ) -> Result<Placed, ApiError> {
         let id = OrderId(id.0);
-        let PaymentRequest { payment } =
-            body.parse_for(self.0.commerce.orders().get_to_act_on(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, &body);
-        let choice = core::PaymentChoice { method: payment.method, token: payment.token };
-        placed(Box::pin(self.checkout().pay_again(&call, id, choice)).await?)
+        let shop = caller.shop_once(&idempotency_key, &body);
+        let PaymentRequest { payment } = body.parse_for(shop.orders().get_to_act_on(id)).await?;
+        placed(shop.checkout().pay_again(id, payment).outcome().await?)
     }
 }
 
 /// How a checkout is answered.
-fn placed(done: Done<Placement>) -> Result<Placed, ApiError> {
-    let Placement { order: placed, order_token, outcome } = done.value;
+fn placed(done: Outcome<Placement>) -> Result<Placed, ApiError> {
+    let Placement { order: placed, order_token, outcome, .. } = done.value;
     if !done.replayed {
         count_order(name(&outcome));
     }

@@ -3,11 +3,11 @@
 use std::io::Read;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     payload::{BODY_LIMIT, too_large},
-    problem::ApiError,
+    problem::{ApiError, Code},
 };
 
 /// What a client may send.
@@ -45,15 +45,14 @@ fn unfold(decoder: impl Read) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     decoder.take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).map_err(|error| {
         let detail = format!("the body can't be decoded as its Content-Encoding says: {error}");
-        ApiError::new(StatusCode::BAD_REQUEST, "malformed_encoding", detail)
+        ApiError::new(Code::MalformedEncoding, detail)
     })?;
     if bytes.len() > BODY_LIMIT { Err(too_large()) } else { Ok(bytes) }
 }
 
 fn unsupported(coding: &str) -> ApiError {
     let detail = format!("a body may be sent plainly or as gzip, deflate or br, not as {coding}");
-    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", detail)
-        .header(header::ACCEPT_ENCODING, SUPPORTED)
+    ApiError::new(Code::UnsupportedContentEncoding, detail).header(header::ACCEPT_ENCODING, SUPPORTED)
 }
 
 #[cfg(test)]
@@ -95,7 +94,7 @@ mod tests {
 
     fn decoded(coding: &'static str, sent: Vec<u8>) -> Result<Vec<u8>, (u16, &'static str)> {
         let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
-        decode(&headers, sent).map_err(|error| (error.status.as_u16(), error.code))
+        decode(&headers, sent).map_err(|error| (error.code.number(), error.code.word()))
     }
 
     #[test]

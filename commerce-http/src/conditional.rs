@@ -6,10 +6,13 @@
 use std::fmt::Write;
 
 use commerce_core::store::Version;
-use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 
-use crate::{header::header_parameter, problem::ApiError};
+use crate::{
+    header::header_parameter,
+    problem::{ApiError, Code},
+};
 
 /// The entity tag of a body.
 pub fn etag(version: Option<Version>, body: &[u8]) -> HeaderValue {
@@ -67,12 +70,11 @@ header_parameter!(IdempotencyKey, |request| {
         Ok(key) if (1..=255).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b' '..=b'~')) => {
             Ok(Self(Some(key.to_owned())))
         }
-        _ => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_idempotency_key",
-            "an Idempotency-Key has 1 to 255 printable ASCII characters",
-        )
-        .into()),
+        _ => {
+            let detail = "must have 1 to 255 printable ASCII characters";
+            let error = ApiError::new(Code::InvalidIdempotencyKey, Code::InvalidIdempotencyKey.detail());
+            Err(error.at_parameter("Idempotency-Key", "invalid_value", detail).into())
+        }
     }
 });
 

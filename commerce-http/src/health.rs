@@ -8,9 +8,24 @@ use poem::{
     endpoint::{make, make_sync},
     http::StatusCode,
 };
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{problem::ApiError, service::get, stack::failed};
+use crate::{
+    problem::{ApiError, Code, Members},
+    service::get,
+    stack::failed,
+};
+
+/// What was checked, and whether it is well.
+#[derive(Serialize)]
+struct Checks {
+    checks: Map<String, Value>,
+}
+
+impl Members for Checks {
+    const CODE: Code = Code::NotReady;
+}
 
 /// Renders the process's metrics in Prometheus' text format.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -69,6 +84,6 @@ async fn readiness(commerce: &Commerce, is_draining: bool) -> Response {
     let named: Map<_, _> = checks.iter().map(|(name, ok, _)| ((*name).to_owned(), word(*ok))).collect();
     match checks.iter().find(|(_, ok, _)| !ok) {
         None => status("ready", named),
-        Some((_, _, sentence)) => failed(ApiError::unavailable("not_ready", *sentence).with("checks", named)),
+        Some((_, _, sentence)) => failed(ApiError::with(*sentence, &Checks { checks: named })),
     }
 }

@@ -7,10 +7,8 @@ use commerce_core::{
     id::{AlertId, VariantId},
     inventory::{self as core, InventoryError},
 };
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::dto::{Adjustment, Alert, Movement, StockCount, StockItem};
@@ -20,10 +18,11 @@ use crate::{
         staff::{EditStock, ViewAlerts},
     },
     conditional::IdempotencyKey,
+    param::{Paging, Query},
     payload::{Created, Input, Optional, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code, Members},
     spec::Tag,
-    types::{Page, Paging},
+    types::{Page, sample},
 };
 
 impl From<InventoryError> for ApiError {
@@ -31,10 +30,26 @@ impl From<InventoryError> for ApiError {
         let detail = error.to_string();
         match error {
             InventoryError::Common(error) => error.into(),
-            InventoryError::BelowReserved { reserved } => {
-                Self::conflict("below_reserved", detail).with("reserved", reserved)
-            }
+            InventoryError::BelowReserved { reserved } => Self::with(detail, &BelowReserved { reserved }),
         }
+    }
+}
+
+/// Fewer units would be on hand than orders have reserved.
+#[derive(Object, Serialize)]
+#[oai(example)]
+pub struct BelowReserved {
+    /// Units that are reserved.
+    pub reserved: i64,
+}
+
+impl Members for BelowReserved {
+    const CODE: Code = Code::BelowReserved;
+}
+
+impl Example for BelowReserved {
+    fn example() -> Self {
+        Self { reserved: 3 }
     }
 }
 
@@ -55,9 +70,11 @@ impl InventoryApi {
         &self,
         caller: Caller<EditStock>,
         /// Only what is low.
-        low_stock: Query<Option<bool>>,
+        #[oai(example = "sample::yes")]
+        low_stock: Query<bool>,
         /// The beginning of the SKU, or part of the product's title.
-        q: Query<Option<String>>,
+        #[oai(example = "sample::sku")]
+        q: Query<String>,
         paging: Paging,
     ) -> Result<Reply<Page<StockItem>>, ApiError> {
         let query = core::StockQuery { low_stock: low_stock.0.unwrap_or(false), q: q.0 };
@@ -73,8 +90,6 @@ impl InventoryApi {
     /// Count stock
     ///
     /// Sets what is on hand, whatever it was, and from where on stock is low.
-    ///
-    /// Errors: 409 below_reserved; 422 out_of_range
     #[oai(path = "/inventory/:variant_id", method = "put", operation_id = "admin_set_stock")]
     async fn set(
         &self,
@@ -91,8 +106,6 @@ impl InventoryApi {
     /// Correct stock
     ///
     /// Moves what is on hand by a number of units; answers the stock as it then stands.
-    ///
-    /// Errors: 409 below_reserved; 422 out_of_range, required, too_long
     #[oai(path = "/inventory/:variant_id/adjustments", method = "post", operation_id = "admin_adjust_stock")]
     async fn adjust(
         &self,
@@ -130,7 +143,8 @@ impl InventoryApi {
         &self,
         caller: Caller<ViewAlerts>,
         /// Only those that staff took note of, or only those that they didn't.
-        acknowledged: Query<Option<bool>>,
+        #[oai(example = "sample::yes")]
+        acknowledged: Query<bool>,
         paging: Paging,
     ) -> Result<Reply<Page<Alert>>, ApiError> {
         let query = alert::AlertQuery { acknowledged: acknowledged.0 };

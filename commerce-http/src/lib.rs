@@ -17,18 +17,17 @@
 //! |---|---|
 //! | `account`, `auth`, `catalog`, `cart`, `checkout`, `order`, `payment`, `inventory`, `review` | the operations of each domain, what they take and answer, and how their errors are told |
 //! | `payload`, `parse`, `problem`, `errors` | bodies both ways; problem documents |
-//! | `caller`, `header`, `conditional`, `types` | who calls; `ETag`s and idempotency keys; money, instants, pages |
-//! | `front` | what every request passes: cache, limits, compression, headers, metrics |
+//! | `caller`, `header`, `conditional`, `param`, `types` | who calls; `ETag`s and idempotency keys; parameters; money, instants, pages |
+//! | `stack` | what every request passes: cache, limits, compression, headers, metrics |
 //! | `health` | whether the shop is alive and able, and its metrics |
-//! | `spec` | the OpenAPI document and Swagger UI |
+//! | `spec` | the groups of operations |
+//! | `document` | the OpenAPI document and Swagger UI: it knows all others, and none but `service` knows it |
 //!
 //! Operations only translate: every rule and every check of rights is core's. To add one: its body types with examples
-//! in the domain's `dto`, a method in the domain's API object with its errors in the description; the spec follows.
+//! in the domain's `dto`, a method in the domain's API object, and its problems in `document::problems`.
 
 // The modules are private: what they call `pub` is for the crate.
 #![allow(unreachable_pub)]
-// Operations' docs name error codes as the spec's post-processing reads them: without backticks.
-#![allow(clippy::doc_markdown)]
 
 mod account;
 mod auth;
@@ -39,11 +38,13 @@ mod catalog;
 mod checkout;
 mod coding;
 mod conditional;
+mod document;
 mod errors;
 mod header;
 mod health;
 mod inventory;
 mod order;
+mod param;
 mod parse;
 mod payload;
 mod payment;

@@ -1,6 +1,6 @@
 //! JSON bodies into typed input: the first thing wrong is named by its JSON Pointer and a stable code.
 
-use std::{any::type_name, fmt};
+use std::fmt;
 
 use commerce_core::{
     error::FieldError,
@@ -15,7 +15,6 @@ use serde::{
     forward_to_deserialize_any,
 };
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Reads a document into `T`.
 pub fn parse<T: DeserializeOwned>(document: &Value) -> Result<T, FieldError> {
@@ -147,6 +146,9 @@ impl de::Error for ParseError {
     }
 }
 
+/// What the crate `uuid` calls an id.
+const UUID: &str = "a formatted UUID string";
+
 /// A JSON value, read with [`ParseError`] as error.
 #[derive(Clone, Copy)]
 struct Node<'de>(&'de Value);
@@ -221,9 +223,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
 
     /// Texts that are read into something else, ids above all: what that is says more than where its parser gave up.
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
-        let is_id = type_name::<V::Value>() == type_name::<Uuid>();
-        let sentence =
-            if is_id { "must be a UUID".to_owned() } else { format!("must be {}", &visitor as &dyn de::Expected) };
+        let expected = (&visitor as &dyn de::Expected).to_string();
+        let sentence = format!("must be {}", if expected == UUID { "a UUID" } else { &expected });
         self.deserialize_any(visitor).map_err(|fault| match fault {
             ParseError::Value(_) => ParseError::Value(sentence),
             _ => ParseError::Type(sentence),
@@ -275,6 +276,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
 mod tests {
     use serde::Deserialize;
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
 

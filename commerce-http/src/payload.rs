@@ -17,7 +17,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 
-use crate::{canonical, coding, conditional, parse, problem::ApiError};
+use crate::{
+    canonical, coding, conditional, parse,
+    problem::{ApiError, Code},
+};
 
 /// The media type of ordinary bodies.
 pub const JSON: &str = "application/json";
@@ -47,11 +50,7 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
     fn document(&self) -> Result<Value, ApiError> {
         let absent = matches!(&self.content, Ok(bytes) if bytes.is_empty());
         if !(self.is_json || absent && !self.is_typed) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "send JSON, with Content-Type: application/json",
-            ));
+            return Err(ApiError::new(Code::UnsupportedMediaType, Code::UnsupportedMediaType.detail()));
         }
         if absent && !REQUIRED {
             return Ok(Value::Object(Map::new()));
@@ -59,20 +58,14 @@ impl<T: DeserializeOwned, const REQUIRED: bool> Input<T, REQUIRED> {
         let bytes = self.content.as_deref().map_err(Clone::clone)?;
         // RFC 8259 §8.1: a parser may skip a byte order mark.
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        serde_json::from_slice(bytes).map_err(|error| {
-            ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body isn't JSON: {error}"))
-        })
+        serde_json::from_slice(bytes)
+            .map_err(|error| ApiError::new(Code::MalformedJson, format!("the body isn't JSON: {error}")))
     }
 
     /// Reads the body: 415, then 400, then 422.
     pub fn parse(&self) -> Result<T, ApiError> {
         let document = self.document()?;
-        parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(|fault| {
-            let detail = format!("{}: {}", fault.pointer, fault.detail);
-            let mut error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code, detail);
-            error.errors.push(fault);
-            error
-        })
+        parse::check_texts(&document).and_then(|()| parse::parse(&document)).map_err(ApiError::field)
     }
 
     /// Reads the body; if it is wrong, asks first whether the resource is there at all, as a 404 goes before a 4xx about
@@ -106,10 +99,8 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     let Ok(body) = body.take() else { return Ok(bytes) };
     let mut rest = body.into_async_read().take(DRAIN_LIMIT);
     let broken = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::TimedOut => {
-            ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "the body took too long to come")
-        }
-        _ => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", format!("the body broke off: {error}")),
+        std::io::ErrorKind::TimedOut => ApiError::new(Code::RequestTimeout, Code::RequestTimeout.detail()),
+        _ => ApiError::new(Code::IncompleteBody, format!("the body broke off: {error}")),
     };
     if declared <= BODY_LIMIT {
         (&mut rest).take(BODY_LIMIT as u64 + 1).read_to_end(&mut bytes).await.map_err(broken)?;
@@ -124,12 +115,12 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
 
 /// The refusal of a body above the limit, as it was sent or once it is decoded.
 pub fn too_large() -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "a body may have 1 MiB")
+    ApiError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.detail())
 }
 
 fn is_json(content_type: &str) -> bool {
     content_type.parse::<ContentType>().is_ok_and(|media| {
-        let mime: poem_openapi::__private::mime::Mime = media.into();
+        let mime: mime::Mime = media.into();
         mime.type_() == "application" && (mime.subtype() == "json" || mime.suffix().is_some_and(|s| s == "json"))
     })
 }
@@ -363,7 +354,7 @@ mod tests {
         let input = Input::<Body, REQUIRED>::from_request(&request, &mut body, ExtractParamOptions::default()).await;
         match input.map_err(ApiError::from).and_then(|input| input.parse()) {
             Ok(body) => (200, format!("{:?}", body.everywhere)),
-            Err(error) => (error.status.as_u16(), error.code.to_owned()),
+            Err(error) => (error.code.number(), error.code.word().to_owned()),
         }
     }
 

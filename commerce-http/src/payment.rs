@@ -6,16 +6,12 @@ use commerce_core::{
     id::PaymentId,
     order::OrderChild,
     payment::{
-        WebhookFailure,
+        PaymentQuery, WebhookFailure,
         gateway::{WebhookError, WebhookRequest},
     },
 };
-use poem::{Request, http::StatusCode};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Path, Query},
-    types::Example,
-};
+use poem::Request;
+use poem_openapi::{Object, OpenApi, param::Path, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,11 +25,12 @@ use crate::{
         order,
         parts::{OrderPayment, PaymentStatus},
     },
+    param::{Paging, Query, path_text},
     payload::{Empty, Input, Optional, Raw, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging, path_text},
+    types::Page,
 };
 
 impl From<WebhookFailure> for ApiError {
@@ -42,12 +39,8 @@ impl From<WebhookFailure> for ApiError {
         match failure {
             WebhookFailure::Failed(error) => error.into(),
             WebhookFailure::Rejected(WebhookError::Unsupported) => Self::not_found("webhook"),
-            WebhookFailure::Rejected(WebhookError::Signature) => {
-                Self::new(StatusCode::BAD_REQUEST, "invalid_signature", detail)
-            }
-            WebhookFailure::Rejected(WebhookError::Malformed(_)) => {
-                Self::new(StatusCode::BAD_REQUEST, "malformed_webhook", detail)
-            }
+            WebhookFailure::Rejected(WebhookError::Signature) => Self::new(Code::InvalidSignature, detail),
+            WebhookFailure::Rejected(WebhookError::Malformed(_)) => Self::new(Code::MalformedWebhook, detail),
         }
     }
 }
@@ -61,8 +54,6 @@ impl WebhookApi {
     ///
     /// For payment gateways only. The signature, in the header `<Gateway>-Signature`, is checked over the raw body and must not be
     /// older than 300 seconds; each event has its effect once.
-    ///
-    /// Errors: 400 invalid_signature, malformed_webhook; 404 not_found
     #[oai(path = "/payments/:gateway", method = "post", operation_id = "payment_webhook")]
     async fn take(
         &self,
@@ -74,7 +65,7 @@ impl WebhookApi {
         path_text("gateway", &gateway)?;
         let signature = request.header(format!("{}-signature", gateway.0));
         let webhook = WebhookRequest { signature, body: &body.0, at: caller.info.arrived };
-        self.0.commerce.payments().webhook(&gateway.0, &webhook).await?;
+        self.0.commerce.payment_webhook(&gateway.0, &webhook).await?;
         Ok(Empty)
     }
 }
@@ -100,6 +91,7 @@ impl Example for Authentication {
 pub struct PaymentResolution {
     /// Whether it is written off if the gateway holds no money for it; false, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub give_up: Option<bool>,
 }
 
@@ -145,11 +137,13 @@ impl AdminPaymentApi {
     async fn list(
         &self,
         caller: Caller<ViewOrders>,
-        status: Query<Option<PaymentStatus>>,
+        /// Only this status.
+        #[oai(example = "PaymentStatus::example")]
+        status: Query<PaymentStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<OrderPayment>>, ApiError> {
-        let payments = self.0.commerce.payments();
-        Ok(Reply::new(Page::of(payments.list(&caller.actor, status.0.map(Into::into), &paging.0).await?)))
+        let query = PaymentQuery::new().status(status.0.map(Into::into));
+        Ok(Reply::new(Page::of(caller.shop().payments().list(query, &paging.0).await?)))
     }
 
     /// Settle a payment that is stuck
@@ -157,8 +151,6 @@ impl AdminPaymentApi {
     /// Asks the gateway how it stands and settles it by that word, as recovery does by itself in time. With `give_up`, a
     /// payment that stays open and of which the gateway holds no money is written off: its order is cancelled, the goods are
     /// free again. Answers the order.
-    ///
-    /// Errors: 409 payment_busy, payment_held, invalid_state, gateway_refused; 503 gateway_unavailable
     #[oai(path = "/:id/resolve", method = "post", operation_id = "admin_resolve_payment")]
     async fn resolve(
         &self,
@@ -173,16 +165,16 @@ impl AdminPaymentApi {
             order.ok_or_else(|| ApiError::not_found("payment"))
         };
         let give_up = body.parse_for(known).await?.give_up.unwrap_or(false);
-        Ok(order(self.0.commerce.payments().resolve(&caller.call(), id, give_up).await?, None))
+        let payments = caller.shop().payments();
+        let write = if give_up { payments.write_off(id) } else { payments.resolve(id) };
+        Ok(order(write.await?, None))
     }
 
     /// Note that an offline payment has arrived
     ///
     /// What is owed for the order is booked as received. Answers the order.
-    ///
-    /// Errors: 409 not_awaited
     #[oai(path = "/:id/receive", method = "post", operation_id = "admin_receive_payment")]
     async fn receive(&self, caller: Caller<ManageOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.0.commerce.payments().receive(&caller.call(), id.0.into()).await?, None))
+        Ok(order(caller.shop().payments().receive(id.0.into()).await?, None))
     }
 }

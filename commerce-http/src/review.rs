@@ -8,20 +8,18 @@ use commerce_core::{
     id::ReviewId,
     review::{self as core, ReviewError},
 };
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
 
 use self::dto::{Moderation, NewReview, Review, ReviewPatch, ReviewStatus};
 use crate::{
     caller::{Caller, Public, SignedIn, staff::ModerateReviews},
+    param::{Paging, Query, path_text},
     payload::{Created, Empty, Input, Reply},
-    problem::ApiError,
+    problem::{ApiError, Code},
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging, path_text},
+    types::Page,
 };
 
 impl From<ReviewError> for ApiError {
@@ -29,7 +27,7 @@ impl From<ReviewError> for ApiError {
         let detail = error.to_string();
         match error {
             ReviewError::Common(error) => error.into(),
-            ReviewError::AlreadyReviewed => Self::conflict("already_reviewed", detail),
+            ReviewError::AlreadyReviewed => Self::new(Code::AlreadyReviewed, detail),
         }
     }
 }
@@ -70,8 +68,6 @@ impl ReviewApi {
     /// Review a product
     ///
     /// One review a product. It is shown at once; `verified_purchase` says whether you have bought it.
-    ///
-    /// Errors: 409 already_reviewed; 422 out_of_range, required, too_long
     #[oai(path = "/products/:id_or_slug/reviews", method = "post", operation_id = "create_review")]
     async fn create(
         &self,
@@ -88,8 +84,6 @@ impl ReviewApi {
     }
 
     /// Change your review
-    ///
-    /// Errors: 422 out_of_range, required, too_long
     #[oai(path = "/reviews/:id", method = "patch", operation_id = "update_review")]
     async fn update(
         &self,
@@ -130,7 +124,9 @@ impl AdminReviewApi {
     async fn list(
         &self,
         caller: Caller<ModerateReviews>,
-        status: Query<Option<ReviewStatus>>,
+        /// Only this status.
+        #[oai(example = "ReviewStatus::example")]
+        status: Query<ReviewStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<Review>>, ApiError> {
         let reviews = caller.shop().reviews();

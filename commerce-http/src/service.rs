@@ -4,11 +4,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use commerce_core::{Commerce, payment::TestGateway};
 use poem::{
-    Endpoint, EndpointExt, Request, Response, Route,
+    Endpoint, EndpointExt, Response, Route,
     endpoint::{BoxEndpoint, make_sync},
     http::{HeaderValue, Method, header},
 };
-use poem_openapi::{__private::UrlQuery, OpenApi};
+use poem_openapi::OpenApi;
 use serde_json::Value;
 
 use crate::{
@@ -17,12 +17,13 @@ use crate::{
     cart::CartApi,
     catalog::{AdminCatalogApi, CatalogApi},
     checkout::CheckoutApi,
+    document::{self, DocsCache},
     health::{self, IsDraining, RenderMetrics},
     inventory::InventoryApi,
     order::{AdminOrderApi, OrderApi},
+    param::with_query,
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
     review::{AdminReviewApi, ReviewApi},
-    spec::{self, DocsCache},
     stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, mount_prefix},
 };
 
@@ -157,7 +158,7 @@ fn api(shared: &Arc<AppState>) -> impl OpenApi + 'static {
 }
 
 fn document(shared: &Arc<AppState>, prefix: &str) -> Value {
-    spec::document(api(shared), prefix, shared.test_gateway.is_some())
+    document::document(api(shared), prefix, shared.test_gateway.is_some())
 }
 
 /// Every operation by path. The test gateway's are there only if it is.
@@ -167,15 +168,6 @@ fn operations(shared: &Arc<AppState>) -> Vec<(String, Vec<(Method, BoxEndpoint<'
     let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
     let routes = table.into_iter().filter(|(path, _)| offered(path));
     routes.map(|(path, endpoints)| (path, endpoints.into_iter().collect())).collect()
-}
-
-/// Parses the query once, where poem-openapi's parameters look for it. A form that was left blank sends its parameters empty:
-/// they count as absent.
-async fn with_query(mut request: Request) -> poem::Result<Request> {
-    let mut query: Vec<(String, String)> = request.params().unwrap_or_default();
-    query.retain(|(_, value)| !value.is_empty());
-    request.extensions_mut().insert(UrlQuery(query));
-    Ok(request)
 }
 
 pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
@@ -201,7 +193,7 @@ fn add_documents(routes: Route, shared: &Arc<AppState>) -> Route {
         Response::builder()
             .content_type("text/html; charset=utf-8")
             .header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY)
-            .body(spec::swagger_ui(&cache.under(prefix).json))
+            .body(document::swagger_ui(&cache.under(prefix).json))
     });
     routes
         .at("/openapi.json", get("/openapi.json", json))

@@ -1,16 +1,6 @@
-//! The OpenAPI document: what poem-openapi derives from the operations, completed with what it can't know.
+//! The groups of operations.
 
-#[cfg(test)]
-mod agree;
-mod complete;
-mod docs;
-#[cfg(test)]
-mod tests;
-
-use poem_openapi::{OpenApi, OpenApiService, Tags};
-use serde_json::Value;
-
-pub use self::docs::{DocsCache, swagger_ui};
+use poem_openapi::Tags;
 
 /// Groups of operations, in the order of a customer's journey, then staff's.
 #[derive(Clone, Copy, Tags)]
@@ -49,7 +39,7 @@ pub enum Tag {
 }
 
 /// The tags in their order.
-const ORDER: [Tag; 13] = [
+pub const ORDER: [Tag; 13] = [
     Tag::Auth,
     Tag::Account,
     Tag::Catalogue,
@@ -64,25 +54,3 @@ const ORDER: [Tag; 13] = [
     Tag::AdminReviews,
     Tag::AdminUsers,
 ];
-
-const DESCRIPTION: &str = "\
-A shop: accounts, catalogue, carts, checkout, orders, payments, inventory, reviews.
-
-**Signing in.** `POST /v1/auth/login` answers an `access_token`: press *Authorize* and paste it. Guests need no account: the \
-first item put into a cart answers a `cart_token`, an order an `order_token`.
-
-**Errors** are RFC 9457 problem documents; switch on `code`. **Money** is a decimal string with its currency. **Lists** have \
-`items` and `next_cursor`; pass it as `cursor` for the next page. **Idempotency-Key** makes a repeated call have its effect \
-once. **ETag** with `If-None-Match` saves a transfer, with `If-Match` it guards a write. **Texts** hold no control characters; \
-line breaks and tabs only where a text has lines (`x-lines`). What shows nothing is empty.";
-
-/// The document of an API that is mounted under `prefix`.
-pub fn document<T: OpenApi>(api: T, prefix: &str, has_test_gateway: bool) -> Value {
-    let service = OpenApiService::new(api, "Commerce API", env!("CARGO_PKG_VERSION"))
-        .description(DESCRIPTION)
-        .license(env!("CARGO_PKG_LICENSE"))
-        .server(if prefix.is_empty() { "/" } else { prefix });
-    let mut document: Value = serde_json::from_str(&service.spec()).unwrap_or_default();
-    complete::complete(&mut document, has_test_gateway);
-    document
-}

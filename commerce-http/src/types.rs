@@ -5,21 +5,18 @@ use std::borrow::Cow;
 use commerce_core::{
     Currency, MoneyError,
     clock::Timestamp,
-    error::Invalid,
-    page::{self, PageRequest},
-    text::{Lines, forbidden, forbidden_detail},
+    error::{FieldError, Invalid},
+    page,
 };
-use poem::{FromRequest, Request, RequestBody};
 use poem_openapi::{
-    __private::UrlQuery,
     Object,
     registry::{MetaSchema, MetaSchemaRef, Registry},
-    types::{Example, MaybeUndefined, ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
+    types::{Example, MaybeUndefined, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::problem::ApiError;
+use crate::{param::QueryValue, parse, problem::ApiError};
 
 /// An amount of money.
 #[derive(Clone, Debug, PartialEq, Eq, Object, Serialize, Deserialize)]
@@ -27,8 +24,10 @@ use crate::problem::ApiError;
 #[oai(example)]
 pub struct Money {
     /// A decimal string with exactly the currency's minor digits.
+    #[oai(validator(pattern = r"^-?[0-9]+(\.[0-9]+)?$"))]
     pub amount: String,
     /// ISO 4217 code: the shop's one currency.
+    #[oai(validator(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
 }
 
@@ -69,7 +68,10 @@ pub fn read_amount(text: Option<&str>, name: &str, shop: Currency) -> Result<Opt
     let digits = shop.digits() as usize;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let padded = if digits == 0 { text.to_owned() } else { format!("{whole}.{fraction:0<digits$}") };
-    commerce_core::Money::parse(&padded, shop).map(Some).map_err(|error| ApiError::invalid_parameter(name, error))
+    commerce_core::Money::parse(&padded, shop).map(Some).map_err(|error| {
+        let code = if error == MoneyError::Overflow { "out_of_range" } else { "invalid_amount" };
+        ApiError::invalid_parameter(name, code, error)
+    })
 }
 
 /// An instant: RFC 3339, UTC.
@@ -117,10 +119,10 @@ impl ParseFromJSON for Time {
     }
 }
 
-impl ParseFromParameter for Time {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+impl QueryValue for Time {
+    fn read(text: &str) -> Result<Self, FieldError> {
         // A plus sign that wasn't escaped arrives as a blank.
-        serde_json::from_value(Value::String(value.replace(' ', "+"))).map_err(ParseError::custom)
+        parse::parse(&Value::String(text.replace(' ', "+")))
     }
 }
 
@@ -230,51 +232,6 @@ impl<T: Type> Type for All<T> {
     }
 }
 
-/// `limit`, `cursor` and `count`; the spec adds them to every operation that answers a [`Page`].
-pub struct Paging(pub PageRequest);
-
-impl<'a> FromRequest<'a> for Paging {
-    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let query = request.data::<UrlQuery>();
-        let find = |name: &str| query.and_then(|query| query.get(name)).map(String::as_str);
-        let mut page = PageRequest::default();
-        if let Some(limit) = find("limit") {
-            page.limit = limit
-                .parse()
-                .ok()
-                .filter(|limit| (1..=100).contains(limit))
-                .ok_or_else(|| ApiError::invalid_parameter("limit", "must be a number from 1 to 100"))?;
-        }
-        page.cursor = find("cursor").filter(|cursor| !cursor.is_empty()).map(ToOwned::to_owned);
-        page.count = match find("count") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(ApiError::invalid_parameter("count", "must be true or false").into()),
-        };
-        Ok(Self(page))
-    }
-}
-
-/// A name in a path: 400 if it holds what no text may.
-pub fn path_text<'a>(name: &str, text: &'a str) -> Result<&'a str, ApiError> {
-    match forbidden(text, Lines::One) {
-        None => Ok(text),
-        Some(c) => Err(ApiError::invalid_parameter(name, forbidden_detail(c))),
-    }
-}
-
-/// Refuses a query that holds what no text may, in whichever of its parameters.
-pub fn check_query(request: &Request) -> Result<(), ApiError> {
-    let pairs = url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes());
-    for (name, value) in pairs {
-        if let Some(c) = forbidden(&name, Lines::One).or_else(|| forbidden(&value, Lines::One)) {
-            let name: String = name.chars().filter(|c| !c.is_control()).take(50).collect();
-            return Err(ApiError::invalid_parameter(&name, forbidden_detail(c)));
-        }
-    }
-    Ok(())
-}
-
 /// For fields of a PATCH that can't be cleared: absent leaves them, `null` is a wrong type.
 pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
@@ -304,6 +261,14 @@ macro_rules! mirror {
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($variant),+ }
 
+        impl crate::param::QueryValue for $name {}
+
+        impl poem_openapi::types::Example for $name {
+            fn example() -> Self {
+                [$(Self::$variant),+][0]
+            }
+        }
+
         impl From<$core> for $name {
             fn from(value: $core) -> Self {
                 use $core as Core;
@@ -321,7 +286,63 @@ macro_rules! mirror {
 }
 pub(crate) use mirror;
 
-/// Ids and instants for examples.
+/// Texts that are one of these words, with their schema.
+macro_rules! words {
+    ($($doc:literal $name:ident = [$($word:literal),+ $(,)?];)+) => {$(
+        #[doc = $doc]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        impl poem_openapi::types::Type for $name {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn schema_ref() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Reference(stringify!($name).to_owned())
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                registry.create_schema::<Self, _>(stringify!($name).to_owned(), |_| {
+                    let mut schema = poem_openapi::registry::MetaSchema::new("string");
+                    schema.description = Some($doc.trim());
+                    schema.enum_items = vec![$($word.into()),+];
+                    schema
+                });
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(self.as_raw_value().into_iter())
+            }
+        }
+
+        impl poem_openapi::types::ToJSON for $name {
+            fn to_json(&self) -> Option<serde_json::Value> {
+                Some(serde_json::Value::String(self.0.clone()))
+            }
+        }
+
+        impl poem_openapi::types::ParseFromJSON for $name {
+            fn parse_from_json(value: Option<serde_json::Value>) -> poem_openapi::types::ParseResult<Self> {
+                serde_json::from_value(value.unwrap_or_default())
+                    .map(Self)
+                    .map_err(poem_openapi::types::ParseError::custom)
+            }
+        }
+    )+};
+}
+pub(crate) use words;
+
+/// Values for examples.
 pub mod sample {
     use commerce_core::clock::Timestamp;
     use uuid::{Uuid, uuid};
@@ -335,6 +356,50 @@ pub mod sample {
     pub const ORDER: Uuid = uuid!("019ab8e2-6a10-7c31-9d53-0f2a6b1c4d05");
     pub const PAYMENT: Uuid = uuid!("019ab8e2-6a10-7c31-9d53-0f2a6b1c4d06");
     pub const OTHER: Uuid = uuid!("019ab8e2-6a10-7c31-9d53-0f2a6b1c4d07");
+
+    pub fn search() -> String {
+        "enamel mug".to_owned()
+    }
+
+    pub fn slug() -> String {
+        "kitchen".to_owned()
+    }
+
+    pub fn sku() -> String {
+        "MUG-BLUE-L".to_owned()
+    }
+
+    pub fn low_price() -> String {
+        "10.00".to_owned()
+    }
+
+    pub fn high_price() -> String {
+        "50.00".to_owned()
+    }
+
+    pub fn name_part() -> String {
+        "berger".to_owned()
+    }
+
+    pub fn email() -> String {
+        "mia@example.com".to_owned()
+    }
+
+    pub fn number() -> String {
+        "7K3MT-Q9XA0".to_owned()
+    }
+
+    pub fn country() -> String {
+        "DE".to_owned()
+    }
+
+    pub const fn yes() -> bool {
+        true
+    }
+
+    pub const fn stars() -> f64 {
+        4.0
+    }
 
     /// 24 November 2026, 10:15.
     pub fn time() -> Time {
@@ -363,8 +428,9 @@ mod tests {
 
     #[test]
     fn amounts_in_queries_may_be_short() {
-        let read =
-            |text| read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.status);
+        let read = |text| {
+            read_amount(Some(text), "min_price", Currency::EUR).map(|m| m.unwrap().minor).map_err(|e| e.code.number())
+        };
         assert_eq!((read("10"), read("10.5"), read("10.55")), (Ok(1000), Ok(1050), Ok(1055)));
         for bad in ["", "x", "10.555", "1e3"] {
             assert_eq!(read(bad).unwrap_err(), 400, "{bad}");

@@ -15,8 +15,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Name, table},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
 };
 
 table! {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use commerce_core::{
     id::{CommitId, EventId, ProductId, TaskId, VariantId},
-    store::{AggregateId, Change, ChangeSet, Claim, KeyWrite, TaskWrite},
+    store::{AggregateId, AttemptWrite, Change, ChangeSet, Claim, KeyWrite, TaskWrite},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ enum Touch {
     Set(CommitId),
     Key([u8; 32]),
     Claim(Claim),
+    Attempt([u8; 32]),
     AggregateId(AggregateId),
     Rating(ProductId),
     Stock(VariantId),
@@ -64,6 +65,9 @@ impl Touched {
         let alone = std::iter::once(Touch::Set(set.id()))
             .chain(keys)
             .chain(set.claims().map(|(claim, _)| Touch::Claim(claim.clone())))
+            .chain(set.attempts().map(|write| match write {
+                AttemptWrite::Count(attempt) | AttemptWrite::TakeBack(attempt) => Touch::Attempt(attempt.key),
+            }))
             .chain(set.roots().map(Touch::AggregateId))
             .chain(set.ratings().map(|(product, _)| Touch::Rating(product)))
             .chain(set.events().iter().map(|event| Touch::Event(event.id)))
@@ -125,6 +129,7 @@ impl WriteBatch {
             GuardFailure::Applied(id) => Touch::Set(*id),
             GuardFailure::Key(key) => Touch::Key(*key),
             GuardFailure::Claim(claim) => Touch::Claim(claim.clone()),
+            GuardFailure::Limit(key) => Touch::Attempt(*key),
             GuardFailure::Stale(root) => Touch::AggregateId(*root),
             GuardFailure::Stock { variant, .. } => Touch::Stock(*variant),
             GuardFailure::Bug(_) => return true,

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Count, Name, table},
-    connect::Sql,
     reads::PgReads,
+    sql::Sql,
     write_plan::RowSet,
 };
 

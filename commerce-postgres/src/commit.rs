@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     codec::from_row,
-    connect::{ErrorClass, classify, is_answer, is_unprepared},
+    error::{ErrorClass, classify, is_answer, is_unprepared},
     layout::{Known, Layout},
     pool::{ConnectionPool, Need, PooledConn},
     statement::{GUARD_FAILED, GuardFailure, Statement, TableWrite},
@@ -335,6 +335,7 @@ impl FailedGuards {
                         floors.push(Conflict::Short { variant, available });
                     }
                 }
+                GuardFailure::Limit(key) => floors.push(Conflict::LimitReached(key)),
                 GuardFailure::Bug(what) => drop(bugs.insert(what)),
             }
         }

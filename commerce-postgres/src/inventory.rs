@@ -18,8 +18,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Column, Name, from_row, table, to_json},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
     statement::{GuardFailure, Statement, TableWrite},
 };
 
@@ -97,7 +98,7 @@ impl StockMoves {
             ("alerted_before", Column::Int(moves().map(|moved| moved.alerted.map(|(from, _)| from)).collect())),
             ("alerted", Column::Int(moves().map(|moved| moved.alerted.map(|(_, to)| to)).collect())),
         ];
-        plan.add(TableWrite::new(MOVE, rows).guarded(failures).moves_stock());
+        plan.add(TableWrite::change(MOVE, rows).guarded(failures).moves_stock());
     }
 
     /// A row that opens takes the set's first move at once: within one statement, it can't be updated too.
@@ -202,7 +203,7 @@ impl LedgerLine {
             ("actor", Column::Json(lines.iter().map(|line| Some(to_json(&line.by))).collect())),
             ("reason", Column::Text(moved().map(|movement| movement.reason.clone()).collect())),
         ];
-        plan.add(TableWrite::new(LEDGER, rows));
+        plan.add(TableWrite::change(LEDGER, rows));
     }
 }
 

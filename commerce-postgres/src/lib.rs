@@ -4,8 +4,9 @@
 //! |---|---|
 //! | `address` | URLs: hosts, what a session must be able to do, parameters |
 //! | `pool` | connections, deadlines, and whether the server is there |
-//! | `connect` | statements, reads, what an error means |
-//! | `replica` | which replicas may be read from |
+//! | `error` | what an error means |
+//! | `sql` `page` `reads` | statements, pages of lists, reads that survive a lost connection |
+//! | `replica` `watch` | which replicas may be read from |
 //! | `table_dump` | whole tables as JSON, for copying a shop |
 //! | `migrate` | the schema, applied once however many servers start, and how to change it |
 //! | `distribute` | its tables, spread over the nodes of Citus |
@@ -15,7 +16,7 @@
 //! | `batch` | which sets may be written together |
 //! | `writer` | what waits at the same time is |
 //! | `commit` | a transaction: lock, write and check the guards, commit |
-//! | `account` `catalog` `product_view` `listing` `inventory` `cart` `order` `review` `outbox` | rows and reads of each domain |
+//! | `account` `catalog` `product_view` `listing` `inventory` `cart` `order` `payment` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
 //!
 //! ```no_run
@@ -40,8 +41,8 @@ pub mod clusters {}
 mod batch;
 mod codec;
 mod commit;
-mod connect;
 mod distribute;
+mod error;
 mod inventory;
 mod layout;
 mod listing;
@@ -49,18 +50,24 @@ mod migrate;
 mod order;
 mod order_child;
 mod outbox;
+mod page;
+mod payment;
 mod pool;
+mod product_row;
 mod product_view;
 mod reads;
 mod reindex;
 mod rekey;
 mod replica;
 mod review;
+mod search_words;
 mod settings;
+mod sql;
 mod statement;
 mod table_dump;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 mod write_plan;
 mod writer;
 
@@ -84,10 +91,10 @@ pub use self::{
 use crate::{
     address::Address,
     commit::Target,
-    connect::{Reader, store_error},
+    error::store_error,
     layout::Known,
     pool::ConnectionPool,
-    reads::PgReads,
+    reads::{PgReads, Reader},
     replica::Replicas,
     writer::Writer,
 };

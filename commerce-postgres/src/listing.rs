@@ -1,9 +1,7 @@
 //! Lists of products, and search.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use commerce_core::{
-    catalog::{Product, ProductFilter, ProductSort, ProductView, SearchField, SearchTerm, SearchTerms},
+    catalog::{ProductFilter, ProductSort, ProductView, SearchField, SearchTerm, SearchTerms},
     id::CategoryId,
     page::{Cursor, PageSpec, Rows, SortKey},
     store::StoreError,
@@ -12,43 +10,13 @@ use sqlx::{Column as _, FromRow, Row as _, TypeInfo as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    catalog::PRODUCT,
-    codec::Document,
-    connect::{Direction, Reader, Sorted, Sql},
+    page::{Direction, Sorted},
+    product_row::PRODUCT,
     product_view::{ViewRow, fill, select},
+    reads::Reader,
+    search_words::{WHOLE, mark},
+    sql::Sql,
 };
-
-/// The mark before what finds a product as a whole: its title or a SKU.
-const WHOLE: i64 = 4;
-
-/// The mark before the words of a field and of those that it is part of.
-const fn mark(field: SearchField) -> i64 {
-    match field {
-        SearchField::Title => 3,
-        SearchField::Keywords => 2,
-        SearchField::Anywhere => 1,
-    }
-}
-
-/// The words a product is found by, as the text form of a `tsvector`: each with the marks of the fields it is in before it. The
-/// index then knows by itself how well a word matches, which it wouldn't of weights: those are looked up row by row.
-pub(crate) fn document(product: &Product) -> Document {
-    let found_by = product.search_document();
-    let mut best: BTreeMap<&str, i64> = BTreeMap::new();
-    for (text, field) in
-        [&found_by.body, &found_by.keywords, &found_by.title].into_iter().zip(SearchField::ALL.into_iter().rev())
-    {
-        best.extend(text.split_whitespace().map(|word| (word, mark(field))));
-    }
-    let words = best.iter().flat_map(|(word, best)| (1..=*best).map(move |mark| format!("'{mark}{word}'")));
-    let whole = found_by.whole.split_whitespace().map(|whole| format!("'{WHOLE}{whole}'"));
-    Document(words.chain(whole).collect::<Vec<_>>().join(" "))
-}
-
-/// All words a product is found by.
-pub(crate) fn words(product: &Product) -> BTreeSet<String> {
-    product.search_document().words().into_iter().map(str::to_owned).collect()
-}
 
 /// The known words that may be meant by each of these.
 pub(crate) async fn similar_words(reader: &Reader, words: &[String]) -> Result<Vec<Vec<String>>, StoreError> {

@@ -25,7 +25,7 @@ use sqlx::{
 };
 
 use crate::{
-    connect::{ErrorClass, classify, store_error},
+    error::{ErrorClass, classify, store_error},
     pool::ConnectionPool,
 };
 

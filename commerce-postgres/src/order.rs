@@ -20,12 +20,16 @@ use commerce_core::{
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-pub(crate) use crate::order_child::{FulfilmentRow, OrderLineRow, PaymentRow, RefundRow, ReturnRow};
 use crate::{
     codec::{Name, table},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
     write_plan::RowSet,
+};
+pub(crate) use crate::{
+    order_child::{FulfilmentRow, OrderLineRow, ReturnRow},
+    payment::{PaymentRow, RefundRow},
 };
 
 table! {

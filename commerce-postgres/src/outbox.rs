@@ -1,4 +1,4 @@
-//! Claims, idempotency keys, events and due tasks.
+//! Claims, idempotency keys, attempts, events and due tasks.
 
 use async_trait::async_trait;
 use commerce_core::{
@@ -7,15 +7,18 @@ use commerce_core::{
     event::{DomainEvent, EventRecord, LeasedTask, Task},
     id::{EventId, TaskId},
     page::{Cursor, PageSpec, Rows},
-    store::{AggregateId, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError, relations::VERSIONED},
+    store::{
+        AggregateId, AttemptCount, Claim, Drift, IdempotencyRecord, OutboxQueries, StoreError, relations::VERSIONED,
+    },
 };
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
     codec::{from_row, table},
-    connect::{Direction, List, Reader, Sorted, Sql, at},
-    reads::PgReads,
+    page::{Direction, List, Sorted, at},
+    reads::{PgReads, Reader},
+    sql::Sql,
 };
 
 table! {
@@ -222,6 +225,15 @@ impl OutboxQueries for PgReads {
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
         let mut sql = Sql::new("SELECT * FROM commerce_key WHERE key = ");
         Ok(self.reader.optional::<IdempotencyRow>(sql.bind(key.as_slice())).await?.map(Into::into))
+    }
+
+    async fn load_attempts(&self, key: &[u8; 32]) -> Result<Option<AttemptCount>, StoreError> {
+        let mut sql = Sql::new("SELECT since, attempts FROM commerce_attempt WHERE key = ");
+        let found = self.reader.optional::<(i64, i64)>(sql.bind(key.as_slice())).await?;
+        Ok(found.map(|(since, count)| AttemptCount {
+            since: Timestamp::from_micros(since),
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+        }))
     }
 
     async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {

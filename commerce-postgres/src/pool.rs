@@ -30,7 +30,7 @@ use tokio::{
 
 pub(crate) use self::{
     conn::PooledConn,
-    state::{Need, is_refusal, timed_out},
+    state::{Need, timed_out},
 };
 use self::{
     conn::{Connection, Idle},

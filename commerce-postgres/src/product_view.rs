@@ -12,8 +12,9 @@ use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
-    catalog::{PRODUCT, ProductRow, VariantRow, product},
-    connect::{Reader, Sql},
+    product_row::{PRODUCT, ProductRow, VariantRow, product},
+    reads::Reader,
+    sql::Sql,
 };
 
 /// A variant as shown: with what is available.

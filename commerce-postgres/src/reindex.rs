@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     catalog::{ProductWithVariants, whole_products},
-    connect::{ErrorClass, classify, fetch_in, store_error},
-    listing,
+    error::{ErrorClass, classify, store_error},
     pool::ConnectionPool,
+    reads::fetch_in,
+    search_words,
 };
 
 /// So many products are written in one transaction: others get their turn in between.
@@ -81,7 +82,7 @@ async fn index_again(connection: &mut PgConnection, product: &Product) -> Result
     query("UPDATE commerce_product SET title_key = $1, title_sort = $2, document = $3::tsvector WHERE id = $4 AND version = $5")
         .bind(product.title_key())
         .bind(product.title_sort_key())
-        .bind(listing::document(product).0)
+        .bind(search_words::document(product).0)
         .bind(product.id.0)
         .bind(product.version)
         .execute(&mut *connection)
@@ -92,7 +93,7 @@ async fn index_again(connection: &mut PgConnection, product: &Product) -> Result
         .bind(product.id.0)
         .execute(&mut *connection)
         .await?;
-    let words: Vec<String> = listing::words(product).into_iter().collect();
+    let words: Vec<String> = search_words::words(product).into_iter().collect();
     query("INSERT INTO commerce_search_word (word) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING")
         .bind(words)
         .execute(&mut *connection)

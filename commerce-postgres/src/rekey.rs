@@ -4,7 +4,7 @@ use commerce_core::store::{Claim, StoreError};
 use sqlx::{Connection as _, Executor as _, PgConnection, query, query_as, raw_sql};
 use uuid::Uuid;
 
-use crate::{connect::store_error, pool::ConnectionPool};
+use crate::{error::store_error, pool::ConnectionPool};
 
 /// Does what the mark left by the migration asks for, once: of several servers that start together, those that find the mark gone
 /// have nothing to do. Of two SKUs that look the same, the one that sorts first keeps the claim; the other stays as it is until it

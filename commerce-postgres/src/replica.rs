@@ -8,7 +8,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -20,20 +20,17 @@ use tokio::time::timeout;
 use crate::{
     address::Address,
     commit::Target,
-    connect::{Reader, Sql},
     pool::ConnectionPool,
-    reads::PgReads,
+    reads::{PgReads, Reader},
+    sql::Sql,
+    watch::{BEHIND, Watch},
 };
 
 /// How long a replica has to answer before the primary is asked.
 const REPLICA_LIMIT: Duration = Duration::from_secs(2);
 
-/// How far a replica may be behind and still be asked.
-const BEHIND: Duration = Duration::from_secs(1);
 /// How long the primary may say nothing before replicas stand in for it: shorter than any of them stays current by itself.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
-/// How long ago a replica may have answered to stand in for a primary that is silent.
-const STANDS_IN: Duration = Duration::from_secs(2);
 /// How often each is looked at.
 const PERIOD: Duration = Duration::from_millis(150);
 /// How long a look may take.
@@ -51,38 +48,6 @@ const REPLICA: &str = "SELECT system_identifier || '/' || current_database(), CA
 struct Mark {
     at: Instant,
     position: i64,
-}
-
-/// What a replica is known to hold.
-#[derive(Debug, Default)]
-struct Seen {
-    /// Everything that was committed before.
-    covers: Option<Instant>,
-    /// When it last answered as a copy of this database.
-    answered: Option<Instant>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Watch(Mutex<Seen>);
-
-impl Watch {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_current(&self) -> bool {
-        self.seen().covers.is_some_and(|covers| covers.elapsed() < BEHIND)
-    }
-
-    /// Whether it can stand in for a primary that is silent, whatever that wrote last.
-    fn answers(&self) -> bool {
-        self.seen().answered.is_some_and(|answered| answered.elapsed() < STANDS_IN)
-    }
-
-    /// It failed to answer: not to be asked until it has been seen alive again.
-    pub(crate) fn failed(&self) {
-        *self.seen() = Seen::default();
-    }
 }
 
 /// When the primary last answered those who watch its replicas.

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::{
     codec::{Column, Name, table},
-    connect::{Direction, List, Sorted, Sql, at},
+    page::{Direction, List, Sorted, at},
     reads::PgReads,
+    sql::Sql,
     statement::{GuardFailure, Statement, TableWrite},
 };
 
@@ -106,7 +107,7 @@ pub(crate) fn rate(set: &ChangeSet, opened: &[ProductId], plan: &mut Statement) 
         ("count", Column::ints(moved().map(|(_, delta)| delta.count))),
     ];
     let unknown = |product: &ProductId| (product.to_string(), GuardFailure::Bug("an unknown product was rated"));
-    plan.add(TableWrite::new(sql, rows).guarded(moved().map(|(product, _)| unknown(product)).collect()));
+    plan.add(TableWrite::change(sql, rows).guarded(moved().map(|(product, _)| unknown(product)).collect()));
 }
 
 #[async_trait]

@@ -34,6 +34,8 @@ pub(crate) enum GuardFailure {
     Stale(AggregateId),
     /// The stock has moved, is short, or was alerted by another: the row tells which.
     Stock { variant: VariantId, expect_on_hand: Option<i64>, alerted: Option<i64> },
+    /// As many attempts as are allowed were counted.
+    Limit([u8; 32]),
     /// Core composed nonsense.
     Bug(&'static str),
 }
@@ -47,10 +49,21 @@ pub(crate) type NamedColumns = Vec<(&'static str, Column)>;
 /// The keys that a section must give back, and what it means if it doesn't.
 pub(crate) type Guards = Vec<(String, GuardFailure)>;
 
-/// Writes rows of one table. In `sql`, `{u}` stands for the rows: `unnest(…) AS u (names)`.
+/// What is done with rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    /// Each is inserted as it is, into columns of the same names. `rest` says what happens if it is there already.
+    Insert { table: &'static str, rest: String },
+    /// SQL that changes a row for each. `{u}` stands for the rows: `unnest(…) AS u (names)`.
+    Change(String),
+    /// The same of SQL whose guards are only right if the rows they name were locked before.
+    WithLock(String),
+}
+
+/// Writes rows of one table.
 #[derive(Clone, Debug)]
 pub(crate) struct TableWrite {
-    sql: String,
+    action: Action,
     names: Vec<&'static str>,
     columns: Vec<Column>,
     guards: Guards,
@@ -58,9 +71,24 @@ pub(crate) struct TableWrite {
 }
 
 impl TableWrite {
-    pub(crate) fn new(sql: impl Into<String>, rows: NamedColumns) -> Self {
+    fn new(action: Action, rows: NamedColumns) -> Self {
         let (names, columns) = rows.into_iter().unzip();
-        Self { sql: sql.into(), names, columns, guards: Vec::new(), stock: false }
+        Self { action, names, columns, guards: Vec::new(), stock: false }
+    }
+
+    /// Inserts rows into columns of the same names; `rest` is `ON CONFLICT …`.
+    pub(crate) fn insert(table: &'static str, rest: impl Into<String>, rows: NamedColumns) -> Self {
+        Self::new(Action::Insert { table, rest: rest.into() }, rows)
+    }
+
+    /// Changes a row for each of these. In the SQL, `{u}` stands for them, and their columns are `u.name`.
+    pub(crate) fn change(sql: impl Into<String>, rows: NamedColumns) -> Self {
+        Self::new(Action::Change(sql.into()), rows)
+    }
+
+    /// The same of SQL that looks at heads, or removes them: its guards hold only if the rows were locked before.
+    pub(crate) fn with_lock(sql: impl Into<String>, rows: NamedColumns) -> Self {
+        Self::new(Action::WithLock(sql.into()), rows)
     }
 
     /// The keys that the statement's `RETURNING … AS k` must give back.
@@ -81,7 +109,7 @@ impl TableWrite {
 
     /// Whether the rows of both may be written by one statement.
     fn is_like(&self, other: &Self) -> bool {
-        self.sql == other.sql && self.is_guarded() == other.is_guarded()
+        self.action == other.action && self.is_guarded() == other.is_guarded()
     }
 
     fn join(&mut self, other: &Self) {
@@ -104,22 +132,12 @@ impl TableWrite {
 
     /// The SQL that writes one row. What is on hand afterwards is in the table by then.
     pub(crate) fn for_a_row(&self) -> String {
-        self.as_values().unwrap_or_else(|| self.render(1, 1, "commerce_stock"))
-    }
-
-    /// An insertion of one row as `VALUES`: where it reads `INSERT … SELECT`, Citus gathers rows
-    /// before it writes them, which takes it five times as long.
-    fn as_values(&self) -> Option<String> {
-        let (into, rest) = self.sql.split_once(" SELECT ")?;
-        let (values, conflict) = rest.split_once(" FROM {u} ON CONFLICT ")?;
-        let value = |text: &str| {
-            let text = text.strip_prefix("u.")?;
-            let (name, cast) = text.split_at(text.find("::").unwrap_or(text.len()));
-            let n = self.names.iter().position(|known| *known == name)?;
-            Some(format!("${}::{}{cast}", n + 1, self.columns[n].sql()))
-        };
-        let values: Vec<String> = values.split(", ").map(value).collect::<Option<_>>()?;
-        Some(format!("{into} VALUES ({}) ON CONFLICT {conflict}", values.join(", ")))
+        let Action::Insert { table, rest } = &self.action else { return self.render(1, 1, "commerce_stock") };
+        // Where it reads `INSERT … SELECT`, Citus gathers rows before it writes them, which takes it five times as long.
+        let values = self.columns.iter().zip(1..);
+        let values = values.map(|(column, n)| format!("${n}::{}{}", column.sql(), column.cast()));
+        let values = values.collect::<Vec<_>>().join(", ");
+        format!("INSERT INTO {table} ({}) VALUES ({values}) {rest}", self.names.join(", "))
     }
 
     /// The section's SQL, with its first placeholder being `$first`. A single row, which most are, is spared the arrays: they
@@ -131,8 +149,17 @@ impl TableWrite {
             let comma = if i == 0 { "" } else { ", " };
             let _ = write!(rows, "{comma}${}::{}{array}", first + i, column.sql());
         }
-        let _ = write!(rows, ") AS u ({})", self.names.join(", "));
-        self.sql.replace("{u}", &rows).replace("{stock}", stock)
+        let names = self.names.join(", ");
+        let _ = write!(rows, ") AS u ({names})");
+        match &self.action {
+            Action::Insert { table, rest } => {
+                let values = self.names.iter().zip(&self.columns);
+                let values = values.map(|(name, column)| format!("u.{name}{}", column.cast()));
+                let values = values.collect::<Vec<_>>().join(", ");
+                format!("INSERT INTO {table} ({names}) SELECT {values} FROM {rows} {rest}")
+            }
+            Action::Change(sql) | Action::WithLock(sql) => sql.replace("{u}", &rows).replace("{stock}", stock),
+        }
     }
 }
 
@@ -254,12 +281,12 @@ impl Statement {
     /// Opens stock; the ledger wants to know what is on hand.
     pub(crate) fn open_stock<T: Table>(&mut self, rows: Vec<T>, guards: Guards) {
         let open = "ON CONFLICT DO NOTHING RETURNING variant_id::text AS k, variant_id, on_hand";
-        self.add(insertion::<T>(rows, open).guarded(guards).moves_stock());
+        self.add(insertion(rows, open).guarded(guards).moves_stock());
     }
 
     /// Inserts rows that are named by an expression.
     pub(crate) fn insert_returning<T: Table>(&mut self, rows: Vec<T>, key: &str, guards: Guards) {
-        self.add(insertion::<T>(rows, &format!("ON CONFLICT DO NOTHING RETURNING {key} AS k")).guarded(guards));
+        self.add(insertion(rows, format!("ON CONFLICT DO NOTHING RETURNING {key} AS k")).guarded(guards));
     }
 
     /// Inserts rows, or overwrites those with the same key.
@@ -273,7 +300,7 @@ impl Statement {
             .map(|name| format!("{name} = EXCLUDED.{name}"))
             .collect();
         let conflict = format!("ON CONFLICT ({}) DO UPDATE SET {}", T::KEY.join(", "), set.join(", "));
-        self.add(insertion::<T>(rows, &conflict));
+        self.add(insertion(rows, conflict));
     }
 
     /// Overwrites heads that are still at the version before.
@@ -293,7 +320,7 @@ impl Statement {
             set.join(", "),
             table = T::NAME,
         );
-        self.add(TableWrite::new(sql, T::COLUMNS.iter().copied().zip(columns).collect()).guarded(guards));
+        self.add(TableWrite::change(sql, T::COLUMNS.iter().copied().zip(columns).collect()).guarded(guards));
     }
 
     /// Deletes rows by their keys.
@@ -304,7 +331,7 @@ impl Statement {
         let matches: Vec<String> = T::KEY.iter().map(|name| format!("t.{name} = u.{name}")).collect();
         let columns = (0..T::KEY.len()).map(|i| Column::uuids(keys.iter().map(|key| key[i])));
         let rows = T::KEY.iter().copied().zip(columns).collect();
-        self.add(TableWrite::new(
+        self.add(TableWrite::change(
             format!("DELETE FROM {} t USING {{u}} WHERE {}", T::NAME, matches.join(" AND ")),
             rows,
         ));
@@ -328,14 +355,14 @@ impl Statement {
     }
 
     /// All sections as one statement that is a transaction of its own: it fails if a guard does, with [`GUARD_FAILED`], and
-    /// then has done nothing. `None` if a guard only looks at rows, which must be locked before.
+    /// then has done nothing. `None` if a guard needs its rows locked before.
     ///
     /// A row that somebody else is changing is waited for, and what was asked of it is asked again of what it has become, as
     /// every UPDATE at READ COMMITTED does. That is all that the locks ahead are for, but for the order in which rows are
     /// locked: two such statements can wait for each other, and one of them then fails.
     pub(crate) fn in_one_trip(&self) -> Option<String> {
-        let writes = |section: &TableWrite| section.sql.starts_with("INSERT ") || section.sql.starts_with("UPDATE ");
-        let fits = |section: &TableWrite| section.guards.len() == section.len() && writes(section);
+        let needs_lock = |section: &TableWrite| matches!(section.action, Action::WithLock(_));
+        let fits = |section: &TableWrite| section.guards.len() == section.len() && !needs_lock(section);
         if self.guarded().next().is_none() || !self.guarded().all(fits) {
             return None;
         }
@@ -373,15 +400,6 @@ impl Statement {
     }
 }
 
-fn insertion<T: Table>(rows: Vec<T>, conflict: &str) -> TableWrite {
-    let columns = T::columns(rows);
-    let values: Vec<String> =
-        T::COLUMNS.iter().zip(&columns).map(|(name, column)| format!("u.{name}{}", column.cast())).collect();
-    let sql = format!(
-        "INSERT INTO {} ({}) SELECT {} FROM {{u}} {conflict}",
-        T::NAME,
-        T::COLUMNS.join(", "),
-        values.join(", ")
-    );
-    TableWrite::new(sql, T::COLUMNS.iter().copied().zip(columns).collect())
+fn insertion<T: Table>(rows: Vec<T>, conflict: impl Into<String>) -> TableWrite {
+    TableWrite::insert(T::NAME, conflict, T::COLUMNS.iter().copied().zip(T::columns(rows)).collect())
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{PgStore, connect::Sql, task};
+use crate::{PgStore, sql::Sql, task};
 
 /// What only this backend's tables have.
 const OWN_RELATIONS: &[Relation] = &[

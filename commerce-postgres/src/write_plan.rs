@@ -1,16 +1,16 @@
 //! Turns a change-set into a [`Statement`]: rows are gathered by table, so that each table is written once.
 //!
-//! The order is the same in every set: keys, claims, heads, ratings, children, events, tasks, stock, ledger.
+//! The order is the same in every set: keys, claims, attempts, heads, ratings, children, events, tasks, stock, ledger.
 
 use commerce_core::{
     clock::Timestamp,
     id::ProductId,
-    store::{Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, Claim, ClaimOp, KeyWrite, TaskWrite, Version},
+    store::{
+        Aggregate, AggregateId, AggregateWrite, Attempt, AttemptWrite, Change, ChangeSet, Claim, ClaimOp, KeyWrite,
+        TaskWrite, Version,
+    },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -19,11 +19,12 @@ use crate::{
     account::{AddressRow, MailTokenRow, SessionRow, UserRow},
     batch::WriteBatch,
     cart::{CartLineRow, CartRow},
-    catalog::{CategoryRow, ProductCategoryRow, ProductRow, VariantRow},
+    catalog::{CategoryRow, ProductCategoryRow},
     codec::{Column, Table, to_json},
     inventory::{AlertRow, StockMoves},
     order::{FulfilmentRow, OrderLineRow, OrderRow, PaymentRow, RefundRow, ReturnRow},
     outbox::{EventRow, IdempotencyRow, TaskRow},
+    product_row::{ProductRow, VariantRow},
     review::ReviewRow,
     statement::{GuardFailure, Guards, Head, NamedColumns, Statement, TableWrite},
 };
@@ -134,10 +135,11 @@ pub(crate) fn write_plan(set: &ChangeSet) -> WriteBatch {
     let applied = (set.id().to_string(), GuardFailure::Applied(set.id()));
     let id = ("id", Column::uuids([set.id().0]));
     let at = ("at", Column::ints([set.at().as_micros()]));
-    let once = "INSERT INTO commerce_commit (id, at) SELECT u.id, u.at FROM {u} ON CONFLICT DO NOTHING RETURNING id::text AS k";
-    plan.add(TableWrite::new(once, vec![id, at]).guarded(vec![applied]));
+    let once = "ON CONFLICT DO NOTHING RETURNING id::text AS k";
+    plan.add(TableWrite::insert("commerce_commit", once, vec![id, at]).guarded(vec![applied]));
     keys(set, &mut plan);
     claims(set, &mut plan);
+    attempts(set, &mut plan);
     let purge = batch.purge;
     let stock = batch.write_plan(set, &mut plan);
     outbox(set, &mut plan);
@@ -181,7 +183,7 @@ fn keys(set: &ChangeSet, plan: &mut Statement) {
         match write {
             KeyWrite::Claim(record) => {
                 let output = answer_of(&record.key).or_else(|| record.output.clone());
-                guards.push((hex(&record.key), GuardFailure::Key(record.key)));
+                guards.push((hex::encode(record.key), GuardFailure::Key(record.key)));
                 claimed.push(IdempotencyRow { output: output.map(Json), ..record.into() });
             }
             KeyWrite::Resolve { key, output } => {
@@ -192,10 +194,10 @@ fn keys(set: &ChangeSet, plan: &mut Statement) {
         }
     }
     let sql = "DELETE FROM commerce_key t USING {u} WHERE t.key = u.key";
-    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(forgotten))]));
+    plan.add(TableWrite::change(sql, vec![("key", Column::Bytes(forgotten))]));
     plan.insert_returning(claimed, "encode(key, 'hex')", guards);
     let sql = "UPDATE commerce_key t SET output = u.output FROM {u} WHERE t.key = u.key";
-    plan.add(TableWrite::new(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
+    plan.add(TableWrite::change(sql, vec![("key", Column::Bytes(answered)), ("output", Column::Json(outputs))]));
 }
 
 fn claims(set: &ChangeSet, plan: &mut Statement) {
@@ -216,12 +218,43 @@ fn claims(set: &ChangeSet, plan: &mut Statement) {
             ("owner", Column::uuids(claims.iter().map(|(_, owner)| *owner))),
         ]
     };
-    let take = "INSERT INTO commerce_claim (key, kind, owner) SELECT u.key, u.kind, u.owner FROM {u} \
-                ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
-    plan.add(TableWrite::new(take, rows(conn)).guarded(guards));
+    let take = "ON CONFLICT DO NOTHING RETURNING kind || ':' || key AS k";
+    plan.add(TableWrite::insert("commerce_claim", take, rows(conn)).guarded(guards));
     let free = "DELETE FROM commerce_claim t USING {u} WHERE t.key = u.key AND t.kind = u.kind AND t.owner = u.owner";
-    plan.add(TableWrite::new(free, rows(freed)));
+    plan.add(TableWrite::change(free, rows(freed)));
 }
+
+fn attempts(set: &ChangeSet, plan: &mut Statement) {
+    let (mut counted, mut taken_back) = (Vec::new(), Vec::new());
+    for write in set.attempts() {
+        match write {
+            AttemptWrite::Count(attempt) => counted.push(attempt),
+            AttemptWrite::TakeBack(attempt) => taken_back.push(attempt),
+        }
+    }
+    let keys =
+        |attempts: &[Attempt]| Column::Bytes(attempts.iter().map(|attempt| Some(attempt.key.to_vec())).collect());
+    let since = |attempts: &[Attempt]| Column::ints(attempts.iter().map(|attempt| attempt.since.as_micros()));
+    let rows = vec![
+        ("key", keys(&counted)),
+        ("since", since(&counted)),
+        ("attempts", Column::ints(counted.iter().map(|_| 1))),
+        ("most", Column::ints(counted.iter().map(|attempt| i64::from(attempt.limit)))),
+    ];
+    let guards = counted.iter().map(|attempt| (hex(&attempt.key), GuardFailure::Limit(attempt.key))).collect();
+    plan.add(TableWrite::new(COUNT, rows).guarded(guards));
+    let sql = "UPDATE commerce_attempt t SET attempts = t.attempts - 1 FROM {u} \
+                     WHERE t.key = u.key AND t.since = u.since AND t.attempts > 0";
+    plan.add(TableWrite::new(sql, vec![("key", keys(&taken_back)), ("since", since(&taken_back))]));
+}
+
+// Writes no row if the limit is reached. Of those who count at once, each waits for the row and looks at it anew.
+const COUNT: &str = "INSERT INTO commerce_attempt (key, since, attempts, most) \
+    SELECT u.key, u.since, u.attempts, u.most FROM {u} ON CONFLICT (key) DO UPDATE SET \
+    attempts = CASE WHEN commerce_attempt.since < EXCLUDED.since THEN 1 ELSE commerce_attempt.attempts + 1 END, \
+    since = greatest(commerce_attempt.since, EXCLUDED.since), most = EXCLUDED.most \
+    WHERE commerce_attempt.since < EXCLUDED.since OR commerce_attempt.attempts < EXCLUDED.most \
+    RETURNING encode(key, 'hex') AS k";
 
 fn outbox(set: &ChangeSet, plan: &mut Statement) {
     let events: Vec<EventRow> = set.events().iter().map(EventRow::from).collect();
@@ -248,7 +281,7 @@ fn outbox(set: &ChangeSet, plan: &mut Statement) {
     let put_off = "UPDATE commerce_task t SET due = coalesce(u.due, t.due), dead = u.due IS NULL, lease_until = 0, worker = NULL, \
                    last_error = u.error FROM {u} WHERE t.id = u.id";
     let rows = vec![("id", Column::uuids(failed)), ("due", Column::Int(dues)), ("error", Column::texts(errors))];
-    plan.add(TableWrite::new(put_off, rows));
+    plan.add(TableWrite::change(put_off, rows));
 }
 
 impl RowSet {
@@ -290,8 +323,8 @@ impl RowSet {
         crate::review::rate(set, &self.opened_ratings, plan);
         self.variants.write_plan(plan);
         self.product_categories.write_plan(plan);
-        let learn = "INSERT INTO commerce_search_word (word) SELECT u.word FROM {u} ON CONFLICT DO NOTHING";
-        plan.add(TableWrite::new(learn, vec![("word", Column::texts(self.words.iter().map(String::as_str)))]));
+        let words = vec![("word", Column::texts(self.words.iter().map(String::as_str)))];
+        plan.add(TableWrite::insert("commerce_search_word", "ON CONFLICT DO NOTHING", words));
         self.categories.write_plan(plan);
         self.cart_lines.write_plan(plan);
         self.order_lines.write_plan(plan);
@@ -314,7 +347,7 @@ fn tree(versions: Option<(Version, Version)>, plan: &mut Statement) {
         ("before", Column::ints([before])),
         ("version", Column::ints([after])),
     ];
-    plan.add(TableWrite::new(sql, rows).guarded(vec![(root.id().to_string(), GuardFailure::Stale(root))]));
+    plan.add(TableWrite::change(sql, rows).guarded(vec![(root.id().to_string(), GuardFailure::Stale(root))]));
 }
 
 fn by_head(roots: &[(AggregateId, Version)]) -> BTreeMap<Head, Vec<(AggregateId, Version)>> {
@@ -342,10 +375,10 @@ fn remove(roots: &[(AggregateId, Version)], plan: &mut Statement) {
         let sql = format!(
             "DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id AND t.{version} = u.version RETURNING t.{id}::text AS k"
         );
-        plan.add(TableWrite::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::with_lock(sql, rows).guarded(guards));
         for (table, id) in below {
             let ids = Column::uuids(roots.iter().map(|(root, _)| root.id()));
-            plan.add(TableWrite::new(
+            plan.add(TableWrite::change(
                 format!("DELETE FROM {table} t USING {{u}} WHERE t.{id} = u.id"),
                 vec![("id", ids)],
             ));
@@ -360,7 +393,7 @@ fn assert_unchanged(roots: &[(AggregateId, Version)], plan: &mut Statement) {
         let (rows, guards) = at_version(&roots);
         let sql =
             format!("SELECT t.{id}::text AS k FROM {table} t JOIN {{u}} ON t.{id} = u.id AND t.{version} = u.version");
-        plan.add(TableWrite::new(sql, rows).guarded(guards));
+        plan.add(TableWrite::with_lock(sql, rows).guarded(guards));
     }
 }
 
@@ -368,17 +401,11 @@ fn forget(before: Timestamp, plan: &mut Statement) {
     for (table, past) in [
         ("commerce_commit", "t.at < u.past"),
         ("commerce_key", "t.at < u.past"),
+        ("commerce_attempt", "t.since < u.past"),
         ("commerce_session", "(t.ended_at < u.past OR t.expires_at < u.past)"),
         ("commerce_mail_token", "(t.used_at < u.past OR t.expires_at < u.past)"),
     ] {
         let rows = vec![("past", Column::ints([before.as_micros()]))];
-        plan.add(TableWrite::new(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
+        plan.add(TableWrite::change(format!("DELETE FROM {table} t USING {{u}} WHERE {past}"), rows));
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

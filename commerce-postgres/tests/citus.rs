@@ -17,13 +17,13 @@ use commerce_core::{
     Commerce,
     address::PostalAddress,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
-    checkout::{CheckoutError, CheckoutInput},
+    checkout::{Checkout, CheckoutError, PaymentChoice},
     conformance::StoreFixture,
     context::{Actor, RequestContext},
     id::VariantId,
     order::{LineQuantity, Order, OrderQuery, OrderStatus},
     page::PageSpec,
-    payment::{PaymentStatus, RefundInput, RefundStatus, TestGateway},
+    payment::{NewRefund, PaymentStatus, RefundStatus, TestGateway},
     store::{Applied, CommitError, Store, StoreError},
 };
 use commerce_postgres::{
@@ -103,10 +103,9 @@ async fn buy(shop: &Commerce, variants: &[VariantId]) -> Result<Order, CheckoutE
         }
     }
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-    let mut input = CheckoutInput::new(address, "test");
-    input.email = Some("ada@example.com".to_owned());
-    input.payment_token = Some("pm_card_visa".to_owned());
-    Ok(shop.checkout().place(&guest, input).await?.value.order)
+    let card = PaymentChoice::by("test").token("pm_card_visa".to_owned());
+    let checkout = Checkout::ship_to(address).pay_with(card).email("ada@example.com".to_owned());
+    Ok(shop.acting_as(&guest).checkout().place(checkout).await?.order)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,14 +116,9 @@ async fn from_a_cart_to_a_settled_refund() {
     let order = buy(&shop, &[mug, cup]).await.unwrap();
     assert_eq!((order.status, order.payments[0].status), (OrderStatus::Confirmed, PaymentStatus::Paid));
 
-    let back = RefundInput {
-        amount: None,
-        items: [LineQuantity { variant_id: mug, quantity: 1 }].into(),
-        reason: "a dent".to_owned(),
-        restock: true,
-    };
-    let (order, refund) = shop.payments().refund(&RequestContext::system(), order.id, back).await.unwrap().value;
-    let refund = order.refunds.iter().find(|given| given.id == refund).expect("the refund is the order's");
+    let back = NewRefund::items([LineQuantity { variant_id: mug, quantity: 1 }]).reason("a dent").restock(true);
+    let refunded = shop.as_system().payments().refund(order.id, back).await.unwrap();
+    let (order, refund) = (refunded.order, refunded.refund);
     assert_eq!((refund.status, refund.amount.minor), (RefundStatus::Settled, 1990));
     shop.worker().tick().await.unwrap();
 

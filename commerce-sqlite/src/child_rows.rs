@@ -2,26 +2,22 @@
 
 use uuid::Uuid;
 
-use crate::batch::Batch;
+use crate::{batch::Batch, row::Entity};
 
-/// Inserts rows, or replaces those with the same key, in one statement.
-pub(crate) fn children<C>(
-    batch: &mut Batch,
-    table: &str,
-    columns: &[&str],
-    rows: &[&C],
-    mut bind: impl FnMut(&mut Batch, &C),
-) {
+/// Inserts rows, or replaces those with the same key, in one statement. Each holds the id of its parent in the column of that
+/// name, if they have one.
+pub(crate) fn children<C: Entity>(batch: &mut Batch, table: &str, parent: Option<(&'static str, Uuid)>, rows: &[&C]) {
     if rows.is_empty() {
         return;
     }
-    batch.statement("INSERT OR REPLACE INTO ").push(table).push(" (");
-    for (n, column) in columns.iter().enumerate() {
-        batch.push(if n == 0 { "" } else { ", " }).push(column);
-    }
+    let columns: Vec<&str> = parent.iter().map(|(column, _)| *column).chain(C::columns()).collect();
+    batch.statement("INSERT OR REPLACE INTO ").push(table).push(" (").push(&columns.join(", "));
     batch.push(") VALUES ").rows(rows.len(), columns.len());
     for row in rows {
-        bind(batch, row);
+        if let Some((_, id)) = parent {
+            batch.bind(id);
+        }
+        row.bind_columns(batch, |_| true);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     id::{CommitId, VariantId},
-    store::{AggregateId, Claim, Conflict, ExpectedVersion, StockDelta},
+    store::{AggregateId, Attempt, Claim, Conflict, ExpectedVersion, StockDelta},
 };
 use sqlx::{SqliteConnection, query_as, query_scalar};
 use uuid::Uuid;
@@ -17,11 +17,20 @@ pub(crate) struct Guards {
     pub(crate) heads: Vec<(AggregateId, ExpectedVersion)>,
     pub(crate) opened: Vec<VariantId>,
     pub(crate) stock: Vec<(VariantId, StockDelta)>,
+    pub(crate) attempts: Vec<Attempt>,
 }
 
 impl Guards {
     pub(crate) const fn new(id: CommitId) -> Self {
-        Self { id, keys: Vec::new(), holds: Vec::new(), heads: Vec::new(), opened: Vec::new(), stock: Vec::new() }
+        Self {
+            id,
+            keys: Vec::new(),
+            holds: Vec::new(),
+            heads: Vec::new(),
+            opened: Vec::new(),
+            stock: Vec::new(),
+            attempts: Vec::new(),
+        }
     }
 }
 
@@ -123,6 +132,16 @@ async fn floors(conn: &mut SqliteConnection, guards: &Guards) -> Result<Vec<Conf
             failed.push(Conflict::Moved(variant));
         } else if !exists || falls_short(on_hand, reserved, delta) {
             failed.push(Conflict::Short { variant, available: on_hand - reserved });
+        }
+    }
+    for attempt in &guards.attempts {
+        let counted: Option<(i64, i64)> = query_as("SELECT since, attempts FROM commerce_attempt WHERE key = ?")
+            .bind(&attempt.key[..])
+            .fetch_optional(&mut *conn)
+            .await?;
+        let has_no_room = |(since, count)| since >= attempt.since.as_micros() && count >= i64::from(attempt.limit);
+        if counted.is_some_and(has_no_room) {
+            failed.push(Conflict::LimitReached(attempt.key));
         }
     }
     Ok(failed)

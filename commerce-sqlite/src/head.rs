@@ -2,11 +2,36 @@
 
 use commerce_core::store::{Aggregate, AggregateWrite, ExpectedVersion};
 
-use crate::{batch::Batch, table::table};
+use crate::{batch::Batch, row::Entity, table::table};
 
-/// Writes a head: an INSERT that must find nothing, or an UPDATE that must find the version that was read. `bind` binds the
-/// `columns` in their order.
-pub(crate) fn head<T: Aggregate>(
+/// Writes a head: an INSERT that must find nothing, or an UPDATE that must find the version that was read.
+pub(crate) fn head<T: Aggregate + Entity>(batch: &mut Batch, save: &AggregateWrite<T>) {
+    head_and(batch, save, &[], |_, _| {});
+}
+
+/// Whether a column is one of what the head holds, and not what it is found by.
+pub(crate) fn is_own(column: &str) -> bool {
+    !["id", "version"].contains(&column)
+}
+
+/// Writes a head with further columns, which are derived from others. `bind` binds them in their order.
+pub(crate) fn head_and<T: Aggregate + Entity>(
+    batch: &mut Batch,
+    save: &AggregateWrite<T>,
+    further: &[&str],
+    bind: impl FnOnce(&mut Batch, &T),
+) {
+    let mut columns = T::columns();
+    columns.retain(|column| is_own(column));
+    columns.extend(further);
+    head_of(batch, save, &columns, |batch, entity| {
+        entity.bind_columns(batch, is_own);
+        bind(batch, entity);
+    });
+}
+
+/// Writes these columns of a head alone. `bind` binds them in their order.
+pub(crate) fn head_of<T: Aggregate>(
     batch: &mut Batch,
     save: &AggregateWrite<T>,
     columns: &[&str],

@@ -2,98 +2,76 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    alert::{Alert, AlertKind, AlertQuery},
-    clock::Timestamp,
-    context::ActorRef,
-    id::{AlertId, OrderId, ProductId, VariantId},
+    alert::{Alert, AlertQuery},
+    id::{AlertId, VariantId},
     inventory::{InventoryQueries, MovementRecord, NewStock, StockItem, StockQuery},
     page::{PageSpec, Rows, SortKey},
-    store::{AggregateId, AggregateWrite, ChangeSet, ExpectedVersion, MovementKind, StoreError},
+    store::{AggregateId, ChangeSet, ExpectedVersion, StoreError},
     text::look,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::{
     SqliteStore,
     batch::Batch,
     catalog::ANY_AVAILABLE,
-    codec::{self, Shadowed, json, shadow},
-    head::head,
+    codec::{FromJson, Row, json},
     list::{Keyset, listed},
+    row::{Id, Int, Json, MaybeId, Name, Text, Time, row},
     sql::Sql,
 };
 
-#[derive(Deserialize)]
-#[serde(remote = "StockItem")]
-struct StockItemRow {
-    variant_id: VariantId,
-    product_id: ProductId,
-    sku: String,
-    product_title: String,
-    variant_title: String,
-    on_hand: i64,
-    reserved: i64,
-    low_stock_threshold: i64,
-    crossings: i64,
-    alerted: i64,
+row! {
+    /// The stock `s` of a variant `v` of a product `p`.
+    fn stock() -> StockItem of "s." {
+        variant_id: Id,
+        product_id: Id,
+        sku: Text = "v.sku",
+        product_title: Text = "p.title",
+        variant_title: Text = "v.title",
+        on_hand: Int,
+        reserved: Int,
+        low_stock_threshold: Int,
+        crossings: Int,
+        alerted: Int,
+    }
 }
-shadow!(StockItem, StockItemRow);
 
-const STOCK: &str = "json_array(hex(s.variant_id), hex(s.product_id), v.sku, p.title, v.title, s.on_hand, s.reserved, \
-    s.low_stock_threshold, s.crossings, s.alerted)";
-
-#[derive(Deserialize)]
-#[serde(remote = "MovementRecord")]
-struct MovementRow {
-    variant_id: VariantId,
-    #[serde(deserialize_with = "codec::time")]
-    at: Timestamp,
-    kind: MovementKind,
-    delta: i64,
-    on_hand_after: i64,
-    order_id: Option<OrderId>,
-    actor: ActorRef,
-    reason: Option<String>,
+row! {
+    fn movement() -> MovementRecord of "" {
+        variant_id: Id,
+        at: Time,
+        kind: Name,
+        delta: Int,
+        on_hand_after: Int,
+        order_id: MaybeId,
+        actor: Json,
+        reason: Text,
+    }
 }
-shadow!(MovementRecord, MovementRow);
 
 /// A line of the ledger has no id of its own; the commit's is what breaks ties.
 struct Movement(MovementRecord, Uuid);
 
-impl Shadowed for Movement {
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (codec::Row(record), commit) = Deserialize::deserialize(from)?;
+impl FromJson for Movement {
+    fn from_json<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (Row(record), commit) = Deserialize::deserialize(from)?;
         Ok(Self(record, commit))
     }
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "Alert")]
-struct AlertRow {
-    id: AlertId,
-    kind: AlertKind,
-    variant_id: Option<VariantId>,
-    order_id: Option<OrderId>,
-    detail: String,
-    #[serde(deserialize_with = "codec::time")]
-    raised_at: Timestamp,
-    #[serde(deserialize_with = "codec::maybe_time")]
-    acknowledged_at: Option<Timestamp>,
-    version: i64,
-}
-shadow!(Alert, AlertRow);
-
-const ALERT: &str = "json_array(hex(id), kind, iif(variant_id IS NULL, NULL, hex(variant_id)), \
-    iif(order_id IS NULL, NULL, hex(order_id)), detail, raised_at, acknowledged_at, version)";
-
-pub(crate) fn save_alert(batch: &mut Batch, save: &AggregateWrite<Alert>) {
-    let columns = ["kind", "variant_id", "order_id", "detail", "raised_at", "acknowledged_at"];
-    head(batch, save, &columns, |batch, alert| {
-        batch.bind(alert.kind.as_str()).bind(alert.variant_id.map(|id| id.0)).bind(alert.order_id.map(|id| id.0));
-        batch.bind(alert.detail.clone()).bind(alert.raised_at.as_micros());
-        batch.bind(alert.acknowledged_at.map(Timestamp::as_micros));
-    });
+row! {
+    fn alert() -> Alert of "" {
+        id: Id,
+        kind: Name,
+        variant_id: MaybeId,
+        order_id: MaybeId,
+        detail: Text,
+        raised_at: Time,
+        acknowledged_at: Time,
+        version: Int,
+    }
 }
 
 /// Opens at zero, which is low for any threshold from 0 up but no crossing: an empty new variant alerts nobody.
@@ -173,7 +151,7 @@ pub(crate) fn movements(batch: &mut Batch, set: &ChangeSet) {
 impl InventoryQueries for SqliteStore {
     async fn load_stock(&self, variant: VariantId) -> Result<Option<StockItem>, StoreError> {
         let mut sql = Sql::new("SELECT ");
-        sql.push(STOCK).push(" FROM commerce_stock s JOIN commerce_variant v ON v.id = s.variant_id ");
+        sql.push(&stock()).push(" FROM commerce_stock s JOIN commerce_variant v ON v.id = s.variant_id ");
         sql.push("JOIN commerce_product p ON p.n = v.product WHERE s.variant_id = ?").bind(variant.0);
         self.entity(sql).await
     }
@@ -190,17 +168,16 @@ impl InventoryQueries for SqliteStore {
                 sql.push("WHERE category = x'' AND instr(title_key, ?)))").bind(look(q)).bind(q.to_lowercase());
             }
         };
-        let rows = self.page::<StockItem>(STOCK, filter, &Keyset::rising("v.sku", "v.id"), spec).await?;
+        let rows = self.page::<StockItem>(&stock(), filter, &Keyset::rising("v.sku", "v.id"), spec).await?;
         Ok(listed(rows, spec, |item| (SortKey::Text(item.sku.clone()), item.variant_id.0)))
     }
 
     async fn list_movements(&self, variant: VariantId, spec: &PageSpec) -> Result<Rows<MovementRecord>, StoreError> {
-        let row = "json_array(json_array(hex(variant_id), at, kind, delta, on_hand_after, \
-                   iif(order_id IS NULL, NULL, hex(order_id)), json(actor), reason), hex(set_id))";
+        let row = format!("json_array({}, hex(set_id))", movement());
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_movement WHERE variant_id = ?").bind(variant.0);
         };
-        let rows = self.page::<Movement>(row, filter, &Keyset::falling("at", "set_id"), spec).await?;
+        let rows = self.page::<Movement>(&row, filter, &Keyset::falling("at", "set_id"), spec).await?;
         let page = listed(rows, spec, |line| (SortKey::Int(line.0.at.as_micros()), line.1));
         let items = page.items.into_iter().map(|line| line.0).collect();
         Ok(Rows { items, next: page.next, total: page.total })
@@ -208,7 +185,7 @@ impl InventoryQueries for SqliteStore {
 
     async fn load_unalerted(&self, limit: u32) -> Result<Vec<StockItem>, StoreError> {
         let mut sql = Sql::new("SELECT ");
-        sql.push(STOCK).push(" FROM commerce_stock s INDEXED BY commerce_stock_unalerted ");
+        sql.push(&stock()).push(" FROM commerce_stock s INDEXED BY commerce_stock_unalerted ");
         sql.push("JOIN commerce_variant v ON v.id = s.variant_id JOIN commerce_product p ON p.n = v.product ");
         sql.push("WHERE s.crossings > s.alerted ORDER BY s.variant_id LIMIT ?").bind(i64::from(limit));
         self.entities(sql).await
@@ -216,7 +193,7 @@ impl InventoryQueries for SqliteStore {
 
     async fn load_alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
         let mut sql = Sql::new("SELECT ");
-        sql.push(ALERT).push(" FROM commerce_alert WHERE id = ?").bind(id.0);
+        sql.push(&alert()).push(" FROM commerce_alert WHERE id = ?").bind(id.0);
         self.entity(sql).await
     }
 
@@ -229,7 +206,7 @@ impl InventoryQueries for SqliteStore {
                 Some(false) => "acknowledged_at IS NULL",
             });
         };
-        let rows = self.page::<Alert>(ALERT, filter, &Keyset::falling("raised_at", "id"), spec).await?;
+        let rows = self.page::<Alert>(&alert(), filter, &Keyset::falling("raised_at", "id"), spec).await?;
         Ok(listed(rows, spec, |alert| (SortKey::Int(alert.raised_at.as_micros()), alert.id.0)))
     }
 }

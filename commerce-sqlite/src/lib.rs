@@ -28,7 +28,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `store` | [`SqliteStore`]: opening, [`write`](SqliteStore::write), the reading helpers |
+//! | `start` | opening a shop, in all ways |
+//! | `store` | [`SqliteStore`]: [`write`](SqliteStore::write), the reading helpers |
 //! | `open` | connection settings |
 //! | `migrate` | [`migrate`](migrate()): the schema, and how to change it |
 //! | `identity` | whether the database's files are still those that were opened |
@@ -38,7 +39,8 @@
 //! | `table`, `head` | where an aggregate's head is kept, and how it is written |
 //! | `guards` | which guard failed |
 //! | `account` `catalog` `inventory` `cart` `order` `payment` `review` `outbox` | each domain's rows, written and read |
-//! | `codec`, `list`, `sql`, `child_rows` | rows to entities, keyset pages, statements with binds, rows below a head |
+//! | `row`, `codec` | each entity's columns, described once; JSON |
+//! | `list`, `sql`, `child_rows` | keyset pages, statements with binds, rows below a head |
 //!
 //! # How it writes
 //!
@@ -84,7 +86,9 @@ mod payment;
 mod reindex;
 mod rekey;
 mod review;
+mod row;
 mod sql;
+mod start;
 mod store;
 mod table;
 mod table_dump;

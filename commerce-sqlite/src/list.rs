@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     SqliteStore,
-    codec::{Row, Shadowed},
+    codec::{FromJson, Row},
     sql::Sql,
 };
 
@@ -57,7 +57,7 @@ pub(crate) struct FetchedRows<T> {
 
 impl SqliteStore {
     /// `SELECT row filter …`, where `filter` writes `FROM` and `WHERE`. Counting is a second statement.
-    pub(crate) async fn page<T: Shadowed>(
+    pub(crate) async fn page<T: FromJson>(
         &self,
         row: &str,
         filter: impl Fn(&mut Sql) + Send,

@@ -6,131 +6,127 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use commerce_core::{
-    address::PostalAddress,
-    clock::Timestamp,
-    id::{CartId, FulfilmentId, OrderId, ProductId, ReturnId, UserId},
+    id::{OrderId, ProductId, UserId},
     order::{
-        Fulfilment, FulfilmentState, FulfilmentStatus, LineQuantity, Order, OrderChild, OrderLine, OrderPayment,
-        OrderQueries, OrderQuery, OrderReturn, OrderStatus, Return, ReturnStatus,
+        Fulfilment, Order, OrderChild, OrderLine, OrderPayment, OrderQueries, OrderQuery, OrderReturn, Return,
+        ReturnStatus,
     },
     page::{PageSpec, Rows, SortKey},
-    payment::{Payment, PaymentStatus, Refund},
-    pricing::{ShippingMethod, Totals},
+    payment::PaymentStatus,
+    pricing::Totals,
     store::StoreError,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::{
     SqliteStore,
-    codec::{self, Row, Shadowed, shadow},
+    codec::{FromJson, Row},
     list::{FetchedRows, Keyset, listed},
-    payment::{PAYMENT, REFUND},
+    payment::{payment, refund},
+    row::{Flag, Id, Int, Json, Many, MaybeHash, MaybeId, Name, One, OrderMoney, Text, Time, all, row},
     sql::Sql,
 };
 
 pub(crate) use self::save::save_order;
 
-#[derive(Deserialize)]
-#[serde(remote = "Order")]
-struct OrderRow {
-    id: OrderId,
-    number: String,
-    customer_id: Option<UserId>,
-    email: String,
-    status: OrderStatus,
-    payment_status: PaymentStatus,
-    fulfilment_status: FulfilmentState,
-    lines: Vec<OrderLine>,
-    totals: Totals,
-    shipping_address: PostalAddress,
-    billing_address: PostalAddress,
-    shipping_method: ShippingMethod,
-    #[serde(deserialize_with = "codec::rows")]
-    payments: Vec<Payment>,
-    #[serde(deserialize_with = "codec::rows")]
-    refunds: Vec<Refund>,
-    #[serde(deserialize_with = "codec::rows")]
-    fulfilments: Vec<Fulfilment>,
-    #[serde(deserialize_with = "codec::rows")]
-    returns: Vec<Return>,
-    cart_id: Option<CartId>,
-    #[serde(deserialize_with = "codec::maybe_hash")]
-    idempotency_key: Option<[u8; 32]>,
-    note: Option<String>,
-    cancel_reason: Option<String>,
-    #[serde(deserialize_with = "codec::flag")]
-    declined: bool,
-    #[serde(deserialize_with = "codec::time")]
-    placed_at: Timestamp,
-    #[serde(deserialize_with = "codec::time")]
-    updated_at: Timestamp,
-    version: i64,
+row! {
+    /// An order `o` with all its children: one row, one snapshot.
+    fn order() -> Order of "o." {
+        id: Id,
+        number: Text,
+        customer_id: MaybeId,
+        email: Text,
+        status: Name,
+        payment_status: Name,
+        fulfilment_status: Name,
+        lines: Many = of_order(&line(), "l.position, l.variant_id", "commerce_order_line l"),
+        totals: One = totals(),
+        shipping_address: Json,
+        billing_address: Json,
+        shipping_method: Json,
+        payments: Many = of_order(&payment(), "p.created_at, p.id", "commerce_payment p"),
+        refunds: Many = of_order(&refund(), "r.created_at, r.id", "commerce_refund r"),
+        fulfilments: Many = of_order(&fulfilment(), "f.created_at, f.id", "commerce_fulfilment f"),
+        returns: Many = of_order(&order_return(), "r.created_at, r.id", "commerce_return r"),
+        cart_id: MaybeId,
+        idempotency_key: MaybeHash,
+        note: Text,
+        cancel_reason: Text,
+        declined: Flag,
+        placed_at: Time,
+        updated_at: Time,
+        version: Int,
+    }
 }
-shadow!(Order, OrderRow);
 
-#[derive(Deserialize)]
-#[serde(remote = "Fulfilment")]
-struct FulfilmentRow {
-    id: FulfilmentId,
-    status: FulfilmentStatus,
-    carrier: String,
-    tracking_number: String,
-    tracking_url: Option<String>,
-    items: Vec<LineQuantity>,
-    #[serde(deserialize_with = "codec::time")]
-    created_at: Timestamp,
-    #[serde(deserialize_with = "codec::maybe_time")]
-    shipped_at: Option<Timestamp>,
-    #[serde(deserialize_with = "codec::maybe_time")]
-    delivered_at: Option<Timestamp>,
+row! {
+    fn totals() -> Totals of "o." {
+        subtotal: OrderMoney,
+        discount: OrderMoney,
+        shipping: OrderMoney,
+        tax: OrderMoney,
+        grand_total: OrderMoney,
+    }
 }
-shadow!(Fulfilment, FulfilmentRow);
 
-#[derive(Deserialize)]
-#[serde(remote = "Return")]
-struct ReturnRow {
-    id: ReturnId,
-    status: ReturnStatus,
-    items: Vec<LineQuantity>,
-    reason: String,
-    #[serde(deserialize_with = "codec::time")]
-    created_at: Timestamp,
-    #[serde(deserialize_with = "codec::time")]
-    updated_at: Timestamp,
-    waived: Option<i64>,
+row! {
+    fn line() -> OrderLine of "l." {
+        position: Int,
+        variant_id: Id,
+        product_id: Id,
+        sku: Text,
+        title: Text,
+        quantity: Int,
+        unit_price: OrderMoney,
+        total: OrderMoney,
+        charged: OrderMoney,
+        tax: OrderMoney,
+        fulfilled: Int,
+        cancelled: Int,
+        refunded: Int,
+        returned: Int,
+        uncharged: Int,
+        restocked: Int,
+        written_off: Int,
+    }
 }
-shadow!(Return, ReturnRow);
 
-const RETURN: &str = "json_array(hex(r.id), r.status, json(r.items), r.reason, r.created_at, r.updated_at, r.waived)";
+row! {
+    fn fulfilment() -> Fulfilment of "f." {
+        id: Id,
+        status: Name,
+        carrier: Text,
+        tracking_number: Text,
+        tracking_url: Text,
+        items: Json,
+        created_at: Time,
+        shipped_at: Time,
+        delivered_at: Time,
+    }
+}
 
-/// An order `o` with all its children: one row, one snapshot.
-fn order() -> String {
-    format!(
-        "json_array(hex(o.id), o.number, iif(o.customer_id IS NULL, NULL, hex(o.customer_id)), o.email, o.status, \
-         o.payment_status, o.fulfilment_status, \
-         (SELECT json_group_array(json_array(l.position, hex(l.variant_id), hex(l.product_id), l.sku, l.title, l.quantity, \
-            json_array(l.unit_price, o.currency), json_array(l.total, o.currency), json_array(l.charged, o.currency), \
-            json_array(l.tax, o.currency), l.fulfilled, l.cancelled, l.refunded, l.returned, \
-            l.uncharged, l.restocked, l.written_off) ORDER BY l.position, l.variant_id) \
-          FROM commerce_order_line l WHERE l.order_id = o.id), \
-         json_array(json_array(o.subtotal, o.currency), json_array(o.discount, o.currency), \
-            json_array(o.shipping, o.currency), json_array(o.tax, o.currency), json_array(o.grand_total, o.currency)), \
-         json(o.shipping_address), json(o.billing_address), json(o.shipping_method), \
-         (SELECT json_group_array({PAYMENT} ORDER BY p.created_at, p.id) FROM commerce_payment p WHERE p.order_id = o.id), \
-         (SELECT json_group_array({REFUND} ORDER BY r.created_at, r.id) FROM commerce_refund r WHERE r.order_id = o.id), \
-         (SELECT json_group_array(json_array(hex(f.id), f.status, f.carrier, f.tracking_number, f.tracking_url, \
-            json(f.items), f.created_at, f.shipped_at, f.delivered_at) ORDER BY f.created_at, f.id) \
-          FROM commerce_fulfilment f WHERE f.order_id = o.id), \
-         (SELECT json_group_array({RETURN} ORDER BY r.created_at, r.id) FROM commerce_return r WHERE r.order_id = o.id), \
-         iif(o.cart_id IS NULL, NULL, hex(o.cart_id)), iif(o.idempotency_key IS NULL, NULL, hex(o.idempotency_key)), \
-         o.note, o.cancel_reason, o.declined, o.placed_at, o.updated_at, o.version)"
-    )
+row! {
+    fn order_return() -> Return of "r." {
+        id: Id,
+        status: Name,
+        items: Json,
+        reason: Text,
+        created_at: Time,
+        updated_at: Time,
+        waived: Int,
+    }
+}
+
+/// All children of a kind; `from` is their table with its alias.
+fn of_order(row: &str, order: &str, from: &str) -> String {
+    let alias = from.rsplit(' ').next().unwrap_or_default();
+    all(row, order, &format!("{from} WHERE {alias}.order_id = o.id"))
 }
 
 struct PaymentOfOrder(OrderPayment);
 
-impl Shadowed for PaymentOfOrder {
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+impl FromJson for PaymentOfOrder {
+    fn from_json<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (order_id, order_number, Row(payment)) = Deserialize::deserialize(from)?;
         Ok(Self(OrderPayment { order_id, order_number, payment }))
     }
@@ -138,8 +134,8 @@ impl Shadowed for PaymentOfOrder {
 
 struct ReturnOfOrder(OrderReturn);
 
-impl Shadowed for ReturnOfOrder {
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+impl FromJson for ReturnOfOrder {
+    fn from_json<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (order_id, order_number, Row(r#return)) = Deserialize::deserialize(from)?;
         Ok(Self(OrderReturn { order_id, order_number, r#return }))
     }
@@ -182,7 +178,7 @@ impl OrderQueries for SqliteStore {
                 sql.push(" AND p.status = ?").bind(status.as_str());
             }
         };
-        let row = format!("json_array(hex(o.id), o.number, {PAYMENT})");
+        let row = format!("json_array(hex(o.id), o.number, {})", payment());
         let rows = self.page::<PaymentOfOrder>(&row, filter, &Keyset::falling("p.created_at", "p.id"), spec).await?;
         let rows = FetchedRows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
         Ok(listed(rows, spec, |row| (SortKey::Int(row.payment.created_at.as_micros()), row.payment.id.0)))
@@ -199,7 +195,7 @@ impl OrderQueries for SqliteStore {
                 sql.push(" AND r.status = ?").bind(status.as_str());
             }
         };
-        let row = format!("json_array(hex(o.id), o.number, {RETURN})");
+        let row = format!("json_array(hex(o.id), o.number, {})", order_return());
         let rows = self.page::<ReturnOfOrder>(&row, filter, &Keyset::falling("r.created_at", "r.id"), spec).await?;
         let rows = FetchedRows { items: rows.items.into_iter().map(|row| row.0).collect(), total: rows.total };
         Ok(listed(rows, spec, |row| (SortKey::Int(row.r#return.created_at.as_micros()), row.r#return.id.0)))

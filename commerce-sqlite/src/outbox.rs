@@ -1,26 +1,26 @@
-//! Commit ids, idempotency keys, claims, events and tasks.
+//! Commit ids, idempotency keys, claims, attempts, events and tasks.
 
 use async_trait::async_trait;
 use commerce_core::{
     clock::Timestamp,
     context::ActorRef,
-    event::{DomainEvent, EventRecord, LeasedTask, Task},
-    id::{EventId, TaskId},
+    event::{DomainEvent, EventRecord, LeasedTask},
+    id::EventId,
     page::{PageSpec, Rows, SortKey},
     store::{
-        AggregateId, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite, OutboxQueries, StoreError,
-        TaskWrite, relations::VERSIONED,
+        AggregateId, AttemptCount, AttemptWrite, ChangeSet, Claim, ClaimOp, Drift, IdempotencyRecord, KeyWrite,
+        OutboxQueries, StoreError, TaskWrite, relations::VERSIONED,
     },
 };
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     SqliteStore,
     batch::Batch,
-    codec::{self, Row, json, shadow},
+    codec::{self, Row, json},
     list::{Keyset, listed},
+    row::{Cell, Hash, Id, Int, Json, MaybeId, Text, Time, next, read_only, row},
     sql::Sql,
 };
 
@@ -79,6 +79,30 @@ pub(crate) fn claims(batch: &mut Batch, set: &ChangeSet) {
     }
 }
 
+pub(crate) fn attempts(batch: &mut Batch, set: &ChangeSet) {
+    for write in set.attempts() {
+        match write {
+            AttemptWrite::Count(attempt) => {
+                batch.guards.attempts.push(attempt);
+                batch.guarded(1, COUNT).bind(attempt.key.to_vec()).bind(attempt.since.as_micros());
+                batch.bind(i64::from(attempt.limit));
+            }
+            AttemptWrite::TakeBack(attempt) => {
+                batch.statement(
+                    "UPDATE commerce_attempt SET attempts = attempts - 1 WHERE key = ? AND since = ? AND attempts > 0",
+                );
+                batch.bind(attempt.key.to_vec()).bind(attempt.since.as_micros());
+            }
+        }
+    }
+}
+
+// Writes no row if the limit is reached.
+const COUNT: &str = "INSERT INTO commerce_attempt (key, since, attempts, most) VALUES (?, ?, 1, ?) \
+    ON CONFLICT (key) DO UPDATE SET attempts = iif(since < excluded.since, 1, attempts + 1), \
+        since = max(since, excluded.since), most = excluded.most \
+    WHERE since < excluded.since OR attempts < excluded.most";
+
 pub(crate) fn events(batch: &mut Batch, set: &ChangeSet) {
     let events = set.events();
     if events.is_empty() {
@@ -132,55 +156,63 @@ pub(crate) fn purge(batch: &mut Batch, before: Timestamp) {
     let before = before.as_micros();
     batch.statement("DELETE FROM commerce_commit WHERE at < ?").bind(before);
     batch.statement("DELETE FROM commerce_key WHERE at < ?").bind(before);
+    batch.statement("DELETE FROM commerce_attempt WHERE since < ?").bind(before);
     batch.statement("DELETE FROM commerce_session WHERE ended_at < ? OR expires_at < ?").bind(before).bind(before);
     batch.statement("DELETE FROM commerce_mail_token WHERE used_at < ? OR expires_at < ?").bind(before).bind(before);
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "IdempotencyRecord")]
-struct KeyRow {
-    #[serde(deserialize_with = "codec::hash")]
-    key: [u8; 32],
-    #[serde(deserialize_with = "codec::hash")]
-    fingerprint: [u8; 32],
-    subject: Option<Uuid>,
-    #[serde(deserialize_with = "output")]
-    output: Option<Value>,
-    #[serde(deserialize_with = "codec::time")]
-    at: Timestamp,
+row! {
+    fn key() -> IdempotencyRecord of "" {
+        key: Hash,
+        fingerprint: Hash,
+        subject: MaybeId,
+        output: Output,
+        at: Time,
+    }
 }
-shadow!(IdempotencyRecord, KeyRow);
 
-/// The stored text in a list of its own, so that an answer of `null` isn't taken for none.
-fn output<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
-    Ok(Vec::<Value>::deserialize(from)?.pop())
+/// A JSON document in a list of its own, so that an answer of `null` isn't taken for none.
+struct Output;
+
+impl Cell for Output {
+    fn sql(column: &str) -> String {
+        format!("iif({column} IS NULL, json('[]'), json_array(json({column})))")
+    }
 }
+
+read_only!(Output: Option<Value>, read row => next::<Vec<Value>, A>(row)?.pop());
 
 /// An event without its root, which is what was asked by.
-#[derive(Deserialize)]
 struct EventRow {
     id: EventId,
-    #[serde(deserialize_with = "codec::time")]
     at: Timestamp,
-    by: ActorRef,
+    actor: ActorRef,
     version: i64,
     n: u32,
     event: DomainEvent,
 }
 
-#[derive(Deserialize)]
-#[serde(remote = "LeasedTask")]
-struct TaskRow {
-    id: TaskId,
-    #[serde(deserialize_with = "codec::time")]
-    due: Timestamp,
-    attempts: u32,
-    task: Task,
-    last_error: Option<String>,
+row! {
+    fn event() -> EventRow of "" {
+        id: Id,
+        at: Time,
+        actor: Json,
+        version: Int,
+        n: Int,
+        event: Json,
+    }
 }
-shadow!(LeasedTask, TaskRow);
 
-const TASK: &str = "json_array(hex(id), due, attempts, json(body), last_error)";
+row! {
+    fn task() -> LeasedTask of "" {
+        id: Id,
+        due: Time,
+        attempts: Int,
+        task: Json = "json(body)",
+        last_error: Text,
+    }
+}
+
 const LEASABLE: &str = "dead = 0 AND due <= ? AND (lease_until IS NULL OR lease_until <= ?)";
 
 impl SqliteStore {
@@ -200,7 +232,7 @@ impl SqliteStore {
         let mut sql = Sql::new("UPDATE commerce_task SET attempts = attempts + 1, lease_until = ?, worker = ? ");
         sql.bind(until.as_micros()).bind(worker);
         sql.push("WHERE id IN (SELECT id FROM commerce_task WHERE ").push(LEASABLE).push(" ORDER BY due, id LIMIT ?) ");
-        sql.push("RETURNING ").push(TASK).bind(now.as_micros()).bind(now.as_micros()).bind(i64::from(limit));
+        sql.push("RETURNING ").push(&task()).bind(now.as_micros()).bind(now.as_micros()).bind(i64::from(limit));
         let mut tasks = Vec::new();
         for row in self.write_returning(sql).await? {
             tasks.push(codec::decode::<Row<LeasedTask>>(&row)?.0);
@@ -219,23 +251,25 @@ impl OutboxQueries for SqliteStore {
     }
 
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let mut sql = Sql::new(
-            "SELECT json_array(hex(key), hex(fingerprint), iif(subject IS NULL, NULL, hex(subject)), \
-             iif(output IS NULL, json('[]'), json_array(json(output))), at) FROM commerce_key WHERE key = ?",
-        );
-        sql.bind(key.to_vec());
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&self::key()).push(" FROM commerce_key WHERE key = ?").bind(key.to_vec());
         self.entity(sql).await
     }
 
+    async fn load_attempts(&self, key: &[u8; 32]) -> Result<Option<AttemptCount>, StoreError> {
+        let mut sql = Sql::new("SELECT json_array(since, attempts) FROM commerce_attempt WHERE key = ?");
+        sql.bind(key.to_vec());
+        let found: Option<(i64, u32)> = self.optional(sql).await?;
+        Ok(found.map(|(since, count)| AttemptCount { since: Timestamp::from_micros(since), count }))
+    }
+
     async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {
-        let mut sql = Sql::new(
-            "SELECT json_array(hex(id), at, json(actor), version, n, json(event)) FROM commerce_event \
-             WHERE root_id = ? AND root_kind = ? ORDER BY version, n, id",
-        );
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&event()).push(" FROM commerce_event WHERE root_id = ? AND root_kind = ? ORDER BY version, n, id");
         sql.bind(root.id()).bind(root.kind());
-        let rows = self.many::<EventRow>(sql).await?;
+        let rows = self.entities::<EventRow>(sql).await?;
         let with_root =
-            |EventRow { id, at, by, version, n, event }| EventRecord { id, at, by, root, version, n, event };
+            |EventRow { id, at, actor, version, n, event }| EventRecord { id, at, by: actor, root, version, n, event };
         Ok(rows.into_iter().map(with_root).collect())
     }
 
@@ -243,7 +277,7 @@ impl OutboxQueries for SqliteStore {
         let filter = |sql: &mut Sql| {
             sql.push(" FROM commerce_task WHERE dead = 1");
         };
-        let rows = self.page::<LeasedTask>(TASK, filter, &Keyset::falling("due", "id"), spec).await?;
+        let rows = self.page::<LeasedTask>(&task(), filter, &Keyset::falling("due", "id"), spec).await?;
         Ok(listed(rows, spec, |task| (SortKey::Int(task.due.as_micros()), task.id.0)))
     }
 

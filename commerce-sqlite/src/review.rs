@@ -2,66 +2,35 @@
 
 use async_trait::async_trait;
 use commerce_core::{
-    clock::Timestamp,
-    id::{ProductId, ReviewId, UserId},
+    id::ReviewId,
     page::{PageSpec, Rows, SortKey},
-    review::{Review, ReviewQueries, ReviewQuery, ReviewStatus},
-    store::{AggregateWrite, ChangeSet, StoreError},
+    review::{Review, ReviewQueries, ReviewQuery},
+    store::{ChangeSet, StoreError},
 };
-use serde::Deserialize;
 
 use crate::{
     SqliteStore,
     batch::Batch,
-    codec::{self, shadow},
-    head::head,
     list::{Keyset, listed},
+    row::{Flag, Id, Int, Name, Text, Time, row},
     sql::Sql,
 };
 
-#[derive(Deserialize)]
-#[serde(remote = "Review")]
-struct ReviewRow {
-    id: ReviewId,
-    product_id: ProductId,
-    customer_id: UserId,
-    rating: i64,
-    title: String,
-    body: String,
-    author: String,
-    #[serde(deserialize_with = "codec::flag")]
-    verified_purchase: bool,
-    status: ReviewStatus,
-    #[serde(deserialize_with = "codec::time")]
-    created_at: Timestamp,
-    #[serde(deserialize_with = "codec::time")]
-    updated_at: Timestamp,
-    version: i64,
-}
-shadow!(Review, ReviewRow);
-
-const REVIEW: &str = "json_array(hex(id), hex(product_id), hex(customer_id), rating, title, body, author, \
-    verified_purchase, status, created_at, updated_at, version)";
-
-pub(crate) fn save_review(batch: &mut Batch, save: &AggregateWrite<Review>) {
-    const COLUMNS: [&str; 10] = [
-        "product_id",
-        "customer_id",
-        "rating",
-        "title",
-        "body",
-        "author",
-        "verified_purchase",
-        "status",
-        "created_at",
-        "updated_at",
-    ];
-    head(batch, save, &COLUMNS, |batch, review| {
-        batch.bind(review.product_id.0).bind(review.customer_id.0).bind(review.rating);
-        batch.bind(review.title.clone()).bind(review.body.clone()).bind(review.author.clone());
-        batch.bind(review.verified_purchase).bind(review.status.as_str());
-        batch.bind(review.created_at.as_micros()).bind(review.updated_at.as_micros());
-    });
+row! {
+    fn review() -> Review of "" {
+        id: Id,
+        product_id: Id,
+        customer_id: Id,
+        rating: Int,
+        title: Text,
+        body: Text,
+        author: Text,
+        verified_purchase: Flag,
+        status: Name,
+        created_at: Time,
+        updated_at: Time,
+        version: Int,
+    }
 }
 
 /// Moves ratings, and what lists sort by along with them.
@@ -84,7 +53,7 @@ pub(crate) fn ratings(batch: &mut Batch, set: &ChangeSet) {
 impl ReviewQueries for SqliteStore {
     async fn load_review(&self, id: ReviewId) -> Result<Option<Review>, StoreError> {
         let mut sql = Sql::new("SELECT ");
-        sql.push(REVIEW).push(" FROM commerce_review WHERE id = ?").bind(id.0);
+        sql.push(&review()).push(" FROM commerce_review WHERE id = ?").bind(id.0);
         self.entity(sql).await
     }
 
@@ -101,7 +70,7 @@ impl ReviewQueries for SqliteStore {
                 sql.push(" AND status = ?").bind(status.as_str());
             }
         };
-        let rows = self.page::<Review>(REVIEW, filter, &Keyset::falling("created_at", "id"), spec).await?;
+        let rows = self.page::<Review>(&review(), filter, &Keyset::falling("created_at", "id"), spec).await?;
         Ok(listed(rows, spec, |review| (SortKey::Int(review.created_at.as_micros()), review.id.0)))
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     batch::{Batch, RELEASE, SAVEPOINT, WritePlan},
     cart, catalog,
     error::{SharedError, not_applied},
+    head::head,
     inventory, order, outbox, review,
     table::table,
 };
@@ -20,12 +21,13 @@ impl WritePlan {
     }
 }
 
-/// Keys, claims, aggregates, counters, ledger, events, tasks: what comes later may read what came before.
+/// Keys, claims, attempts, aggregates, counters, ledger, events, tasks: what comes later may read what came before.
 fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
     let mut batch = Batch::new(set.id());
     outbox::commit_id(&mut batch, set);
     outbox::keys(&mut batch, set);
     outbox::claims(&mut batch, set);
+    outbox::attempts(&mut batch, set);
     for change in set.changes() {
         aggregate(&mut batch, change)?;
     }
@@ -45,15 +47,15 @@ fn write_plan(set: &ChangeSet) -> Result<Batch, CommitError> {
 fn aggregate(batch: &mut Batch, change: &Change) -> Result<(), CommitError> {
     match change {
         Change::User(save) => account::save_user(batch, save),
-        Change::Address(save) => account::save_address(batch, save),
-        Change::Session(save) => account::save_session(batch, save),
-        Change::MailToken(save) => account::save_mail_token(batch, save),
+        Change::Address(save) => head(batch, save),
+        Change::Session(save) => head(batch, save),
+        Change::MailToken(save) => head(batch, save),
         Change::Product(save) => catalog::save_product(batch, save),
         Change::Categories(save) => catalog::save_categories(batch, save),
         Change::Cart(save) => cart::save_cart(batch, save),
         Change::Order(save) => order::save_order(batch, save),
-        Change::Review(save) => review::save_review(batch, save),
-        Change::Alert(save) => inventory::save_alert(batch, save),
+        Change::Review(save) => head(batch, save),
+        Change::Alert(save) => head(batch, save),
         Change::Remove(root, version) => return remove(batch, *root, *version),
         Change::RequireVersion(root, version) => assert(batch, *root, *version),
         Change::OpenStock(stock) => inventory::open_stock(batch, stock),

@@ -4,18 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use commerce_core::{
-    Commerce, CommerceBuilder, Currency, Money,
+    Caller, Commerce, CommerceBuilder, Currency, Money,
     address::PostalAddress,
     alert::{Alert, AlertKind, AlertQuery},
     catalog::{ProductDraft, ProductStatus, VariantDraft},
-    checkout::{CheckoutError, CheckoutInput, Placement},
+    checkout::{Checkout, CheckoutError, PaymentChoice, Placement},
     clock::{ManualClock, Timestamp},
     context::{Actor, ActorRef, Idempotency, Identity, RequestContext, Role},
     event::LeasedTask,
     id::{IdGenerator, SeededIds, SessionId, UserId, UuidV7, VariantId},
     inventory::StockItem,
     notification::MemoryMailer,
-    order::{CancelInput, FulfilmentInput, FulfilmentStatus, ItemSelection, LineQuantity, Order, OrderQuery},
+    order::{Cancellation, FulfilmentStatus, ItemSelection, LineQuantity, NewFulfilment, Order, OrderQuery},
     page::PageRequest,
     payment::{ManualGateway, PaymentStatus, RefundStatus, TestGateway},
     store::{Applied, ChangeSet, Claim, CommitError, Reads, Store, StoreError},
@@ -86,6 +86,23 @@ impl TestShop {
         Self::build(store, self.gateway.clone(), self.mailer.clone(), self.clock.clone(), |builder| builder)
     }
 
+    /// The shop as somebody uses it.
+    pub fn by(&self, call: impl Into<RequestContext>) -> Caller {
+        self.commerce.acting_as(call)
+    }
+
+    /// The shop as its staff use it.
+    #[must_use]
+    pub fn staff(&self) -> Caller {
+        self.commerce.as_system()
+    }
+
+    /// The shop as somebody uses it who is not signed in.
+    #[must_use]
+    pub fn guest(&self) -> Caller {
+        self.commerce.as_guest()
+    }
+
     /// A product with one variant, on sale.
     pub async fn sell(&self, sku: &str, price: i64, stock: i64) -> VariantId {
         let variant = VariantDraft { stock: Some(stock), ..VariantDraft::new(sku, eur(price)) };
@@ -113,7 +130,7 @@ impl TestShop {
 
     /// Checks out with a token of the test gateway.
     pub async fn place(&self, call: &RequestContext, token: &str) -> Result<Placement, CheckoutError> {
-        self.commerce.checkout().place(call, input(token)).await.map(|done| done.value)
+        self.by(call).checkout().place(input(token)).await
     }
 
     /// Buys units of one variant, which must succeed.
@@ -124,7 +141,7 @@ impl TestShop {
 
     /// An order as it stands.
     pub async fn order(&self, order: &Order) -> Order {
-        self.commerce.orders().get(&Actor::System, order.id).await.unwrap()
+        self.staff().orders().get(order.id).await.unwrap()
     }
 
     /// The only order there is.
@@ -138,7 +155,7 @@ impl TestShop {
     pub async fn orders(&self) -> Vec<Order> {
         let (mut orders, mut page) = (Vec::new(), PageRequest::first(100));
         loop {
-            let next = self.commerce.orders().list(&Actor::System, OrderQuery::default(), &page).await.unwrap();
+            let next = self.staff().orders().list(OrderQuery::default(), &page).await.unwrap();
             orders.extend(next.items);
             let Some(cursor) = next.next_cursor else { return orders };
             page.cursor = Some(cursor);
@@ -147,12 +164,10 @@ impl TestShop {
 
     /// Packs all that is left, ships and delivers it.
     pub async fn deliver(&self, order: &Order) -> Order {
-        let staff = RequestContext::system();
-        let (_, parcel) =
-            self.commerce.orders().fulfil(&staff, order.id, parcel(ItemSelection::All)).await.unwrap().value;
-        let orders = self.commerce.orders();
-        orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await.unwrap();
-        orders.update_fulfilment(&staff, parcel, FulfilmentStatus::Delivered).await.unwrap()
+        let orders = self.staff().orders();
+        let parcel = orders.fulfil(order.id, parcel(ItemSelection::All)).await.unwrap().fulfilment.id;
+        orders.update_fulfilment(parcel, FulfilmentStatus::Shipped).await.unwrap();
+        orders.update_fulfilment(parcel, FulfilmentStatus::Delivered).await.unwrap()
     }
 
     /// The stock of a variant.
@@ -239,31 +254,27 @@ pub fn address() -> PostalAddress {
 
 /// A checkout with a token of the test gateway.
 #[must_use]
-pub fn input(token: &str) -> CheckoutInput {
-    CheckoutInput {
-        email: Some("ada@example.com".into()),
-        payment_token: Some(token.to_owned()),
-        ..CheckoutInput::new(address(), "test")
-    }
+pub fn input(token: &str) -> Checkout {
+    let card = PaymentChoice::by("test").token(token.to_owned());
+    Checkout::ship_to(address()).email("ada@example.com".to_owned()).pay_with(card)
 }
 
 /// A checkout by bank transfer.
 #[must_use]
-pub fn offline() -> CheckoutInput {
-    CheckoutInput { payment_token: None, payment_method: "manual".to_owned(), ..input(VISA) }
+pub fn offline() -> Checkout {
+    input(VISA).pay_with("manual")
 }
 
 /// A parcel with these items, or all that is left.
 #[must_use]
-pub fn parcel(items: impl Into<ItemSelection>) -> FulfilmentInput {
-    let items = items.into();
-    FulfilmentInput { items, carrier: "Royal Mail".into(), tracking_number: "RM1".into(), tracking_url: None }
+pub fn parcel(items: impl Into<ItemSelection>) -> NewFulfilment {
+    NewFulfilment::of(items, "Royal Mail", "RM1")
 }
 
 /// Staff's cancel of these items, or of all, back into stock.
 #[must_use]
-pub fn cancel_of(items: impl Into<ItemSelection>) -> CancelInput {
-    CancelInput { items: items.into(), ..CancelInput::new("cancelled by the shop") }
+pub fn cancel_of(items: impl Into<ItemSelection>) -> Cancellation {
+    Cancellation::of(items)
 }
 
 /// So many units of a variant.

@@ -56,12 +56,12 @@ async fn pages_carts_and_checkouts_cost_the_same_at_any_size() {
         assert_eq!(calls(), ["load_open_cart", "load_offers"]);
         shop.acting_as(&ada).carts().add(variants[0], 1).await.unwrap();
         assert_eq!(calls(), ["load_open_cart", "load_offers", "commit"]);
-        let order = shop.checkout().place(&ada, input(VISA)).await.unwrap().value.order;
+        let order = shop.acting_as(&ada).checkout().place(input(VISA)).await.unwrap().order;
         assert_eq!(order.lines.len(), size);
         assert_eq!(calls(), ["load_open_cart", "load_offers", "commit", "commit"]);
-        shop.orders().get(&ada.actor, order.id).await.unwrap();
+        shop.acting_as(&ada.actor).orders().get(order.id).await.unwrap();
         assert_eq!(calls(), ["load_order"]);
-        shop.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap();
+        shop.acting_as(&ada.actor).orders().mine(&PageRequest::default()).await.unwrap();
         assert_eq!(calls(), ["list_orders"]);
     }
 }

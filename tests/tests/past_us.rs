@@ -6,13 +6,13 @@ use commerce_core::{
     Currency, Money,
     alert::AlertKind,
     catalog::VariantDraft,
-    checkout::{CheckoutError, CheckoutInput},
+    checkout::{Checkout, CheckoutError, PaymentChoice},
     clock::{Clock as _, ManualClock, SystemClock},
     context::RequestContext,
     id::VariantId,
-    order::{FulfilmentInput, ItemSelection, Order, OrderError, OrderStatus},
+    order::{NewFulfilment, Order, OrderError, OrderStatus},
     payment::{
-        PaymentStatus, PlacementOutcome, RefundInput, RefundOrigin, RefundStatus,
+        NewRefund, PaymentStatus, PlacementOutcome, RefundOrigin, RefundStatus,
         gateway::WebhookRequest,
         stripe::{RetryPolicy, StripeConfig, StripeGateway, signature},
     },
@@ -53,13 +53,13 @@ impl World {
         let at = self.shop.clock.now();
         let signature = signature(SECRET, at, &body);
         let request = WebhookRequest { signature: Some(&signature), body: &body, at };
-        self.shop.commerce.payments().webhook("stripe", &request).await.unwrap();
+        self.shop.commerce.payment_webhook("stripe", &request).await.unwrap();
     }
 
     async fn buy(&self, variant: VariantId, quantity: i64) -> Order {
         let ada = customer();
         self.shop.fill(&ada, variant, quantity).await;
-        self.shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order
+        self.shop.by(&ada).checkout().place(card(VISA)).await.unwrap().order
     }
 
     fn past_us(&self, order: &Order, minor: i64) -> Value {
@@ -67,13 +67,13 @@ impl World {
     }
 
     async fn refund(&self, order: &Order, amount: Option<Money>) -> Result<Order, OrderError> {
-        let input = RefundInput { amount, items: ItemSelection::All, reason: "sorry".into(), restock: false };
-        self.shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.map(|done| done.value.0)
+        let refund = amount.map_or_else(NewRefund::all, NewRefund::amount).reason("sorry");
+        self.shop.staff().payments().refund(order.id, refund).await.map(|done| done.order)
     }
 }
 
-fn card(token: &str) -> CheckoutInput {
-    CheckoutInput { payment_method: "stripe".to_owned(), ..input(token) }
+fn card(token: &str) -> Checkout {
+    input(token).pay_with(PaymentChoice::by("stripe").token(token.to_owned()))
 }
 
 fn money(order: &Order) -> (PaymentStatus, i64, i64) {
@@ -116,7 +116,7 @@ async fn a_refund_past_the_shop_is_booked_once_beside_our_own() {
         assert_eq!(world.shop.alerts(AlertKind::PaymentMismatch).await.len(), 2, "one for each of them");
         let rest = world.refund(&order, None).await.unwrap();
         assert_eq!(money(&rest), (PaymentStatus::Refunded, 2000, 0));
-        assert_eq!(world.shop.commerce.payments().reconcile(&RequestContext::system().actor).await.unwrap().drifts, []);
+        assert_eq!(world.shop.staff().payments().reconcile().await.unwrap().drifts, []);
         assert_eq!(world.stripe.account(order.payments[0].id).refunded, 2000);
     }
 }
@@ -137,8 +137,7 @@ async fn an_order_that_was_wholly_refunded_past_the_shop_is_not_shipped() {
         assert_eq!(money(&order), (PaymentStatus::Refunded, 2000, 0), "{parts:?}");
         assert_eq!((order.status, order.lines[0].refunded), (OrderStatus::Cancelled, 2), "{parts:?}");
         assert_eq!(world.shop.stock(mug).await.on_hand, 10, "nothing had left");
-        let (orders, staff) = (world.shop.commerce.orders(), RequestContext::system());
-        let parcel = orders.fulfil(&staff, order.id, FulfilmentInput::new("Royal Mail", "RM1"));
+        let parcel = world.shop.staff().orders().fulfil(order.id, NewFulfilment::all("Royal Mail", "RM1"));
         assert!(parcel.await.is_err());
     }
 }
@@ -160,10 +159,10 @@ async fn a_refund_past_the_shop_of_which_nobody_told_is_found_when_ours_is_refus
     world.past_us(&order, 1000);
     let staff = RequestContext::system();
     let payment = order.payments[0].id;
-    let resolved = world.shop.commerce.payments().resolve(&staff, payment, false).await.unwrap();
+    let resolved = world.shop.by(&staff).payments().resolve(payment).await.unwrap();
     assert_eq!(money(&resolved), (PaymentStatus::Refunded, 1000, 0));
     assert_eq!(resolved.status, OrderStatus::Cancelled, "nothing of it had been shipped");
-    assert_eq!(world.shop.commerce.payments().reconcile(&staff.actor).await.unwrap().drifts, []);
+    assert_eq!(world.shop.by(&staff.actor).payments().reconcile().await.unwrap().drifts, []);
 }
 
 #[tokio::test]
@@ -193,7 +192,7 @@ async fn what_cannot_be_a_refund_of_the_payment_is_told_and_not_booked() {
     let mug = world.shop.sell("MUG", 1000, 10).await;
     let order = world.buy(mug, 2).await;
     assert_eq!(order.payment_status, PaymentStatus::Authorized);
-    world.shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
+    world.shop.staff().payments().capture(order.id).await.unwrap();
     let mut event = world.past_us(&order, 400);
     for (field, wrong) in [("currency", "usd".into()), ("amount", 2001.into())] {
         let mut other = event.clone();
@@ -226,18 +225,18 @@ async fn a_total_that_cannot_be_taken_is_refused_before_anything_is_reserved() {
     let ada = customer();
     let once = keyed(&ada, "buy");
     shop.fill(&ada, odd, 1).await;
-    let refused = shop.commerce.checkout().place(&once, card(VISA)).await;
+    let refused = shop.by(&once).checkout().place(card(VISA)).await;
     let Err(CheckoutError::AmountNotPayable(error)) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("must be a multiple of 0.010 KWD"), "{error}");
     assert_eq!((shop.units(odd).await, world.stripe.calls()), ((10, 0), 0));
     // Two are 10.250 KWD, which can be paid; half of that can't be sent back, so it is rounded.
     shop.fill(&ada, odd, 1).await;
-    let order = shop.commerce.checkout().place(&once, card(VISA)).await.unwrap().value.order;
+    let order = shop.by(&once).checkout().place(card(VISA)).await.unwrap().order;
     assert_eq!(order.payments[0].captured, 10_250);
     let wrong = world.refund(&order, Some(Money::new(5125, kwd))).await;
     assert!(matches!(wrong, Err(OrderError::AmountNotPayable(_))), "{wrong:?}");
-    let half = RefundInput { amount: None, items: [units_of(odd, 1)].into(), reason: "broken".into(), restock: false };
-    let order = shop.commerce.payments().refund(&staff, order.id, half).await.unwrap().value.0;
+    let half = NewRefund::items([units_of(odd, 1)]).reason("broken");
+    let order = shop.by(&staff).payments().refund(order.id, half).await.unwrap().order;
     assert_eq!(money(&order), (PaymentStatus::PartiallyRefunded, 5120, 0));
     let order = world.refund(&order, None).await.unwrap();
     assert_eq!(money(&order), (PaymentStatus::Refunded, 10_250, 0), "the rest closes the sum");
@@ -261,13 +260,13 @@ async fn an_amount_that_only_stripe_refuses_is_no_decline() {
     let once = keyed(&ada, "buy");
     shop.fill(&ada, cheap, 1).await;
     for _ in 0..2 {
-        let refused = shop.commerce.checkout().place(&once, card(VISA)).await;
+        let refused = shop.by(&once).checkout().place(card(VISA)).await;
         assert!(matches!(refused, Err(CheckoutError::AmountNotPayable(_))), "{refused:?}");
         assert_eq!(shop.units(cheap).await, (10, 0));
         assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1, "the cart is open again");
     }
     shop.fill(&ada, cheap, 1).await;
-    let placed = shop.commerce.checkout().place(&once, card(VISA)).await.unwrap().value;
+    let placed = shop.by(&once).checkout().place(card(VISA)).await.unwrap();
     assert_eq!(placed.outcome, PlacementOutcome::Placed);
 }
 
@@ -280,7 +279,7 @@ async fn a_payment_that_must_not_be_looked_up_is_asked_for_again_under_its_key()
     stripe.script([StripeFault::LostAfter]);
     let ada = customer();
     shop.fill(&ada, mug, 1).await;
-    let order = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order;
+    let order = shop.by(&ada).checkout().place(card(VISA)).await.unwrap().order;
     assert_eq!(order.payment_status, PaymentStatus::Unknown);
     let before = stripe.calls();
     shop.wait(Duration::from_secs(40)).await;
@@ -306,7 +305,7 @@ async fn a_refusal_that_lasts_is_told_once() {
     stripe.script([StripeFault::LostBefore]);
     let ada = customer();
     shop.fill(&ada, mug, 1).await;
-    let order = shop.commerce.checkout().place(&ada, card(VISA)).await.unwrap().value.order;
+    let order = shop.by(&ada).checkout().place(card(VISA)).await.unwrap().order;
     stripe.forbid(&["Get /v1/payment_intents", "Post /v1/payment_intents"]);
     for _ in 0..80 {
         shop.wait(Duration::from_secs(31)).await;

@@ -6,13 +6,13 @@ use commerce_core::{
     Commerce, Currency, Money,
     alert::AlertKind,
     clock::{Clock, ManualClock, Timestamp},
-    context::{Actor, RequestContext},
+    context::RequestContext,
     id::VariantId,
     notification::MemoryMailer,
-    order::{FulfilmentStatus, ItemSelection, LineQuantity, Order, OrderError, OrderStatus},
+    order::{FulfilmentStatus, LineQuantity, Order, OrderError, OrderStatus},
     page::PageRequest,
     payment::{
-        GatewayFault, PaymentGateway, PaymentStatus, RefundInput, RefundStatus, WebhookFailure,
+        GatewayFault, NewRefund, PaymentGateway, PaymentQuery, PaymentStatus, RefundStatus, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayRefund, GatewayState, WebhookRequest},
     },
     store::Store,
@@ -26,13 +26,17 @@ use futures_util::future::join_all;
 
 const LEASE: Duration = Duration::from_secs(32);
 
-fn refund(amount: Option<i64>, items: Vec<LineQuantity>, restock: bool) -> RefundInput {
-    let items = if items.is_empty() { ItemSelection::All } else { items.into() };
-    RefundInput { amount: amount.map(eur), items, reason: "goodwill".into(), restock }
+fn refund(amount: Option<i64>, items: Vec<LineQuantity>, restock: bool) -> NewRefund {
+    let refund = match amount {
+        Some(amount) => NewRefund::amount(eur(amount)),
+        None if items.is_empty() => NewRefund::all(),
+        None => NewRefund::items(items),
+    };
+    refund.reason("goodwill").restock(restock)
 }
 
-async fn give(shop: &TestShop, order: &Order, input: RefundInput) -> Result<Order, OrderError> {
-    shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.map(|done| done.value.0)
+async fn give(shop: &TestShop, order: &Order, input: NewRefund) -> Result<Order, OrderError> {
+    shop.staff().payments().refund(order.id, input).await.map(|done| done.order)
 }
 
 /// A paid order of three at 10.00 each.
@@ -59,11 +63,10 @@ async fn refunds_by_amount_by_items_and_of_the_rest_never_exceed_what_was_taken(
     for bad in [
         refund(Some(0), vec![], false),
         refund(Some(-5), vec![], false),
-        refund(Some(5), vec![units_of(mug, 1)], false),
         refund(Some(5), vec![], true),
         refund(None, vec![units_of(mug, 0)], false),
-        RefundInput { reason: " ".into(), ..refund(Some(5), vec![], false) },
-        RefundInput { amount: Some(Money::new(5, Currency::USD)), ..refund(None, vec![], false) },
+        refund(Some(5), vec![], false).reason(" "),
+        NewRefund::amount(Money::new(5, Currency::USD)).reason("goodwill"),
     ] {
         let refused = give(&shop, &order, bad.clone()).await.unwrap_err();
         assert!(matches!(refused, OrderError::Common(_)), "{bad:?}: {refused:?}");
@@ -94,7 +97,7 @@ async fn a_refund_restocks_a_unit_once() {
     assert_eq!((after.payment_status, shop.units(mug).await), (PaymentStatus::Refunded, (10, 0)));
 
     let order = shop.buy(&customer(), mug, 2).await;
-    shop.commerce.orders().fulfil(&RequestContext::system(), order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
+    shop.staff().orders().fulfil(order.id, parcel(vec![units_of(mug, 1)])).await.unwrap();
     let packed = give(&shop, &order, refund(None, vec![units_of(mug, 2)], true)).await.unwrap();
     assert_eq!((packed.status, packed.fulfilments[0].status), (OrderStatus::Cancelled, FulfilmentStatus::Cancelled));
     assert_eq!(shop.units(mug).await, (10, 0), "what was being packed goes back as well");
@@ -120,13 +123,14 @@ async fn fifty_parallel_refunds_spend_each_cent_once() {
 async fn a_refund_with_a_key_is_given_once() {
     let (shop, _, order) = sold().await;
     let once = keyed(&RequestContext::system(), "refund");
-    let payments = shop.commerce.payments();
-    let give = || payments.refund(&once, order.id, refund(Some(100), vec![], false));
+    let give = || shop.by(&once).payments().refund(order.id, refund(Some(100), vec![], false)).outcome();
     let (first, second) = (give().await.unwrap(), give().await.unwrap());
-    assert_eq!((first.value.1, first.replayed, second.replayed), (second.value.1, false, true));
+    assert_eq!((first.value.refund.id, first.replayed, second.replayed), (second.value.refund.id, false, true));
     assert_eq!(shop.order(&order).await.payments[0].refunded, 100);
     let results = join_all((0..10).map(|_| give())).await;
-    assert!(results.iter().all(|result| result.as_ref().is_ok_and(|done| done.value.1 == first.value.1)));
+    assert!(
+        results.iter().all(|result| result.as_ref().is_ok_and(|done| done.value.refund.id == first.value.refund.id))
+    );
     shop.check_books().await;
 }
 
@@ -159,13 +163,13 @@ async fn promised() -> (TestShop, VariantId, Order) {
 #[tokio::test]
 async fn promised_money_is_captured_later_less_what_was_cancelled() {
     let (shop, mug, order) = promised().await;
-    let (staff, payments) = (RequestContext::system(), shop.commerce.payments());
+    let staff = shop.staff();
     let early = give(&shop, &order, refund(Some(1), vec![], false)).await.unwrap_err();
     assert!(matches!(early, OrderError::RefundExceedsCaptured { .. }), "{early:?}");
-    shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
-    let after = payments.capture(&staff, order.id, None).await.unwrap();
+    staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let after = staff.payments().capture(order.id).await.unwrap();
     assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));
-    let again = payments.capture(&staff, order.id, None).await.unwrap_err();
+    let again = staff.payments().capture(order.id).await.unwrap_err();
     assert!(matches!(again, OrderError::NothingToCapture), "{again:?}");
     let over = give(&shop, &order, refund(None, vec![units_of(mug, 3)], false)).await.unwrap_err();
     assert!(matches!(over, OrderError::QuantityExceeded { left: 2, .. }), "one was never paid: {over:?}");
@@ -178,9 +182,9 @@ async fn promised_money_is_captured_later_less_what_was_cancelled() {
 async fn a_delivered_order_completes_when_its_money_is_captured() {
     let (shop, _, order) = promised().await;
     assert_eq!(shop.deliver(&order).await.status, OrderStatus::Confirmed);
-    let after = shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
+    let after = shop.staff().payments().capture(order.id).await.unwrap();
     assert_eq!(after.status, OrderStatus::Completed);
-    let timeline = shop.commerce.orders().tracking(&Actor::System, order.id).await.unwrap().timeline;
+    let timeline = shop.staff().orders().tracking(order.id).await.unwrap().timeline;
     assert_eq!(timeline.iter().filter(|entry| entry.event == "order_completed").count(), 1);
     shop.check_books().await;
 }
@@ -190,17 +194,16 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     for fault in [GatewayFault::Refused, GatewayFault::LostBefore, GatewayFault::LostAfter] {
         let (shop, _, order) = promised().await;
         shop.gateway.script([fault]);
-        let after = shop.commerce.payments().capture(&RequestContext::system(), order.id, None).await.unwrap();
+        let after = shop.staff().payments().capture(order.id).await.unwrap();
         assert_eq!(after.payment_status, PaymentStatus::Paid, "{fault:?}");
         shop.check_books().await;
     }
     let (shop, mug, order) = promised().await;
-    let (staff, payments) = (RequestContext::system(), shop.commerce.payments());
+    let staff = shop.staff();
     shop.gateway.script([GatewayFault::LostAfter, GatewayFault::LostBefore, GatewayFault::LostBefore]);
-    let unknown = payments.capture(&staff, order.id, None).await.unwrap_err();
+    let unknown = staff.payments().capture(order.id).await.unwrap_err();
     assert!(matches!(unknown, OrderError::GatewayUnavailable), "{unknown:?}");
-    let cancel =
-        shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
+    let cancel = staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap_err();
     assert!(matches!(cancel, OrderError::PaymentBusy), "nobody builds on what isn't known: {cancel:?}");
     shop.gateway.script([GatewayFault::Refused]);
     shop.wait(LEASE).await;
@@ -210,10 +213,11 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
     shop.check_books().await;
 
     let (shop, _, order) = promised().await;
+    let staff = shop.staff();
     shop.gateway.script([GatewayFault::Refused; 3]);
-    let refused = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap_err();
+    let refused = staff.payments().capture(order.id).await.unwrap_err();
     assert!(matches!(refused, OrderError::GatewayUnavailable), "{refused:?}");
-    let after = shop.commerce.payments().capture(&staff, order.id, None).await.unwrap();
+    let after = staff.payments().capture(order.id).await.unwrap();
     assert_eq!(after.payment_status, PaymentStatus::Paid, "what certainly had no effect may be tried again at once");
     shop.check_books().await;
 }
@@ -221,16 +225,20 @@ async fn a_capture_in_doubt_is_repeated_then_found_by_the_worker() {
 #[tokio::test]
 async fn an_offline_payment_is_awaited_received_and_refunded() {
     let shop = TestShop::open().await;
-    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), RequestContext::system());
+    let (mug, ada, staff) = (shop.sell("MUG", 1000, 10).await, customer(), shop.staff());
     shop.fill(&ada, mug, 3).await;
-    let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
-    shop.commerce.orders().admin_cancel(&staff, order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
-    let payments = shop.commerce.payments();
-    let pending = payments.list(&Actor::System, Some(PaymentStatus::Pending), &PageRequest::default()).await.unwrap();
+    let order = shop.by(&ada).checkout().place(offline()).await.unwrap().order;
+    staff.orders().cancel(order.id, cancel_of(vec![units_of(mug, 1)])).await.unwrap();
+    let pending = shop
+        .staff()
+        .payments()
+        .list(PaymentQuery::new().status(PaymentStatus::Pending), &PageRequest::default())
+        .await
+        .unwrap();
     assert_eq!(pending.items.iter().map(|item| item.payment.id).collect::<Vec<_>>(), [order.payments[0].id]);
-    let after = payments.receive(&staff, order.payments[0].id).await.unwrap();
+    let after = staff.payments().receive(order.payments[0].id).await.unwrap();
     assert_eq!((after.payment_status, after.payments[0].captured), (PaymentStatus::Paid, 2000));
-    let again = payments.receive(&staff, order.payments[0].id).await.unwrap_err();
+    let again = staff.payments().receive(order.payments[0].id).await.unwrap_err();
     assert!(matches!(again, OrderError::NotAwaited), "{again:?}");
     let after = give(&shop, &order, refund(None, vec![], false)).await.unwrap();
     assert_eq!((after.payment_status, after.refunds[0].amount), (PaymentStatus::Refunded, eur(2000)));
@@ -279,9 +287,8 @@ async fn shop_with_webhooks() -> (TestShop, Wire) {
 /// Delivers the last thing that was said ten times at once.
 async fn deliver(shop: &TestShop, wire: &Wire) {
     let body = (wire.said.lock().unwrap().len() - 1).to_string();
-    let payments = shop.commerce.payments();
     let request = WebhookRequest { signature: None, body: body.as_bytes(), at: shop.clock.now() };
-    for result in join_all((0..10).map(|_| payments.webhook("test", &request))).await {
+    for result in join_all((0..10).map(|_| shop.commerce.payment_webhook("test", &request))).await {
         result.unwrap();
     }
 }
@@ -311,9 +318,9 @@ async fn a_webhook_has_one_effect_and_a_wrong_one_none() {
     );
     assert_eq!(shop.units(mug).await, (8, 0));
     let forged = WebhookRequest { signature: None, body: b"nonsense", at: shop.clock.now() };
-    let refused = shop.commerce.payments().webhook("test", &forged).await.unwrap_err();
+    let refused = shop.commerce.payment_webhook("test", &forged).await.unwrap_err();
     assert!(matches!(refused, WebhookFailure::Rejected(_)), "{refused:?}");
-    assert!(shop.commerce.payments().webhook("gold", &forged).await.is_err());
+    assert!(shop.commerce.payment_webhook("gold", &forged).await.is_err());
     shop.check_books().await;
 }
 

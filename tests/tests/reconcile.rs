@@ -1,11 +1,10 @@
 //! Our books against the gateway's.
 
 use commerce_core::{
-    checkout::CheckoutInput,
-    context::{Actor, RequestContext},
-    order::{ItemSelection, Order},
+    checkout::{Checkout, PaymentChoice},
+    order::Order,
     payment::{
-        PaymentDrift, ReconcileError, RefundInput,
+        NewRefund, PaymentDrift, ReconcileError,
         stripe::{RetryPolicy, StripeConfig, StripeGateway},
     },
 };
@@ -22,18 +21,18 @@ async fn shop() -> (TestShop, FakeStripe) {
     (TestShop::with(|builder| builder.gateway(gateway)).await, stripe)
 }
 
-async fn buy(shop: &TestShop, variant: commerce_core::id::VariantId, how: CheckoutInput) -> Order {
+async fn buy(shop: &TestShop, variant: commerce_core::id::VariantId, how: Checkout) -> Order {
     let ada = customer();
     shop.fill(&ada, variant, 1).await;
-    shop.commerce.checkout().place(&ada, how).await.unwrap().value.order
+    shop.by(&ada).checkout().place(how).await.unwrap().order
 }
 
-fn card() -> CheckoutInput {
-    CheckoutInput { payment_method: "stripe".to_owned(), ..input(VISA) }
+fn card() -> Checkout {
+    input(VISA).pay_with(PaymentChoice::by("stripe").token(VISA.to_owned()))
 }
 
 async fn drifts(shop: &TestShop) -> Vec<PaymentDrift> {
-    shop.commerce.payments().reconcile(&Actor::System).await.unwrap().drifts
+    shop.staff().payments().reconcile().await.unwrap().drifts
 }
 
 #[tokio::test]
@@ -46,10 +45,9 @@ async fn every_payment_on_every_page_is_compared() {
     }
     buy(&shop, mug, offline()).await;
     buy(&shop, gift, card()).await;
-    let payments = shop.commerce.payments();
-    let books = payments.reconcile(&Actor::System).await.unwrap();
+    let books = shop.staff().payments().reconcile().await.unwrap();
     assert_eq!((books.compared, books.skipped, books.drifts), (121, 2, vec![]));
-    assert!(payments.reconcile(&customer().actor).await.is_err());
+    assert!(shop.by(&customer().actor).payments().reconcile().await.is_err());
 
     stripe.refund_past_us(&stripe.reference(oldest.payments[0].id), 300);
     let found = drifts(&shop).await;
@@ -60,7 +58,7 @@ async fn every_payment_on_every_page_is_compared() {
     assert_eq!(drift.to_string(), said);
 
     stripe.script([StripeFault::Refused]);
-    let unreached = payments.reconcile(&Actor::System).await;
+    let unreached = shop.staff().payments().reconcile().await;
     assert!(matches!(unreached, Err(ReconcileError::Gateway { .. })), "{unreached:?}");
 }
 
@@ -71,11 +69,10 @@ async fn amounts_that_were_changed_behind_our_back_are_found_and_what_is_on_its_
     let order = buy(&shop, mug, card()).await;
     // Asked for, done at the gateway, not yet known to us.
     stripe.script([StripeFault::Busy, StripeFault::LostAfter]);
-    let refund = RefundInput { amount: Some(eur(400)), items: ItemSelection::All, reason: "x".into(), restock: false };
-    let staff = RequestContext::system();
+    let refund = NewRefund::amount(eur(400)).reason("x");
     let mut after = order.clone();
     for _ in 0..2 {
-        after = shop.commerce.payments().refund(&staff, order.id, refund.clone()).await.unwrap().value.0;
+        after = shop.staff().payments().refund(order.id, refund.clone()).await.unwrap().order;
     }
     assert_eq!((after.payments[0].refunded, after.payments[0].refund_pending), (0, 800));
     assert_eq!(drifts(&shop).await, []);

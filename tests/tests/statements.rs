@@ -91,9 +91,9 @@ async fn reads_cost_the_same_at_any_size() {
         assert_eq!(statements(), DETAIL);
         shop.acting_as(&ada).carts().view().await.unwrap();
         assert_eq!(statements(), CART);
-        let placed = shop.checkout().place(&ada, input(VISA)).await.unwrap().value.order;
+        let placed = shop.acting_as(&ada).checkout().place(input(VISA)).await.unwrap().order;
         assert_eq!((placed.lines.len(), statements()), (size, CHECKOUT));
-        shop.orders().mine(&ada.actor, &all).await.unwrap();
+        shop.acting_as(&ada.actor).orders().mine(&all).await.unwrap();
         assert_eq!(statements(), ORDERS);
     }
 }

@@ -9,13 +9,12 @@ use async_trait::async_trait;
 use commerce_core::{
     Commerce,
     alert::AlertKind,
-    checkout::CheckoutInput,
+    checkout::{Checkout, PaymentChoice},
     clock::{Clock as _, ManualClock, SystemClock},
-    context::RequestContext,
     id::{PaymentId, RefundId},
-    order::{ItemSelection, Order, OrderStatus},
+    order::{Order, OrderStatus},
     payment::{
-        PaymentStatus, PlacementOutcome, RefundInput, RefundStatus,
+        NewRefund, PaymentStatus, PlacementOutcome, RefundStatus,
         gateway::WebhookRequest,
         stripe::{HttpRequest, HttpResponse, HttpTransport, StripeConfig, StripeGateway, TransportError, signature},
     },
@@ -55,8 +54,8 @@ impl HttpTransport for Boxed {
     }
 }
 
-fn card(token: &str) -> CheckoutInput {
-    CheckoutInput { payment_method: "stripe".to_owned(), ..input(token) }
+fn card(token: &str) -> Checkout {
+    input(token).pay_with(PaymentChoice::by("stripe").token(token.to_owned()))
 }
 
 /// Delivers an event, signed anew as Stripe does each time.
@@ -64,7 +63,7 @@ async fn deliver(shop: &Commerce, event: &Value) {
     let (body, at) = (event.to_string().into_bytes(), shop.clock().now());
     let signature = signature(SECRET, at, &body);
     let request = WebhookRequest { signature: Some(&signature), body: &body, at };
-    shop.payments().webhook("stripe", &request).await.unwrap();
+    shop.payment_webhook("stripe", &request).await.unwrap();
 }
 
 /// Delivers each of them ten times in a shuffled order, or once in order.
@@ -93,9 +92,8 @@ struct End {
 }
 
 async fn refund(shop: &TestShop, order: &Order, minor: i64) -> RefundId {
-    let input =
-        RefundInput { amount: Some(eur(minor)), items: ItemSelection::All, reason: "a scratch".into(), restock: false };
-    shop.commerce.payments().refund(&RequestContext::system(), order.id, input).await.unwrap().value.1
+    let refund = NewRefund::amount(eur(minor)).reason("a scratch");
+    shop.staff().payments().refund(order.id, refund).await.unwrap().refund.id
 }
 
 /// 3-D Secure, two refunds, of which the second bounces: told by webhooks alone.
@@ -104,7 +102,7 @@ async fn story(chance: Option<Chance>) -> End {
     let (World { shop, stripe }, chance) = (&world, chance.as_ref());
     let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
     shop.fill(&ada, mug, 2).await;
-    let order = shop.commerce.checkout().place(&ada, card(SECURE)).await.unwrap().value.order;
+    let order = shop.by(&ada).checkout().place(card(SECURE)).await.unwrap().order;
     let reference = stripe.reference(order.payments[0].id);
     let mut events = vec![stripe.event("payment_intent.requires_action", &reference)];
     stripe.authenticate(&reference);
@@ -180,10 +178,10 @@ async fn a_webhook_may_be_faster_than_the_answer() {
         let (mug, ada) = (shop.sell("MUG", 1000, 10).await, customer());
         shop.fill(&ada, mug, 2).await;
         let once = keyed(&ada, "buy");
-        let placed = shop.commerce.checkout().place(&once, card(token)).await.unwrap().value;
+        let placed = shop.by(&once).checkout().place(card(token)).await.unwrap();
         assert_eq!((&placed.outcome, shop.units(mug).await), (&outcome, units));
-        let again = shop.commerce.checkout().place(&once, card(token)).await.unwrap();
-        assert_eq!((again.value.order.id, again.value.outcome), (placed.order.id, outcome));
+        let again = shop.by(&once).checkout().place(card(token)).await.unwrap();
+        assert_eq!((again.order.id, again.outcome), (placed.order.id, outcome));
         let payment: PaymentId = placed.order.payments[0].id;
         assert_eq!(stripe.account(payment).intents, 1);
         assert_eq!(shop.alerts(AlertKind::PaymentMismatch).await, []);

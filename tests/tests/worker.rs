@@ -111,7 +111,13 @@ async fn every_event_reaches_the_sink_and_none_of_a_refused_call() {
     let shop = TestShop::with(|b| b.event_sink(sink.clone())).await;
     let (mug, ada) = (shop.sell("MUG", 1000, 1).await, customer());
     let order = shop.buy(&ada, mug, 1).await;
-    assert!(shop.commerce.orders().request_return(&ada, order.id, vec![], "x".into()).await.is_err());
+    assert!(
+        shop.by(&ada)
+            .orders()
+            .request_return(order.id, commerce_core::order::NewReturn::new(vec![], "x"))
+            .await
+            .is_err()
+    );
     for _ in 0..8 {
         shop.wait(Duration::from_mins(10)).await;
     }

@@ -8,77 +8,67 @@ use serde_json::Value;
 
 use super::{AccountError, Accounts, email::counted_as};
 use crate::{
+    clock::Timestamp,
     context::{Actor, Idempotency},
     engine::Engine,
     error::CommonError,
     id::UserId,
-    store::ChangeSet,
+    store::{Attempt, ChangeSet},
     write::{BoxFuture, OneCommit, Operation, Outcome, PreparedWrite, WriteContext},
 };
 
 /// For how long something counts. Windows begin at full multiples of this since 1970.
 const WINDOW: Duration = Duration::from_mins(15);
 
-/// A failed sign-in, counted in advance.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt([u8; 32]);
-
-impl Attempt {
-    /// Takes the count back, in the commit of what succeeded.
-    pub fn give_back(attempt: Option<Self>, changes: &mut ChangeSet) {
-        if let Some(Self(slot)) = attempt {
-            changes.forget(slot);
+impl Accounts {
+    /// Counts a failed sign-in in advance, by the address as it was typed: the account needn't exist. What succeeds takes it back.
+    /// Counted before the password is looked at, it also bounds how many are tried at once.
+    async fn take_attempt(&self, email: &str) -> Result<Option<Attempt>, AccountError> {
+        let Some(limit) = self.scope.engine.settings.sign_in_attempts else { return Ok(None) };
+        let attempt = self.attempt("sign-in", &counted_as(email), limit);
+        let mut set = self.scope.engine.set(&Actor::System);
+        set.count(attempt);
+        if limit > 0 && self.scope.engine.commit(&mut set).await?.is_ok() {
+            return Ok(Some(attempt));
         }
+        Err(AccountError::TooManyAttempts { retry_after: (attempt.since + WINDOW).since(self.scope.engine.now()) })
+    }
+
+    /// Has a set count a link that is mailed to an account, and, where it isn't the account's yet, to an address. Whether it may
+    /// be mailed: if not, nothing is counted.
+    pub(super) async fn may_mail(
+        &self,
+        changes: &mut ChangeSet,
+        user: UserId,
+        new_email: Option<&str>,
+    ) -> Result<bool, CommonError> {
+        let Some(limit) = self.scope.engine.settings.mailed_links else { return Ok(true) };
+        let mut attempts = vec![self.attempt("mailed-link", &user.to_string(), limit)];
+        attempts.extend(new_email.map(|email| self.attempt("mailed-link-to", email, limit)));
+        for attempt in &attempts {
+            let counted = self.scope.engine.reads().load_attempts(&attempt.key).await?;
+            if limit == 0 || counted.is_some_and(|counted| counted.leaves_no_room_for(attempt)) {
+                return Ok(false);
+            }
+        }
+        for attempt in attempts {
+            changes.count(attempt);
+        }
+        Ok(true)
+    }
+
+    fn attempt(&self, purpose: &str, name: &str, limit: u32) -> Attempt {
+        let now = self.scope.engine.now().as_micros();
+        let window = i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX);
+        let since = Timestamp::from_micros(now - now.rem_euclid(window));
+        Attempt { key: Idempotency::new(purpose, name, b"").key, since, limit }
     }
 }
 
-impl Accounts {
-    /// Takes one of an account's slots for failed sign-ins, by the address as it was typed: the account needn't exist. The
-    /// sign-in gives it back by forgetting it if it succeeds. Taken before the password is looked at, it also bounds how many are
-    /// tried at once.
-    async fn take_attempt(&self, email: &str) -> Result<Option<Attempt>, AccountError> {
-        let Some(attempts) = self.scope.engine.settings.sign_in_attempts else { return Ok(None) };
-        if let Some(slot) = self.take_slot("sign-in", &counted_as(email), attempts).await? {
-            return Ok(Some(Attempt(slot)));
-        }
-        let (now, window) = self.window();
-        let left = u64::try_from(window - now % window).unwrap_or_default();
-        Err(AccountError::TooManyAttempts { retry_after: Duration::from_micros(left) })
-    }
-
-    /// Takes one of the slots for links mailed to an account; whether there was one.
-    pub(super) async fn may_mail(&self, user: UserId) -> Result<bool, CommonError> {
-        let Some(links) = self.scope.engine.settings.mailed_links else { return Ok(true) };
-        Ok(self.take_slot("mailed-link", &user.to_string(), links).await?.is_some())
-    }
-
-    /// Takes one of the slots for links mailed to an address that isn't an account's yet; whether there was one.
-    pub(super) async fn may_mail_to(&self, email: &str) -> Result<bool, CommonError> {
-        let Some(links) = self.scope.engine.settings.mailed_links else { return Ok(true) };
-        Ok(self.take_slot("mailed-link-to", email, links).await?.is_some())
-    }
-
-    /// Takes one of the slots of the current window. A slot is an idempotency key, and like all keys it is purged in the end.
-    async fn take_slot(&self, purpose: &str, name: &str, slots: u32) -> Result<Option<[u8; 32]>, CommonError> {
-        let (now, window) = self.window();
-        for n in 0..slots {
-            let slot = Idempotency::new(purpose, &format!("{}/{n}/{name}", now / window), b"");
-            if self.scope.engine.reads().load_key(&slot.key).await?.is_some() {
-                continue;
-            }
-            let key = slot.key;
-            let mut set = self.scope.engine.set(&Actor::System);
-            set.key(slot, None, None);
-            if self.scope.engine.commit(&mut set).await?.is_ok() {
-                return Ok(Some(key));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Now, and how long a window is, in microseconds.
-    fn window(&self) -> (i64, i64) {
-        (self.scope.engine.now().as_micros(), i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX))
+/// Takes the count of an attempt back, in the commit of what succeeded.
+pub(super) fn take_back(attempt: Option<Attempt>, changes: &mut ChangeSet) {
+    if let Some(attempt) = attempt {
+        changes.take_back(attempt);
     }
 }
 
@@ -88,7 +78,7 @@ type Tried<I> = (I, Option<Attempt>);
 type Counted<I, T, P> = OneCommit<Accounts, Tried<I>, T, AccountError, P>;
 type Compose<I, T, P> = fn(Accounts, Tried<I>) -> Counted<I, T, P>;
 
-/// A write that a password opens. The attempt is counted by a commit of its own before the password is looked at, and given back
+/// A write that a password opens. The attempt is counted by a commit of its own before the password is looked at, and taken back
 /// by the write's; so also a prepared write has counted it.
 pub(super) struct PasswordWrite<I, T, P = T> {
     accounts: Accounts,

@@ -2,7 +2,7 @@
 
 use super::{
     AccountError, Accounts, MailTokenKind, User,
-    attempts::{Attempt, PasswordWrite},
+    attempts::{PasswordWrite, take_back},
     is_signed_in,
     recovery::spend,
     register::email_taken,
@@ -12,7 +12,7 @@ use crate::{
     engine::Planned,
     error::Invalid,
     event::{DomainEvent, Notice, Task},
-    store::{Aggregate, Claim},
+    store::{Aggregate, Attempt, Claim},
     token::MailedToken,
     write::{OneCommit, Write, WriteContext},
 };
@@ -78,11 +78,10 @@ impl Accounts {
             return Err(Invalid::field("/email", "unchanged", "is your address already").into());
         }
         write.check_version(before.version)?;
-        let may_mail = self.may_mail(before.id).await? && self.may_mail_to(&email).await?;
         let mut changes = self.scope.engine.set(write.actor());
         changes.assert(before.root(), before.version);
-        Attempt::give_back(attempt, &mut changes);
-        if may_mail {
+        take_back(attempt, &mut changes);
+        if self.may_mail(&mut changes, before.id, Some(&email)).await? {
             let (ids, now) = (self.scope.engine.ids(), changes.at());
             let token = self.token_for(&mut changes, &before, MailTokenKind::ChangeEmail, &email);
             let link = Notice::ChangeEmail { user: before.id, token };

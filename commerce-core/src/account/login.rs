@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     AccountError, Accounts, Session, User,
-    attempts::{Attempt, PasswordWrite},
+    attempts::{PasswordWrite, take_back},
     password::Check,
     session::{begin, is_alive},
 };
@@ -16,7 +16,7 @@ use crate::{
     context::{Actor, Identity},
     engine::Planned,
     id::SessionId,
-    store::{Aggregate, StoreError},
+    store::{Aggregate, Attempt, StoreError},
     token::{AccessToken, CartToken, RefreshToken, digest},
     write::{OneCommit, Write, WriteContext},
 };
@@ -163,7 +163,7 @@ impl Accounts {
             version: 0,
         };
         changes.insert(&mut session);
-        Attempt::give_back(attempt, &mut changes);
+        take_back(attempt, &mut changes);
         let login = Login { tokens: self.tokens(identity, &session, refresh_token, now)?, user };
         Ok(Planned { changes, output: SignedIn { login, identity, cart: cart_token.clone() } })
     }

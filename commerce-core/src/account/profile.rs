@@ -3,7 +3,7 @@
 use super::{
     AccountError, Accounts, User,
     addresses::setters,
-    attempts::{Attempt, PasswordWrite},
+    attempts::{PasswordWrite, take_back},
     is_signed_in,
     password::Check,
     phone::phone,
@@ -14,7 +14,7 @@ use crate::{
     engine::Planned,
     error::Invalid,
     event::DomainEvent,
-    store::{Aggregate, ChangeSet},
+    store::{Aggregate, Attempt, ChangeSet},
     write::{OneCommit, Write, WriteContext},
 };
 
@@ -142,7 +142,7 @@ impl Accounts {
         write.check_version(before.version)?;
         let mut changes = self.scope.engine.set(write.actor());
         let user = self.replace_password(&mut changes, &before, &password_hash);
-        Attempt::give_back(attempt, &mut changes);
+        take_back(attempt, &mut changes);
         self.spare_session(&mut changes, identity, &user).await?;
         Ok(Planned { changes, output: () })
     }

@@ -70,7 +70,7 @@ impl Accounts {
     ///
     /// [`CommonError::Store`]: crate::error::CommonError::Store
     pub fn resend_confirmation(&self, email: impl Into<String>) -> Write<(), AccountError> {
-        self.scope.write(MailLink::new(self, MailTokenKind::ConfirmEmail, email.into()))
+        self.scope.write(MailLink::new("accounts.resend_confirmation", self, MailTokenKind::ConfirmEmail, email.into()))
     }
 
     /// Mails a token that sets a new password, if the address belongs to an account that hasn't been mailed
@@ -83,7 +83,7 @@ impl Accounts {
     ///
     /// [`CommonError::Store`]: crate::error::CommonError::Store
     pub fn forgot_password(&self, email: impl Into<String>) -> Write<(), AccountError> {
-        self.scope.write(MailLink::new(self, MailTokenKind::ResetPassword, email.into()))
+        self.scope.write(MailLink::new("accounts.forgot_password", self, MailTokenKind::ResetPassword, email.into()))
     }
 
     /// Sets a new password by a mailed token, ends all sessions and says so by mail.
@@ -207,7 +207,7 @@ impl Accounts {
             !user.disabled && !settled
         });
         let Some(user) = user else { return Ok(Planned { changes, output: () }) };
-        if !self.may_mail(user.id).await? {
+        if !self.may_mail(&mut changes, user.id, None).await? {
             tracing::warn!(user = %user.id, ?kind, "one link more was asked for than is mailed in a quarter of an hour");
             return Ok(Planned { changes, output: () });
         }
@@ -225,24 +225,20 @@ impl Accounts {
 
 /// Mails a token once the caller has its answer: the time it takes tells nobody which accounts there are.
 struct MailLink {
+    name: &'static str,
     accounts: Accounts,
     kind: MailTokenKind,
     email: String,
 }
 
 impl MailLink {
-    fn new(accounts: &Accounts, kind: MailTokenKind, email: String) -> Self {
-        Self { accounts: accounts.clone(), kind, email }
+    fn new(name: &'static str, accounts: &Accounts, kind: MailTokenKind, email: String) -> Self {
+        Self { name, accounts: accounts.clone(), kind, email }
     }
 
     fn write(&self) -> OneCommit<Accounts, (MailTokenKind, String), (), AccountError> {
-        let name = match self.kind {
-            MailTokenKind::ConfirmEmail => "accounts.resend_confirmation",
-            MailTokenKind::ResetPassword => "accounts.forgot_password",
-            MailTokenKind::ChangeEmail => "accounts.mail_link",
-        };
         let input = (self.kind, self.email.clone());
-        OneCommit::new(name, self.accounts.clone(), input, |accounts, write, (kind, email)| {
+        OneCommit::new(self.name, self.accounts.clone(), input, |accounts, write, (kind, email)| {
             Box::pin(accounts.plan_mail(write, *kind, email))
         })
     }

@@ -11,70 +11,118 @@ mod again;
 mod place;
 mod quote;
 
-use std::sync::Arc;
+use std::{fmt, ops::Deref};
 
-use serde::{Deserialize, Serialize};
-
-pub use self::{again::PaymentChoice, quote::Quote};
+pub use self::{
+    again::PaymentChoice,
+    quote::{Quote, QuoteRequest},
+};
 use crate::{
     address::PostalAddress,
-    context::Actor,
-    engine::Engine,
     error::{CommonError, common_errors},
     id::VariantId,
     money::Money,
     order::Order,
-    payment::{PaymentMethod, PlacementOutcome},
-    pricing::Totals,
+    payment::{PaymentMethod, PlacementOutcome, processor::PaymentProcessor},
+    pricing::{ShippingMethod, Totals},
+    token::OrderToken,
+    write::Scope,
 };
 
-/// What a checkout needs to know.
+/// What the caller's cart is to be ordered with: where to, and how it is paid.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CheckoutInput {
-    /// Where the goods go.
-    pub shipping_address: PostalAddress,
-    /// Who is billed; the shipping address, if absent.
-    pub billing_address: Option<PostalAddress>,
-    /// Where messages go; guests must say, customers may.
-    pub email: Option<String>,
-    /// One of the methods of the quote; the cheapest, if absent.
-    pub shipping_method: Option<String>,
-    /// One of [`Checkout::payment_methods`].
-    pub payment_method: String,
-    /// The gateway's token for the customer's card or account.
-    pub payment_token: Option<String>,
-    /// The grand total the customer has seen: another one is refused.
-    pub expected_total: Option<Money>,
-    /// What the customer wants the shop to know, at most 1000 characters.
-    pub note: Option<String>,
+#[non_exhaustive]
+pub struct Checkout {
+    shipping_address: PostalAddress,
+    billing_address: Option<PostalAddress>,
+    email: Option<String>,
+    shipping_method: Option<String>,
+    payment: PaymentChoice,
+    expected_total: Option<Money>,
+    note: Option<String>,
 }
 
-impl CheckoutInput {
-    /// To this address, paid by this method; the rest can be set afterwards.
+impl Checkout {
+    /// Where the goods go.
     #[must_use]
-    pub fn new(shipping_address: PostalAddress, payment_method: impl Into<String>) -> Self {
+    pub const fn ship_to(address: PostalAddress) -> Self {
         Self {
-            shipping_address,
+            shipping_address: address,
             billing_address: None,
             email: None,
             shipping_method: None,
-            payment_method: payment_method.into(),
-            payment_token: None,
+            payment: PaymentChoice { method: String::new(), token: None },
             expected_total: None,
             note: None,
         }
     }
+
+    /// How it is paid: the code of one of [`Checkouts::payment_methods`], or a [`PaymentChoice`] with the gateway's token.
+    #[must_use]
+    pub fn pay_with(mut self, payment: impl Into<PaymentChoice>) -> Self {
+        self.payment = payment.into();
+        self
+    }
+
+    /// Who is billed; the shipping address, if absent.
+    #[must_use]
+    pub fn bill_to(mut self, address: impl Into<Option<PostalAddress>>) -> Self {
+        self.billing_address = address.into();
+        self
+    }
+
+    /// Where messages go. Guests must say; a customer's go to the account's address, if absent.
+    #[must_use]
+    pub fn email(mut self, email: impl Into<Option<String>>) -> Self {
+        self.email = email.into();
+        self
+    }
+
+    /// One of the methods of the quote; the cheapest, if absent.
+    #[must_use]
+    pub fn shipping_method(mut self, code: impl Into<Option<String>>) -> Self {
+        self.shipping_method = code.into();
+        self
+    }
+
+    /// The grand total that the customer has seen: nothing is ordered at another one.
+    #[must_use]
+    pub fn expect_total(mut self, total: impl Into<Option<Money>>) -> Self {
+        self.expected_total = total.into();
+        self
+    }
+
+    /// What the customer wants the shop to know, in at most 1,000 characters.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<Option<String>>) -> Self {
+        self.note = note.into();
+        self
+    }
 }
 
-/// An order that was placed, and how that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Debug for Checkout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkout").field("payment", &self.payment).finish_non_exhaustive()
+    }
+}
+
+/// An order that was placed, and how that ended. It reads like its order: `placement.id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Placement {
     /// The order.
     pub order: Order,
     /// For guests: opens the order.
-    pub order_token: Option<String>,
+    pub order_token: Option<OrderToken>,
     /// How the checkout ended, as far as is known.
     pub outcome: PlacementOutcome,
+}
+
+impl Deref for Placement {
+    type Target = Order;
+    fn deref(&self) -> &Order {
+        &self.order
+    }
 }
 
 /// Why nothing was ordered. Nothing was charged, and the cart is as it was.
@@ -119,7 +167,7 @@ common_errors!(CheckoutError);
 /// Quotes and placing orders.
 ///
 /// ```
-/// # use commerce_core::prelude::*;
+/// # use commerce_core::{checkout::PaymentChoice, prelude::*};
 /// # use commerce_sqlite::SqliteStore;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -128,45 +176,48 @@ common_errors!(CheckoutError);
 /// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
 /// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
 /// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
-/// # let ada = RequestContext::from(shop.sign_in("ada@example.com", "difference engine no 2").await?.actor());
+/// # let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-/// shop.acting_as(&ada).carts().add(mug, 2).await?;
-/// let quote = shop.checkout().quote(&ada.actor, Some(address.clone()), None).await?;
+/// ada.carts().add(mug, 2).await?;
+/// let quote = ada.checkout().quote(address.clone()).await?;
 ///
-/// let mut input = CheckoutInput::new(address, "test");
-/// input.payment_token = Some("pm_card_visa".into());
-/// input.expected_total = Some(quote.totals.grand_total);
-/// let placement = shop.checkout().place(&ada, input).await?.value;
-/// assert_eq!(placement.outcome, PlacementOutcome::Placed);
+/// let card = PaymentChoice::by("test").token("pm_card_visa".to_owned());
+/// let checkout = Checkout::ship_to(address).pay_with(card).expect_total(quote.totals.grand_total);
+/// let order = ada.checkout().place(checkout).await?;
+/// assert_eq!(order.outcome, PlacementOutcome::Placed);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Checkout {
-    engine: Arc<Engine>,
+pub struct Checkouts {
+    scope: Scope,
 }
 
-impl Checkout {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+impl Checkouts {
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    fn processor(&self) -> PaymentProcessor {
+        PaymentProcessor { engine: self.scope.engine.clone() }
     }
 
     /// The ways to pay that can be chosen.
     #[must_use]
     pub fn payment_methods(&self) -> Vec<PaymentMethod> {
-        self.engine.gateways.values().flat_map(|gateway| gateway.methods()).collect()
+        self.scope.engine.gateways.values().flat_map(|gateway| gateway.methods()).collect()
     }
 
-    /// The ways to ship the actor's cart, with what each costs.
+    /// The ways to ship the caller's cart, with what each costs: to a country (ISO 3166-1 alpha-2) or, with `None`, anywhere.
     ///
     /// # Errors
     /// If the store or the shipping service fails.
     pub async fn shipping_methods(
         &self,
-        actor: &Actor,
-        country: Option<&str>,
-    ) -> Result<Vec<crate::pricing::ShippingMethod>, CheckoutError> {
-        let basket = self.basket(actor).await?;
+        country: impl Into<Option<&str>> + Send,
+    ) -> Result<Vec<ShippingMethod>, CheckoutError> {
+        let country = country.into();
+        let basket = self.basket().await?;
         self.methods(country, &basket).await
     }
 }

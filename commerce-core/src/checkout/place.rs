@@ -1,9 +1,11 @@
-//! [`Checkout::place`]: reserve, pay, settle.
+//! [`Checkouts::place`]: reserve, pay, settle.
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::{
-    Checkout, CheckoutError, CheckoutInput, Placement,
+    Checkout, CheckoutError, Checkouts, PaymentChoice, Placement,
     quote::{Basket, Priced, charged},
 };
 use crate::{
@@ -11,13 +13,13 @@ use crate::{
     address::PostalAddress,
     cart::{Cart, CartStatus},
     clock::Timestamp,
-    context::{Actor, Done, IdempotencyError, RequestContext},
-    engine::Conflicts,
+    context::{Actor, IdempotencyError},
+    engine::{Conflicts, Engine},
     error::{CommonError, Invalid},
     event::{DomainEvent, Task},
     fail_point::FailPoint,
     id::{OrderId, PaymentId},
-    order::{FulfilmentState, Order, OrderLine, OrderStatus},
+    order::{Executor, FulfilmentState, Order, OrderLine, OrderStatus},
     payment::{
         AMOUNT_NOT_PAYABLE, AmountNotPayable, Payment, PaymentMethod, PaymentStatus, PlacementOutcome,
         gateway::GatewayError,
@@ -25,6 +27,7 @@ use crate::{
     },
     store::{AggregateId, ChangeSet, Claim, StoreError},
     text::{Lines, holds_card_number, shows_nothing, trim},
+    write::{Operation, Outcome, PreparedWrite, Write, WriteContext},
 };
 
 /// How often a checkout starts over when its cart was changed meanwhile.
@@ -41,7 +44,7 @@ struct CheckedInput {
     billing_address: PostalAddress,
     gateway: String,
     instructions: Option<String>,
-    input: CheckoutInput,
+    checkout: Checkout,
 }
 
 /// What the idempotency key says before anything is done.
@@ -51,72 +54,124 @@ pub(super) enum PriorAttempt {
     Resume(OrderId),
 }
 
-impl Checkout {
-    /// Places an order from the actor's cart: reserves its stock, has it paid, confirms it.
-    ///
-    /// A decline is an answer ([`PlacementOutcome::Declined`]), not an error: the attempt is on record, the cart is open
-    /// again. With an idempotency key, a call that is repeated after a crash goes on where the first one stopped.
-    ///
-    /// # Errors
-    /// See [`CheckoutError`].
-    pub async fn place(&self, call: &RequestContext, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
-        let (this, call) = (self.clone(), call.clone());
-        // Boxed, as it is large and would otherwise be copied from caller to caller.
-        self.engine.run(Box::pin(async move { this.place_now(&call, input).await })).await
+/// What the first commit of a checkout holds.
+struct Reservation {
+    set: ChangeSet,
+    order: Order,
+    payment: PaymentId,
+}
+
+/// Reserves an order's goods in one commit, has it paid, and settles that in another.
+struct PlaceWrite {
+    checkouts: Checkouts,
+    checkout: Checkout,
+}
+
+#[async_trait]
+impl Operation<Placement, CheckoutError> for PlaceWrite {
+    fn describe(&self) -> (&'static str, String) {
+        let Checkout { shipping_address, billing_address, email, shipping_method, payment, expected_total, note } =
+            &self.checkout;
+        let paid = (&payment.method, &payment.token, expected_total);
+        let sent = (shipping_address, billing_address, email, shipping_method, note);
+        ("checkout.place", format!("{sent:?} {paid:?}"))
     }
 
-    async fn place_now(&self, call: &RequestContext, input: CheckoutInput) -> Result<Done<Placement>, CheckoutError> {
+    async fn run(&self, engine: &Engine, write: &WriteContext) -> Result<Outcome<Placement>, CheckoutError> {
+        let this = &self.checkouts;
         let mut checked = None;
         for attempt in 1..=ATTEMPTS {
-            match self.prior_attempt(call).await? {
+            match this.prior_attempt(write).await? {
                 PriorAttempt::Nothing => {}
                 PriorAttempt::Answered(record) => {
-                    return Ok(Done::again(self.placement(call, record.order, record.outcome)));
+                    return Ok(Outcome::replayed(this.placement(record.order, record.outcome)));
                 }
-                PriorAttempt::Resume(order) => return Box::pin(self.resume(call, order)).await.map(Done::again),
+                PriorAttempt::Resume(order) => return Box::pin(this.resume(order)).await.map(Outcome::replayed),
             }
             let checked = match &checked {
                 Some(checked) => checked,
-                None => checked.insert(self.check(call, input.clone()).await?),
+                None => checked.insert(this.check(self.checkout.clone()).await?),
             };
-            let (mut set, order, payment) = match self.reserve(call, checked).await {
+            let Reservation { mut set, order, payment } = match this.reserve(write, checked, Executor::Caller).await {
                 Ok(reserved) => reserved,
                 Err(error) => {
-                    self.unless_prior(call, error).await?;
+                    this.unless_prior(write, error).await?;
                     continue;
                 }
             };
             FailPoint::Reserve.reach().await;
-            match self.engine.commit(&mut set).await? {
+            match engine.commit(&mut set).await? {
                 Ok(_) => {
                     FailPoint::Reserved.reach().await;
-                    let order = Box::pin(self.pay(call, order, payment)).await?;
+                    let order = Box::pin(this.pay(write, order, payment)).await?;
                     let outcome = PlacementOutcome::of(&order);
-                    return Ok(Done::fresh(self.placement(call, order, outcome)));
+                    return Ok(Outcome::fresh(this.placement(order, outcome)));
                 }
                 Err(conflicts) => {
                     if let Err(error) = refuse(&conflicts) {
-                        self.unless_prior(call, error).await?;
+                        this.unless_prior(write, error).await?;
                     }
                 }
             }
-            self.engine.pause(attempt).await;
+            engine.pause(attempt).await;
         }
         Err(StoreError::Contended.into())
     }
 
+    async fn prepare(&self, engine: &Engine, write: &WriteContext) -> Result<PreparedWrite<Placement>, CheckoutError> {
+        let this = &self.checkouts;
+        if let Some(output) = this.prior_placement(write).await? {
+            return Ok(PreparedWrite { changes: engine.set(write.actor()), output, replayed: true });
+        }
+        let checked = this.check(self.checkout.clone()).await?;
+        let Reservation { set: mut changes, order, .. } = this.reserve(write, &checked, Executor::Worker).await?;
+        engine.publish_events(&mut changes);
+        let outcome = PlacementOutcome::of(&order);
+        Ok(PreparedWrite { changes, output: this.placement(order, outcome), replayed: false })
+    }
+}
+
+impl Checkouts {
+    /// Places an order from the caller's cart: reserves its stock, has it paid, confirms it. Prepared, it reserves the stock;
+    /// the worker has the order paid once the host has committed that.
+    ///
+    /// A decline is an answer ([`PlacementOutcome::Declined`]), not an error: the attempt is on record, the cart is open
+    /// again. With an idempotency key, a call that is repeated after a crash goes on where the first one stopped. The version
+    /// that it may be made conditional on is the cart's.
+    ///
+    /// # Errors
+    /// See [`CheckoutError`].
+    pub fn place(&self, checkout: Checkout) -> Write<Placement, CheckoutError> {
+        self.scope.write(PlaceWrite { checkouts: self.clone(), checkout })
+    }
+
+    /// How an earlier call with the same key has fared so far.
+    pub(super) async fn prior_placement(&self, write: &WriteContext) -> Result<Option<Placement>, CommonError> {
+        Ok(match self.prior_attempt(write).await? {
+            PriorAttempt::Nothing => None,
+            PriorAttempt::Answered(record) => Some(self.placement(record.order, record.outcome)),
+            PriorAttempt::Resume(id) => {
+                let order = self.processor().load(id).await?;
+                let outcome = PlacementOutcome::of(&order);
+                Some(self.placement(order, outcome))
+            }
+        })
+    }
+
     /// A refusal stands unless the same call was faster, and took the cart or the goods with it: then its answer is the answer.
-    async fn unless_prior(&self, call: &RequestContext, refusal: CheckoutError) -> Result<(), CheckoutError> {
-        match self.prior_attempt(call).await? {
+    async fn unless_prior(&self, write: &WriteContext, refusal: CheckoutError) -> Result<(), CheckoutError> {
+        match self.prior_attempt(write).await? {
             PriorAttempt::Nothing => Err(refusal),
             PriorAttempt::Answered(_) | PriorAttempt::Resume(_) => Ok(()),
         }
     }
 
     /// What is known of the call's idempotency key.
-    pub(super) async fn prior_attempt(&self, call: &RequestContext) -> Result<PriorAttempt, CommonError> {
-        let Some(key) = call.idempotency else { return Ok(PriorAttempt::Nothing) };
-        let Some(record) = self.engine.reads().load_key(&key.key).await? else { return Ok(PriorAttempt::Nothing) };
+    pub(super) async fn prior_attempt(&self, write: &WriteContext) -> Result<PriorAttempt, CommonError> {
+        let Some(key) = write.call.idempotency else { return Ok(PriorAttempt::Nothing) };
+        let Some(record) = self.scope.engine.reads().load_key(&key.key).await? else {
+            return Ok(PriorAttempt::Nothing);
+        };
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::Reused.into());
         }
@@ -131,28 +186,28 @@ impl Checkout {
     }
 
     /// Goes on with a checkout that stopped between its commits.
-    pub(super) async fn resume(&self, call: &RequestContext, id: OrderId) -> Result<Placement, CheckoutError> {
-        let processor = PaymentProcessor { engine: self.engine.clone() };
+    pub(super) async fn resume(&self, id: OrderId) -> Result<Placement, CheckoutError> {
+        let processor = self.processor();
         let order = processor.load(id).await?;
         let Some(payment) = order.payments.last().cloned() else {
             return Err(StoreError::bug("an order without a payment").into());
         };
-        if payment.lease_until.is_some_and(|until| until > self.engine.now()) {
+        if payment.lease_until.is_some_and(|until| until > self.scope.engine.now()) {
             return Err(IdempotencyError::InProgress.into());
         }
         let (order, _) = processor.resolve(order, payment.id).await?;
         let outcome = PlacementOutcome::of(&order);
-        Ok(self.placement(call, order, outcome))
+        Ok(self.placement(order, outcome))
     }
 
     /// The order's token is the same however often it is asked for.
-    pub(super) fn placement(&self, call: &RequestContext, order: Order, outcome: PlacementOutcome) -> Placement {
-        let guest = matches!(call.actor, Actor::Guest { .. });
-        let order_token = guest.then(|| self.engine.signer.issue_order_token(order.id, order.placed_at).0);
+    pub(super) fn placement(&self, order: Order, outcome: PlacementOutcome) -> Placement {
+        let guest = matches!(self.scope.actor(), Actor::Guest { .. });
+        let order_token = guest.then(|| self.scope.engine.signer.issue_order_token(order.id, order.placed_at));
         Placement { order, order_token, outcome }
     }
 
-    async fn check(&self, call: &RequestContext, input: CheckoutInput) -> Result<CheckedInput, CheckoutError> {
+    async fn check(&self, checkout: Checkout) -> Result<CheckedInput, CheckoutError> {
         let mut invalid = Invalid::default();
         let mut address = |address: &PostalAddress, pointer: &str| match validate_address(address, pointer) {
             Ok(address) => address,
@@ -161,18 +216,18 @@ impl Checkout {
                 PostalAddress::default()
             }
         };
-        let shipping_address = address(&input.shipping_address, "/shipping_address");
-        let billing_address = match &input.billing_address {
+        let shipping_address = address(&checkout.shipping_address, "/shipping_address");
+        let billing_address = match &checkout.billing_address {
             Some(billing) => address(billing, "/billing_address"),
             None => shipping_address.clone(),
         };
-        let email = match (&input.email, call.actor.user()) {
-            (Some(email), _) => self.engine.new_email(email).unwrap_or_else(|error| {
+        let email = match (&checkout.email, self.scope.actor().user()) {
+            (Some(email), _) => self.scope.engine.new_email(email).unwrap_or_else(|error| {
                 invalid.errors.extend(error.errors);
                 String::new()
             }),
             (None, Some(user)) => {
-                let user = self.engine.reads().load_user(user).await?;
+                let user = self.scope.engine.reads().load_user(user).await?;
                 user.ok_or(CommonError::NotFound("user"))?.email
             }
             (None, None) => {
@@ -180,25 +235,25 @@ impl Checkout {
                 String::new()
             }
         };
-        let note = input.note.as_deref().filter(|note| !shows_nothing(note)).map(|note| {
+        let note = checkout.note.as_deref().filter(|note| !shows_nothing(note)).map(|note| {
             invalid.check_lines(note, "/note", 0, MAX_NOTE);
             trim(note).to_owned()
         });
-        invalid.check_characters(input.shipping_method.as_deref().unwrap_or_default(), "/shipping_method", Lines::One);
-        let method = self.check_payment(&mut invalid, &input.payment_method, input.payment_token.as_deref());
+        invalid.check_characters(
+            checkout.shipping_method.as_deref().unwrap_or_default(),
+            "/shipping_method",
+            Lines::One,
+        );
+        let method = self.check_payment(&mut invalid, &checkout.payment);
         invalid.into_result()?;
         let (gateway, instructions) = method.map(|method| (method.gateway, method.instructions)).unwrap_or_default();
-        let input = CheckoutInput { note, ..input };
-        Ok(CheckedInput { email, shipping_address, billing_address, gateway, instructions, input })
+        let checkout = Checkout { note, ..checkout };
+        Ok(CheckedInput { email, shipping_address, billing_address, gateway, instructions, checkout })
     }
 
     /// Checks how it is to be paid; the method, if there is such a one.
-    pub(super) fn check_payment(
-        &self,
-        invalid: &mut Invalid,
-        method: &str,
-        token: Option<&str>,
-    ) -> Option<PaymentMethod> {
+    pub(super) fn check_payment(&self, invalid: &mut Invalid, choice: &PaymentChoice) -> Option<PaymentMethod> {
+        let (method, token) = (choice.method.as_str(), choice.token.as_deref());
         let found = self.payment_methods().into_iter().find(|offered| offered.code == method);
         if found.is_none() {
             let detail = format!("'{method}' isn't a payment method of this shop");
@@ -215,29 +270,33 @@ impl Checkout {
     /// Composes the reservation from fresh reads.
     async fn reserve(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         checked: &CheckedInput,
-    ) -> Result<(ChangeSet, Order, PaymentId), CheckoutError> {
-        let basket = self.basket(&call.actor).await?;
+        executor: Executor,
+    ) -> Result<Reservation, CheckoutError> {
+        let basket = self.basket().await?;
         let Some(cart) = basket.cart.as_ref().filter(|_| !basket.lines.is_empty()) else {
             return Err(CheckoutError::CartEmpty);
         };
+        write.check_version(cart.version)?;
         check_available(&basket)?;
-        let method = checked.input.shipping_method.as_deref();
+        let method = checked.checkout.shipping_method.as_deref();
         let priced = self.price(&basket, Some(&checked.shipping_address), method).await?;
-        if let Some(expected) = checked.input.expected_total {
+        if let Some(expected) = checked.checkout.expected_total {
             expected.plus(priced.totals.grand_total.currency.zero())?;
             if expected != priced.totals.grand_total {
                 return Err(CheckoutError::PriceChanged { totals: Box::new(priced.totals) });
             }
         }
         if let (Some(gateway), false) =
-            (self.engine.gateways.get(&checked.gateway), priced.totals.grand_total.is_zero())
+            (self.scope.engine.gateways.get(&checked.gateway), priced.totals.grand_total.is_zero())
         {
             gateway.amounts(priced.totals.grand_total.currency).check_payment(priced.totals.grand_total)?;
         }
-        let mut set = self.engine.set(&call.actor);
-        let mut order = self.order(call, checked, &basket, priced, cart, set.at())?;
+        let mut set = self.scope.engine.set(write.actor());
+        let payment = self.first_payment(checked, &priced, executor, set.at());
+        let settle_at = payment.lease_until.map_or_else(|| set.at(), |until| until + Duration::from_secs(1));
+        let mut order = self.order(write, checked, &basket, priced, payment, set.at())?;
         let payment = order.payments[0].id;
         Self::close_cart(&mut set, cart);
         for line in &order.lines {
@@ -245,17 +304,20 @@ impl Checkout {
         }
         set.insert(&mut order);
         set.hold(Claim::order_number(&order.number), order.id);
-        if let Some(key) = call.idempotency {
+        if let Some(key) = write.call.idempotency {
             set.key(key, Some(order.id.0), None);
         }
         let (id, number, total) = (order.id, order.number.clone(), order.totals.grand_total);
-        set.event(self.engine.ids(), AggregateId::Order(id), 1, DomainEvent::OrderPlaced { order: id, number, total });
-        let settings = &self.engine.settings;
-        let settle_at = set.at() + settings.gateway_lease + Duration::from_secs(1);
+        set.event(
+            self.scope.engine.ids(),
+            AggregateId::Order(id),
+            1,
+            DomainEvent::OrderPlaced { order: id, number, total },
+        );
         set.task_as(PaymentProcessor::settle_task(payment), settle_at, Task::SettlePayment { order: id, payment });
-        let expire_at = set.at() + settings.reservation_ttl;
+        let expire_at = set.at() + self.scope.engine.settings.reservation_ttl;
         set.task_as(PaymentProcessor::expire_task(payment), expire_at, Task::ExpireReservation { order: id, payment });
-        Ok((set, order, payment))
+        Ok(Reservation { set, order, payment })
     }
 
     fn close_cart(set: &mut ChangeSet, cart: &Cart) {
@@ -264,19 +326,13 @@ impl Checkout {
         set.free(Claim::open_cart(&cart.owner), cart.id);
     }
 
-    fn order(
-        &self,
-        call: &RequestContext,
-        checked: &CheckedInput,
-        basket: &Basket,
-        priced: Priced,
-        cart: &Cart,
-        now: Timestamp,
-    ) -> Result<Order, CheckoutError> {
-        let settings = &self.engine.settings;
-        let payment = Payment {
-            id: PaymentId(self.engine.uuid()),
-            method: checked.input.payment_method.clone(),
+    /// The payment of a new order. While its caller asks the gateway, nobody else does.
+    fn first_payment(&self, checked: &CheckedInput, priced: &Priced, executor: Executor, now: Timestamp) -> Payment {
+        let settings = &self.scope.engine.settings;
+        let lease_until = (executor == Executor::Caller).then(|| now + settings.gateway_lease);
+        Payment {
+            id: PaymentId(self.scope.engine.uuid()),
+            method: checked.checkout.payment.method.clone(),
             gateway: checked.gateway.clone(),
             status: PaymentStatus::Pending,
             amount: priced.totals.grand_total,
@@ -284,24 +340,35 @@ impl Checkout {
             refunded: 0,
             refund_pending: 0,
             reference: None,
-            token: checked.input.payment_token.clone(),
+            token: checked.checkout.payment.token.clone(),
             next_action: None,
             instructions: checked.instructions.clone(),
             failure: None,
-            lease_until: Some(now + settings.gateway_lease),
+            lease_until,
             reserved_until: Some(now + settings.reservation_ttl),
             created_at: now,
             updated_at: now,
-        };
+        }
+    }
+
+    fn order(
+        &self,
+        write: &WriteContext,
+        checked: &CheckedInput,
+        basket: &Basket,
+        priced: Priced,
+        payment: Payment,
+        now: Timestamp,
+    ) -> Result<Order, CheckoutError> {
         Ok(Order {
-            id: OrderId(self.engine.uuid()),
-            number: order_number(self.engine.uuid()),
-            customer_id: call.actor.user(),
+            id: OrderId(self.scope.engine.uuid()),
+            number: order_number(self.scope.engine.uuid()),
+            customer_id: write.actor().user(),
             email: checked.email.clone(),
             status: OrderStatus::Pending,
             payment_status: PaymentStatus::Pending,
             fulfilment_status: FulfilmentState::Unfulfilled,
-            lines: order_lines(basket, &priced, settings.prices_include_tax)?,
+            lines: order_lines(basket, &priced, self.scope.engine.settings.prices_include_tax)?,
             totals: priced.totals,
             shipping_address: checked.shipping_address.clone(),
             billing_address: checked.billing_address.clone(),
@@ -310,9 +377,9 @@ impl Checkout {
             refunds: Vec::new(),
             fulfilments: Vec::new(),
             returns: Vec::new(),
-            cart_id: Some(cart.id),
-            idempotency_key: call.idempotency.map(|key| key.key),
-            note: checked.input.note.clone(),
+            cart_id: basket.cart.as_ref().map(|cart| cart.id),
+            idempotency_key: write.call.idempotency.map(|key| key.key),
+            note: checked.checkout.note.clone(),
             cancel_reason: None,
             declined: false,
             placed_at: now,
@@ -325,15 +392,15 @@ impl Checkout {
     /// customer can try again with the same cart and the same key.
     pub(super) async fn pay(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         order: Order,
         payment: PaymentId,
     ) -> Result<Order, CheckoutError> {
-        let processor = PaymentProcessor { engine: self.engine.clone() };
+        let processor = self.processor();
         for attempt in 1..=CALLS {
             match processor.authorize(order.clone(), payment).await? {
                 Ok(order) if order.payment(payment)?.failure.as_deref() == Some(AMOUNT_NOT_PAYABLE) => {
-                    self.forget(call).await?;
+                    self.forget(write).await?;
                     let amount = order.payment(payment)?.amount;
                     let reason = "the payment gateway doesn't take such an amount".to_owned();
                     return Err(AmountNotPayable { amount, reason }.into());
@@ -344,22 +411,22 @@ impl Checkout {
                 }
                 Err(error) => return Err(StoreError::bug(error).into()),
             }
-            self.engine.pause(attempt + 5).await;
+            self.scope.engine.pause(attempt + 5).await;
         }
         let refusal = PaymentProcessor::refusal(&order, payment, "gateway_unavailable")?;
         let order = processor.settle(order, payment, &refusal).await?;
         if order.payment(payment)?.status.is_given_up() {
-            self.forget(call).await?;
+            self.forget(write).await?;
         }
         Err(CheckoutError::GatewayUnavailable)
     }
 
     /// Forgets the key of a call that came to nothing, so that it may be sent again.
-    async fn forget(&self, call: &RequestContext) -> Result<(), CheckoutError> {
-        if let Some(key) = call.idempotency {
-            let mut set = self.engine.set(&call.actor);
+    async fn forget(&self, write: &WriteContext) -> Result<(), CheckoutError> {
+        if let Some(key) = write.call.idempotency {
+            let mut set = self.scope.engine.set(write.actor());
             set.forget(key.key);
-            self.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
+            self.scope.engine.commit(&mut set).await?.map_err(|_| StoreError::Contended)?;
         }
         Ok(())
     }

@@ -1,12 +1,11 @@
 //! What a cart would cost: today's prices, a shipping method, tax at the destination.
 
-use super::{Checkout, CheckoutError};
+use super::{CheckoutError, Checkouts};
 use crate::{
     account::validate_address,
     address::PostalAddress,
     cart::{Cart, load_offers, open_cart},
     catalog::PurchasableVariant,
-    context::Actor,
     error::{CommonError, Invalid},
     money::Money,
     payment::{PaymentGateway, PaymentMethod},
@@ -14,8 +13,45 @@ use crate::{
     store::StoreError,
 };
 
-/// What the actor's cart would cost.
+/// What the caller's cart is to be priced for. A [`PostalAddress`] alone means: to there, by the cheapest method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuoteRequest {
+    destination: Option<PostalAddress>,
+    shipping_method: Option<String>,
+}
+
+impl QuoteRequest {
+    /// The cart as it is, sent anywhere by the cheapest method.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the goods go, which tax and shipping depend on; `None` for anywhere.
+    #[must_use]
+    pub fn ship_to(mut self, address: impl Into<Option<PostalAddress>>) -> Self {
+        self.destination = address.into();
+        self
+    }
+
+    /// The code of one of the shipping methods; `None` for the cheapest.
+    #[must_use]
+    pub fn shipping_method(mut self, code: impl Into<Option<String>>) -> Self {
+        self.shipping_method = code.into();
+        self
+    }
+}
+
+impl From<PostalAddress> for QuoteRequest {
+    fn from(address: PostalAddress) -> Self {
+        Self::new().ship_to(address)
+    }
+}
+
+/// What the caller's cart would cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Quote {
     /// The ways to ship it.
     pub shipping_methods: Vec<ShippingMethod>,
@@ -40,20 +76,17 @@ pub(super) struct Priced {
     pub totals: Totals,
 }
 
-impl Checkout {
-    /// What the actor's cart would cost; its `grand_total` is what `expected_total` means at checkout.
+impl Checkouts {
+    /// What the caller's cart would cost; its `grand_total` is what a checkout expects.
     ///
     /// # Errors
     /// [`Invalid`] for a bad address or an unknown shipping method.
-    pub async fn quote(
-        &self,
-        actor: &Actor,
-        destination: Option<PostalAddress>,
-        shipping_method: Option<&str>,
-    ) -> Result<Quote, CheckoutError> {
+    pub async fn quote(&self, request: impl Into<QuoteRequest> + Send) -> Result<Quote, CheckoutError> {
+        let QuoteRequest { destination, shipping_method } = request.into();
         let destination = destination.map(|address| validate_address(&address, "/shipping_address")).transpose()?;
-        let basket = self.basket(actor).await?;
-        let Priced { methods, totals, .. } = self.price(&basket, destination.as_ref(), shipping_method).await?;
+        let basket = self.basket().await?;
+        let priced = self.price(&basket, destination.as_ref(), shipping_method.as_deref()).await?;
+        let Priced { methods, totals, .. } = priced;
         let payment_methods = self.methods_for(totals.grand_total);
         Ok(Quote { shipping_methods: methods, totals, payment_methods })
     }
@@ -63,7 +96,8 @@ impl Checkout {
         let takes = |gateway: &dyn PaymentGateway| {
             total.is_zero() || gateway.amounts(total.currency).check_payment(total).is_ok()
         };
-        self.engine
+        self.scope
+            .engine
             .gateways
             .values()
             .filter(|gateway| takes(&***gateway))
@@ -71,11 +105,11 @@ impl Checkout {
             .collect()
     }
 
-    pub(super) async fn basket(&self, actor: &Actor) -> Result<Basket, CheckoutError> {
-        let Some(cart) = open_cart(&self.engine, actor).await? else {
+    pub(super) async fn basket(&self) -> Result<Basket, CheckoutError> {
+        let Some(cart) = open_cart(&self.scope.engine, self.scope.actor()).await? else {
             return Ok(Basket { cart: None, offers: Vec::new(), lines: Vec::new() });
         };
-        let offers = load_offers(&self.engine, &cart, None).await?;
+        let offers = load_offers(&self.scope.engine, &cart, None).await?;
         let lines = cart.lines.iter().filter_map(|line| {
             let offer = offers.iter().find(|offer| offer.variant.id == line.variant_id)?;
             let unit_price = offer.variant.price;
@@ -89,9 +123,9 @@ impl Checkout {
         country: Option<&str>,
         basket: &Basket,
     ) -> Result<Vec<ShippingMethod>, CheckoutError> {
-        let currency = self.engine.settings.currency;
+        let currency = self.scope.engine.settings.currency;
         let subtotal = basket.lines.iter().try_fold(currency.zero(), |sum, line| sum.plus(line.total()?))?;
-        Ok(self.engine.shipping.methods(country, subtotal, &basket.lines).await.map_err(unavailable)?)
+        Ok(self.scope.engine.shipping.methods(country, subtotal, &basket.lines).await.map_err(unavailable)?)
     }
 
     pub(super) async fn price(
@@ -100,7 +134,7 @@ impl Checkout {
         destination: Option<&PostalAddress>,
         shipping_method: Option<&str>,
     ) -> Result<Priced, CheckoutError> {
-        let settings = &self.engine.settings;
+        let settings = &self.scope.engine.settings;
         let country = destination.map(|address| address.country.as_str());
         let methods = self.methods(country, basket).await?;
         let method = match shipping_method {
@@ -120,7 +154,7 @@ impl Checkout {
             shipping: method.price,
             prices_include_tax: settings.prices_include_tax,
         };
-        let tax = self.engine.tax.tax(&request).await.map_err(unavailable)?;
+        let tax = self.scope.engine.tax.tax(&request).await.map_err(unavailable)?;
         let totals = totals(settings.currency, &basket.lines, method.price, &tax, settings.prices_include_tax)?;
         Ok(Priced { method, methods, tax, totals })
     }

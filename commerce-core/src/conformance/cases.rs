@@ -49,7 +49,7 @@ macro_rules! __store_cases {
             guards {
                 a_claim_has_one_holder every_kind_of_claim_is_kept only_the_holder_frees_a_claim versions_are_guarded
                 versions_of_lasting_things_are_guarded all_stale_aggregates_are_named stock_has_a_floor all_shortages_are_named
-                stock_nonsense_is_refused a_count_expects_what_was_on_hand guards_speak_in_order stronger_guards_drown_weaker_ones
+                stock_nonsense_is_refused attempts_are_limited_in_a_window a_count_expects_what_was_on_hand guards_speak_in_order stronger_guards_drown_weaker_ones
                 the_set_id_speaks_first
             }
             commit {
@@ -58,11 +58,11 @@ macro_rules! __store_cases {
                 a_shortage_leaves_nothing an_outdated_count_leaves_nothing nonsense_leaves_nothing
                 a_refused_set_can_be_committed_later a_set_applies_once a_set_applies_once_at_the_same_time an_empty_set_is_fine
                 a_set_may_be_large idempotency_keys_are_answered idempotency_keys_are_forgotten idempotency_keys_are_taken_once old_set_ids_and_keys_are_purged
-                ended_sessions_and_used_tokens_are_purged
+                ended_sessions_and_used_tokens_are_purged old_attempts_are_purged
             }
             concurrency {
                 two_hundred_buyers_for_fifty_units a_store_that_reads_then_writes_is_caught a_double_checkout_hears_of_its_key
-                a_cart_is_checked_out_once refunds_never_exceed_the_payment a_refresh_token_rotates_once
+                a_cart_is_checked_out_once attempts_at_once_are_counted_exactly refunds_never_exceed_the_payment a_refresh_token_rotates_once
                 category_moves_make_no_cycle an_email_address_is_claimed_once one_open_cart_per_owner
                 no_addition_to_a_cart_is_lost crossing_writes_add_up assertions_hold_against_writers loads_are_never_torn
             }

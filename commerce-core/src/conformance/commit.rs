@@ -16,7 +16,8 @@ use crate::{
     order::Order,
     page::PageSpec,
     store::{
-        Aggregate, AggregateId, ChangeSet, Claim, Conflict, IdempotencyRecord, MovementKind, RatingDelta, StockDelta,
+        Aggregate, AggregateId, Attempt, ChangeSet, Claim, Conflict, IdempotencyRecord, MovementKind, RatingDelta,
+        StockDelta,
     },
 };
 
@@ -348,6 +349,24 @@ pub async fn old_set_ids_and_keys_are_purged(fixture: &dyn StoreFixture) {
     assert_eq!(shop.outcome(&purge).await, Outcome::Before);
     assert_eq!(shop.outcome(&old).await, Outcome::Now, "an old one is forgotten");
     assert_eq!(shop.stock(variant).await.reserved, 3);
+}
+
+/// A purge forgets what was counted of attempts in windows before its time.
+pub async fn old_attempts_are_purged(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let now = shop.now() + minutes(60 * 48);
+    let attempt = |n, since| Attempt { key: [n; 32], since, limit: 5 };
+    let (old, young) = (attempt(1, now - minutes(60 * 25)), attempt(2, now - minutes(60 * 23)));
+    let mut set = shop.set();
+    set.count(old).count(young);
+    shop.commit(&set).await;
+    let mut purge = shop.set_at(now);
+    purge.purge(now - minutes(60 * 24));
+    shop.commit(&purge).await;
+    let counted =
+        async |attempt: Attempt| shop.reads().load_attempts(&attempt.key).await.expect("attempts can be read");
+    assert_eq!(counted(old).await, None);
+    assert!(counted(young).await.is_some());
 }
 
 /// A purge removes sessions that ended and tokens that were used before its time, and nothing that may still be needed.

@@ -19,7 +19,7 @@ use crate::{
     id::VariantId,
     order::{Order, OrderQuery},
     page::PageSpec,
-    store::{Aggregate, ChangeSet, Claim, Conflict, MovementKind, StockDelta, Store},
+    store::{Aggregate, Attempt, ChangeSet, Claim, Conflict, MovementKind, StockDelta, Store},
 };
 
 pub use self::edits::{
@@ -111,6 +111,26 @@ pub async fn two_hundred_buyers_for_fifty_units(fixture: &dyn StoreFixture) {
 pub async fn a_store_that_reads_then_writes_is_caught(fixture: &dyn StoreFixture) {
     let caught = oversell(Arc::new(BrokenStore::new(fixture.store()))).await;
     assert!(caught.is_err(), "the oversell case must find a store that handles stock without guards");
+}
+
+/// Fifty who count at once are counted exactly; where fewer are allowed, so many succeed and the others are told why not.
+pub async fn attempts_at_once_are_counted_exactly(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let since = shop.now();
+    for (n, limit, allowed) in [(1, 1_000, 50), (2, 50, 50), (3, 20, 20)] {
+        let attempt = Attempt { key: [n; 32], since, limit };
+        let sets = (0..50).map(|_| {
+            let mut set = shop.set();
+            set.count(attempt);
+            set
+        });
+        let outcomes = shop.race(sets.collect()).await;
+        let full = refused([Conflict::LimitReached(attempt.key)]);
+        assert_eq!(count(&outcomes, |outcome| *outcome == Outcome::Now), allowed, "{outcomes:?}");
+        assert_eq!(count(&outcomes, |outcome| *outcome == full), 50 - allowed, "{outcomes:?}");
+        let counted = shop.reads().load_attempts(&attempt.key).await.expect("attempts can be read");
+        assert_eq!(counted.map(|counted| counted.count as usize), Some(allowed));
+    }
 }
 
 struct Checkout {

@@ -1,5 +1,7 @@
 //! Every guard, and which of them speaks first.
 
+use std::time::Duration;
+
 use super::{
     StoreFixture,
     sample::guest,
@@ -11,7 +13,7 @@ use crate::{
     catalog::CategoryTree,
     context::Idempotency,
     id::VariantId,
-    store::{Aggregate, AggregateId, ChangeSet, Claim, Conflict, MovementKind, StockDelta},
+    store::{Aggregate, AggregateId, Attempt, ChangeSet, Claim, Conflict, MovementKind, StockDelta},
 };
 
 const fn short(variant: VariantId, available: i64) -> Conflict {
@@ -302,6 +304,54 @@ impl Obstacles {
     fn floor(&self, set: &mut ChangeSet) {
         set.reserve(self.variant, 2);
     }
+}
+
+/// As many attempts are counted in a window as are allowed, and the next window begins anew. One that is taken back leaves room;
+/// a later limit counts from then on.
+pub async fn attempts_are_limited_in_a_window(fixture: &dyn StoreFixture) {
+    let shop = Shop::new(fixture.store());
+    let since = shop.now();
+    let first = Attempt { key: [1; 32], since, limit: 2 };
+    let next = Attempt { since: since + Duration::from_mins(15), ..first };
+    let count = |attempt| {
+        let mut set = shop.set();
+        set.count(attempt);
+        set
+    };
+    let take_back = |attempt| {
+        let mut set = shop.set();
+        set.take_back(attempt);
+        set
+    };
+    let counted = async |attempt: Attempt| {
+        let found = shop.reads().load_attempts(&attempt.key).await.expect("attempts can be read");
+        found.map(|found| (found.since, found.count))
+    };
+    let full = || refused([Conflict::LimitReached(first.key)]);
+    assert_eq!(counted(first).await, None);
+    shop.commit(&take_back(first)).await;
+    shop.commit(&count(first)).await;
+    shop.commit(&count(first)).await;
+    assert_eq!(shop.outcome(&count(first)).await, full());
+    assert_eq!(counted(first).await, Some((since, 2)));
+    shop.commit(&count(Attempt { key: [2; 32], ..first })).await;
+    shop.commit(&count(Attempt { limit: 3, ..first })).await;
+    assert_eq!(shop.outcome(&count(first)).await, full(), "a lower limit is reached all the more");
+    shop.commit(&take_back(first)).await;
+    shop.commit(&take_back(first)).await;
+    shop.commit(&count(first)).await;
+    assert_eq!(counted(first).await, Some((since, 2)));
+
+    shop.commit(&count(next)).await;
+    assert_eq!(counted(first).await, Some((next.since, 1)));
+    shop.commit(&take_back(first)).await;
+    shop.commit(&count(first)).await;
+    assert_eq!(counted(first).await, Some((next.since, 2)), "who is late counts in the newest window");
+    assert_eq!(shop.outcome(&count(next)).await, full());
+    let mut both = count(next);
+    both.count(Attempt { key: [3; 32], ..next });
+    assert_eq!(shop.outcome(&both).await, full());
+    assert_eq!(counted(Attempt { key: [3; 32], ..next }).await, None, "a refused set counts nothing");
 }
 
 /// The set's id speaks first, then the idempotency key, claims, versions, floors: only the strongest class is named.

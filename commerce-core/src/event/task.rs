@@ -7,6 +7,7 @@ use crate::{
     cart::CartOwner,
     clock::Timestamp,
     id::{AlertId, CartId, FulfilmentId, MailTokenId, OrderId, PaymentId, RefundId, TaskId, UserId},
+    money::Money,
 };
 
 /// Background work. Bodies hold ids, never secrets: what is said or sent is derived when the task runs.
@@ -40,6 +41,29 @@ pub enum Task {
         order: OrderId,
         /// Its refund.
         refund: RefundId,
+    },
+    /// Cancel an order whose payment is open: at its gateway first.
+    CancelOrder {
+        /// The order.
+        order: OrderId,
+        /// Why.
+        reason: String,
+    },
+    /// Take so much of a promised payment, as intended by its lease.
+    CapturePayment {
+        /// The order.
+        order: OrderId,
+        /// Its payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+    },
+    /// Settle a payment by its gateway's word, as staff asked for.
+    ResolvePayment {
+        /// The payment.
+        payment: PaymentId,
+        /// Whether it is written off if the gateway holds no money for it.
+        give_up: bool,
     },
     /// Merge the lines of a declined order's closed cart into the owner's open one.
     MergeCart {
@@ -121,6 +145,9 @@ impl Task {
             Self::ExpireReservation { .. } => "expire_reservation",
             Self::VoidPayment { .. } => "void_payment",
             Self::SettleRefund { .. } => "settle_refund",
+            Self::CancelOrder { .. } => "cancel_order",
+            Self::CapturePayment { .. } => "capture_payment",
+            Self::ResolvePayment { .. } => "resolve_payment",
             Self::MergeCart { .. } => "merge_cart",
             Self::JoinOrders { .. } => "join_orders",
             Self::Send { .. } => "send",

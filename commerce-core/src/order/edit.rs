@@ -1,16 +1,21 @@
 //! One way to change an order: a pure rule, a commit with all that follows, and then the gateway.
 
-use super::{Order, OrderError, OrderStatus, Orders, Withdrawn};
+use async_trait::async_trait;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Order, OrderChild, OrderError, OrderStatus, Orders, Withdrawn};
 use crate::{
     clock::Timestamp,
-    context::{Done, RequestContext},
-    engine::{Conflicts, Planned, Replay},
+    context::Permission,
+    engine::{Conflicts, Engine, Planned, Replay},
     error::Invalid,
     event::{DomainEvent, Notice, Task},
     fail_point::FailPoint,
     id::{IdGenerator, OrderId, PaymentId, RefundId, VariantId},
-    payment::processor::send,
-    store::{AggregateId, ChangeSet, MovementKind, StockDelta},
+    money::Money,
+    payment::processor::{PaymentProcessor, send},
+    store::{AggregateId, ChangeSet, MovementKind, StockDelta, StoreError},
+    write::{Operation, Outcome, PreparedWrite, WriteContext},
 };
 
 /// What an edit of an order brings with it, in the same commit; refunds and voids are then carried out at the gateway.
@@ -21,7 +26,7 @@ pub(crate) struct Effects {
     pub stock: Vec<(VariantId, i64, MovementKind)>,
     pub refunds: Vec<RefundId>,
     pub voids: Vec<PaymentId>,
-    pub captures: Vec<PaymentId>,
+    pub captures: Vec<(PaymentId, Money)>,
 }
 
 impl Effects {
@@ -58,33 +63,61 @@ impl Effects {
     }
 }
 
+/// A pure change of an order: what it becomes, what follows from that, and what the answer must remember.
+pub(crate) type Rule<'r, K> = dyn Fn(&mut Order, &mut Effects, Timestamp) -> Result<K, OrderError> + Send + Sync + 'r;
+
+/// An order that a rule has changed.
+pub(crate) struct Edited<K> {
+    pub order: Order,
+    /// What the rule gave, now or when the call was made first.
+    pub kept: K,
+    /// Whether an earlier call with the same idempotency key had changed it already.
+    pub replayed: bool,
+}
+
+/// Who calls the gateway for what an edit intends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Executor {
+    /// Whoever commits the edit. The worker takes over if that comes to nothing.
+    Caller,
+    /// The worker, as soon as a host has committed the edit.
+    Worker,
+}
+
+/// What an edit of an order may keep for its idempotency key.
+pub(crate) trait Kept: Serialize + DeserializeOwned + Copy + Send + Sync + 'static {}
+
+impl<K: Serialize + DeserializeOwned + Copy + Send + Sync + 'static> Kept for K {}
+
+type PlannedEdit<K> = Planned<(Order, Effects, K)>;
+
 impl Orders {
     /// Changes an order by a pure rule and commits what follows; then carries out refunds and voids at the gateway.
     /// Calls on one order take turns within the process.
-    pub(crate) async fn edit<T>(
+    pub(crate) async fn edit<K: Kept>(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: OrderId,
-        rule: impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Send + Sync,
-    ) -> Result<Done<(Order, T)>, OrderError>
-    where
-        T: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + Copy,
-    {
-        let _turn = self.engine.queues.turn(id).await;
-        let rule = &rule;
+        rule: &Rule<'_, K>,
+    ) -> Result<Edited<K>, OrderError> {
+        let engine = &self.scope.engine;
+        let _turn = engine.queues.turn(id).await;
         let plan = || async move {
-            let planned = self.plan_edit(call, id, rule).await;
+            let planned = self.plan_edit(write, id, rule, Executor::Caller).await;
             FailPoint::Edit.reach().await;
             planned
         };
         let refuse = |conflicts: &Conflicts| {
             conflicts.short().map(|(variant_id, available)| OrderError::OutOfStock { variant_id, available })
         };
-        let done = self.engine.transact_as(call, plan, |(_, _, value): &(Order, Effects, T)| *value, refuse).await?;
+        let record = |(_, _, kept): &(Order, Effects, K)| serde_json::to_value(kept);
         let processor = self.processor();
-        let (mut order, effects, value) = match done {
-            Replay::Fresh(output) => output,
-            Replay::Replayed(value) => return Ok(Done::again((processor.load(id).await?, value))),
+        let (mut order, effects, kept) = match engine.transact_kept(&write.call, plan, record, refuse).await? {
+            Replay::Fresh(planned) => planned,
+            Replay::Replayed(kept) => {
+                let kept = serde_json::from_value(kept).map_err(StoreError::bug)?;
+                return Ok(Edited { order: processor.load(id).await?, kept, replayed: true });
+            }
         };
         FailPoint::Edited.reach().await;
         for refund in effects.refunds {
@@ -93,45 +126,153 @@ impl Orders {
         for payment in effects.voids {
             order = processor.void(order, payment).await?.0;
         }
-        Ok(Done::fresh((order, value)))
+        Ok(Edited { order, kept, replayed: false })
     }
 
-    async fn plan_edit<T>(
+    /// What [`Self::edit`] would commit.
+    pub(crate) async fn plan_edit<K: Kept>(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: OrderId,
-        rule: &(impl Fn(&mut Order, &mut Effects, Timestamp) -> Result<T, OrderError> + Sync),
-    ) -> Result<Planned<(Order, Effects, T)>, OrderError> {
+        rule: &Rule<'_, K>,
+        executor: Executor,
+    ) -> Result<PlannedEdit<K>, OrderError> {
+        let engine = &self.scope.engine;
         let before = self.processor().load(id).await?;
-        let mut changes = self.engine.set(&call.actor);
+        write.check_version(before.version)?;
+        let mut changes = engine.set(write.actor());
         let (mut order, mut effects) = (before.clone(), Effects::default());
-        let value = rule(&mut order, &mut effects, changes.at())?;
+        let kept = rule(&mut order, &mut effects, changes.at())?;
         if order == before {
-            return Ok(Planned { changes, output: (order, effects, value) });
+            return Ok(Planned { changes, output: (order, effects, kept) });
         }
         for refund in &effects.refunds {
             self.processor().round_refund(&mut order, *refund)??;
         }
         order.updated_at = changes.at();
         changes.update(&before, &mut order);
-        let (ids, root) = (self.engine.ids(), AggregateId::Order(id));
+        self.watch_money(&mut changes, &mut order, &effects, executor)?;
+        effects.write(&mut changes, engine.ids(), &before, &order);
+        Ok(Planned { changes, output: (order, effects, kept) })
+    }
+
+    /// The tasks by which the worker carries out at the gateway what an edit intends, should nobody else.
+    fn watch_money(
+        &self,
+        changes: &mut ChangeSet,
+        order: &mut Order,
+        effects: &Effects,
+        executor: Executor,
+    ) -> Result<(), OrderError> {
+        let engine = &self.scope.engine;
+        let (ids, id, now) = (engine.ids(), order.id, changes.at());
+        let due = match executor {
+            Executor::Caller => now + engine.settings.gateway_lease,
+            Executor::Worker => now,
+        };
         for refund in &effects.refunds {
-            self.processor().watch_refund(&mut changes, id, *refund);
+            PaymentProcessor::watch_refund(changes, id, *refund, due);
             let amount = order.refund_mut(*refund)?.amount;
             let event = DomainEvent::RefundRequested { order: id, refund: *refund, amount };
-            changes.event(ids, root, order.version, event);
+            changes.event(ids, AggregateId::Order(id), order.version, event);
         }
         for payment in &effects.voids {
-            let due = changes.at() + self.engine.settings.gateway_lease;
             changes.task(ids, due, Task::VoidPayment { order: id, payment: *payment });
         }
-        for payment in &effects.captures {
-            let due = changes.at() + self.engine.settings.gateway_lease + std::time::Duration::from_secs(1);
-            changes.task(ids, due, Task::SettlePayment { order: id, payment: *payment });
+        for (payment, amount) in &effects.captures {
+            let (payment, amount) = (*payment, *amount);
+            match executor {
+                // Only whoever intended the capture makes it. Recovery finds out whether it was made.
+                Executor::Caller => {
+                    let due = due + std::time::Duration::from_secs(1);
+                    changes.task(ids, due, Task::SettlePayment { order: id, payment });
+                }
+                Executor::Worker => {
+                    changes.task(ids, due, Task::CapturePayment { order: id, payment, amount });
+                }
+            }
         }
-        effects.write(&mut changes, ids, &before, &order);
-        Ok(Planned { changes, output: (order, effects, value) })
+        Ok(())
     }
+}
+
+/// Who may make a write, and on which order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Admission {
+    /// Whoever has this right.
+    Staff(Permission, OrderId),
+    /// Whoever has this right, on the order that a child belongs to; and what the child is called if there is none.
+    StaffByChild(Permission, OrderChild, &'static str),
+    /// Whoever may act on the order as its customer does.
+    Customer(OrderId),
+}
+
+/// A write that changes one order by a pure rule, and then has the gateway do what follows from it. `K` is what is kept for
+/// the write's idempotency key, from which the answer is made again.
+pub(crate) struct EditWrite<K, T> {
+    pub name: &'static str,
+    /// All that the write was asked to do.
+    pub input: String,
+    pub orders: Orders,
+    pub admission: Admission,
+    /// Whether the input keeps the rules.
+    pub checked: Result<(), Invalid>,
+    pub rule: Box<Rule<'static, K>>,
+    pub answer: fn(Order, K) -> Result<T, OrderError>,
+}
+
+impl<K, T> EditWrite<K, T> {
+    /// Refuses whoever may not make the write, and wrong input; the order that it is about.
+    async fn admit(&self) -> Result<OrderId, OrderError> {
+        match self.admission {
+            Admission::Staff(permission, id) => {
+                self.orders.scope.actor().require(permission)?;
+                self.checked.clone()?;
+                Ok(id)
+            }
+            Admission::StaffByChild(permission, child, what) => {
+                self.orders.scope.actor().require(permission)?;
+                self.checked.clone()?;
+                self.orders.order_of(child, what).await
+            }
+            Admission::Customer(id) => {
+                self.orders.get_to_act_on(id).await?;
+                self.checked.clone()?;
+                Ok(id)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<K: Kept, T: Send + 'static> Operation<T, OrderError> for EditWrite<K, T> {
+    fn describe(&self) -> (&'static str, String) {
+        (self.name, self.input.clone())
+    }
+
+    async fn run(&self, _engine: &Engine, write: &WriteContext) -> Result<Outcome<T>, OrderError> {
+        let id = self.admit().await?;
+        let Edited { order, kept, replayed } = self.orders.edit(write, id, &*self.rule).await?;
+        Ok(Outcome { value: (self.answer)(order, kept)?, replayed })
+    }
+
+    async fn prepare(&self, engine: &Engine, write: &WriteContext) -> Result<PreparedWrite<T>, OrderError> {
+        let id = self.admit().await?;
+        if let Some(kept) = engine.replay(&write.call).await? {
+            let output = (self.answer)(self.orders.processor().load(id).await?, kept)?;
+            return Ok(PreparedWrite { changes: engine.set(write.actor()), output, replayed: true });
+        }
+        let Planned { mut changes, output: (order, _, kept) } =
+            self.orders.plan_edit(write, id, &*self.rule, Executor::Worker).await?;
+        engine.complete(&mut changes, &write.call, || serde_json::to_value(kept))?;
+        Ok(PreparedWrite { changes, output: (self.answer)(order, kept)?, replayed: false })
+    }
+}
+
+/// The child of an order that a write has made.
+pub(crate) fn child_of<C: crate::store::Child + Clone>(children: &[C], id: &C::Key) -> Result<C, OrderError> {
+    let found = children.iter().find(|child| child.key() == *id).cloned();
+    found.ok_or_else(|| StoreError::bug("the order lacks what was added to it").into())
 }
 
 /// Reasons have lines.

@@ -1,59 +1,126 @@
 //! Parcels.
 
-use super::{Effects, Fulfilment, FulfilmentStatus, ItemSelection, NewParcel, Order, OrderChild, OrderError, Orders};
+use super::{
+    Effects, Fulfilment, FulfilmentStatus, ItemSelection, NewParcel, Order, OrderChild, OrderError, Orders,
+    edit::{Admission, EditWrite, child_of},
+};
 use crate::{
     clock::Timestamp,
-    context::{Done, Permission, RequestContext},
+    context::Permission,
     error::{CommonError, Invalid},
     event::{DomainEvent, Notice},
     id::{FulfilmentId, OrderId},
     store::MovementKind,
+    write::Write,
 };
 
-/// What staff put into a parcel.
+/// A parcel to be packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FulfilmentInput {
-    /// What is in it: all that is left, or these units.
-    pub items: ItemSelection,
-    /// Who carries it.
-    pub carrier: String,
-    /// The carrier's number.
-    pub tracking_number: String,
-    /// Where the customer can follow it.
-    pub tracking_url: Option<String>,
+#[non_exhaustive]
+pub struct NewFulfilment {
+    items: ItemSelection,
+    carrier: String,
+    tracking_number: String,
+    tracking_url: Option<String>,
 }
 
-impl FulfilmentInput {
-    /// Everything that is left, without a link.
-    #[must_use]
-    pub fn new(carrier: impl Into<String>, tracking_number: impl Into<String>) -> Self {
+impl NewFulfilment {
+    /// A parcel with everything that is left to ship, handed to a carrier, who follows it by this number.
+    pub fn all(carrier: impl Into<String>, tracking_number: impl Into<String>) -> Self {
+        Self::of(ItemSelection::All, carrier, tracking_number)
+    }
+
+    /// A parcel with these units.
+    pub fn of(items: impl Into<ItemSelection>, carrier: impl Into<String>, tracking_number: impl Into<String>) -> Self {
         Self {
-            items: ItemSelection::All,
+            items: items.into(),
             carrier: carrier.into(),
             tracking_number: tracking_number.into(),
             tracking_url: None,
         }
     }
+
+    /// Where the customer can follow the parcel: an http or https URL.
+    #[must_use]
+    pub fn tracking_url(mut self, url: impl Into<Option<String>>) -> Self {
+        self.tracking_url = url.into();
+        self
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        check_tracking(Some(&self.carrier), Some(&self.tracking_number), self.tracking_url.as_deref())
+    }
 }
 
-/// What staff change about a parcel; what is absent stays.
+/// A parcel that was packed, and its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fulfilled {
+    /// The parcel.
+    pub fulfilment: Fulfilment,
+    /// The order, with the parcel in it.
+    pub order: Order,
+}
+
+/// Changes to a parcel; what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FulfilmentUpdate {
-    /// Where it is now.
-    pub status: Option<FulfilmentStatus>,
-    /// Whether the goods of a parcel that is returned to sender don't go back into stock: they are kept to be shipped again.
-    pub keep_apart: bool,
-    /// Who carries it.
-    pub carrier: Option<String>,
-    /// The carrier's number.
-    pub tracking_number: Option<String>,
-    /// Where the customer can follow it; `Some(None)` removes the link.
-    pub tracking_url: Option<Option<String>>,
+    pub(super) status: Option<FulfilmentStatus>,
+    pub(super) keep_apart: bool,
+    pub(super) carrier: Option<String>,
+    pub(super) tracking_number: Option<String>,
+    #[allow(clippy::option_option)] // Kept, removed, or another one.
+    pub(super) tracking_url: Option<Option<String>>,
+}
+
+impl FulfilmentUpdate {
+    /// Changes that change nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The parcel moves on to a status; `None` leaves it where it is.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<Option<FulfilmentStatus>>) -> Self {
+        self.status = status.into();
+        self
+    }
+
+    /// Whether the goods of a parcel that is returned to its sender go back into stock, which is the default. If not, they are
+    /// kept apart to be shipped again.
+    #[must_use]
+    pub const fn restock(mut self, restock: bool) -> Self {
+        self.keep_apart = !restock;
+        self
+    }
+
+    /// Who carries the parcel; `None` leaves it as it is.
+    #[must_use]
+    pub fn carrier(mut self, carrier: impl Into<Option<String>>) -> Self {
+        self.carrier = carrier.into();
+        self
+    }
+
+    /// The carrier's number; `None` leaves it as it is.
+    #[must_use]
+    pub fn tracking_number(mut self, number: impl Into<Option<String>>) -> Self {
+        self.tracking_number = number.into();
+        self
+    }
+
+    /// Where the customer can follow the parcel; `None` removes the link.
+    #[must_use]
+    pub fn tracking_url(mut self, url: impl Into<Option<String>>) -> Self {
+        self.tracking_url = Some(url.into());
+        self
+    }
 }
 
 impl From<FulfilmentStatus> for FulfilmentUpdate {
     fn from(status: FulfilmentStatus) -> Self {
-        Self { status: Some(status), ..Self::default() }
+        Self::new().status(status)
     }
 }
 
@@ -100,31 +167,19 @@ impl Orders {
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] unless the order is confirmed,
     /// [`OrderError::OutOfStock`] if goods that had been put back aren't there any more.
-    pub async fn fulfil(
-        &self,
-        call: &RequestContext,
-        id: OrderId,
-        input: FulfilmentInput,
-    ) -> Result<Done<(Order, FulfilmentId)>, OrderError> {
-        call.actor.require(Permission::ManageOrders)?;
-        check_tracking(Some(&input.carrier), Some(&input.tracking_number), input.tracking_url.as_deref())?;
-        let (this, call) = (self.clone(), call.clone());
-        self.engine
-            .run(async move {
-                let fulfilment = FulfilmentId(this.engine.uuid());
-                let done = this.edit(&call, id, |order, effects, now| {
-                    let FulfilmentInput { items, carrier, tracking_number, tracking_url } = input.clone();
-                    let parcel = NewParcel { id: fulfilment, items, carrier, tracking_number, tracking_url };
-                    let again = order.create_fulfilment(parcel, now)?;
-                    effects
-                        .stock
-                        .extend(again.into_iter().map(|i| (i.variant_id, -i64::from(i.quantity), MovementKind::Sale)));
-                    effects.events.push(DomainEvent::FulfilmentCreated { order: order.id, fulfilment });
-                    Ok(fulfilment)
-                });
-                done.await
-            })
-            .await
+    pub fn fulfil(&self, id: OrderId, fulfilment: NewFulfilment) -> Write<Fulfilled, OrderError> {
+        let engine = self.scope.engine.clone();
+        self.scope.write(EditWrite {
+            name: "orders.fulfil",
+            input: format!("{id} {fulfilment:?}"),
+            orders: self.clone(),
+            admission: Admission::Staff(Permission::ManageOrders, id),
+            checked: fulfilment.check(),
+            rule: Box::new(move |order, effects, now| {
+                fulfil_rule(order, FulfilmentId(engine.uuid()), &fulfilment, effects, now)
+            }),
+            answer: |order, id| Ok(Fulfilled { fulfilment: child_of(&order.fulfilments, &id)?, order }),
+        })
     }
 
     /// Moves a parcel on (shipped, delivered, cancelled, returned to sender), or corrects its carrier and tracking. The customer
@@ -132,24 +187,32 @@ impl Orders {
     ///
     /// # Errors
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of parcels doesn't have the move.
-    pub async fn update_fulfilment(
-        &self,
-        call: &RequestContext,
-        id: FulfilmentId,
-        update: impl Into<FulfilmentUpdate>,
-    ) -> Result<Order, OrderError> {
-        call.actor.require(Permission::ManageOrders)?;
+    pub fn update_fulfilment(&self, id: FulfilmentId, update: impl Into<FulfilmentUpdate>) -> Write<Order, OrderError> {
         let update = update.into();
-        update.check()?;
-        let order = self.order_of(OrderChild::Fulfilment(id), "fulfilment").await?;
-        let (this, call) = (self.clone(), call.clone());
-        self.engine
-            .run(async move {
-                let edit = this.edit(&call, order, |order, effects, now| update_rule(order, id, &update, effects, now));
-                edit.await.map(|done| done.value.0)
-            })
-            .await
+        self.scope.write(EditWrite {
+            name: "orders.update_fulfilment",
+            input: format!("{id} {update:?}"),
+            orders: self.clone(),
+            admission: Admission::StaffByChild(Permission::ManageOrders, OrderChild::Fulfilment(id), "fulfilment"),
+            checked: update.check(),
+            rule: Box::new(move |order, effects, now| update_rule(order, id, &update, effects, now)),
+            answer: |order, ()| Ok(order),
+        })
     }
+}
+
+fn fulfil_rule(
+    order: &mut Order,
+    id: FulfilmentId,
+    fulfilment: &NewFulfilment,
+    effects: &mut Effects,
+    now: Timestamp,
+) -> Result<FulfilmentId, OrderError> {
+    let NewFulfilment { items, carrier, tracking_number, tracking_url } = fulfilment.clone();
+    let again = order.create_fulfilment(NewParcel { id, items, carrier, tracking_number, tracking_url }, now)?;
+    effects.stock.extend(again.into_iter().map(|i| (i.variant_id, -i64::from(i.quantity), MovementKind::Sale)));
+    effects.events.push(DomainEvent::FulfilmentCreated { order: order.id, fulfilment: id });
+    Ok(id)
 }
 
 pub(super) fn update_rule(

@@ -23,22 +23,22 @@ pub(crate) mod sample;
 mod tests;
 
 pub use self::{
-    cancel::CancelInput,
+    cancel::Cancellation,
     error::OrderError,
-    fulfil::{FulfilmentInput, FulfilmentUpdate},
+    fulfil::{Fulfilled, FulfilmentUpdate, NewFulfilment},
     model::{Fulfilment, Order, OrderLine, Return},
     number::normalise_number,
     quantity::LineQuantity,
     queries::{OrderChild, OrderPayment, OrderQueries, OrderQuery, OrderReturn},
-    returns::{ReturnDecision, ReturnRefund},
+    returns::{NewReturn, RequestedReturn, ReturnDecision, ReturnRefund},
     rules::OrderAction,
     selection::ItemSelection,
-    service::Orders,
+    service::{FoundOrder, Orders, ReturnQuery},
     state::{FulfilmentState, FulfilmentStatus, OrderStatus, ReturnStatus},
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{
-    edit::Effects,
+    edit::{Admission, EditWrite, Edited, Effects, Executor, child_of},
     rules::{NewParcel, merge_items},
     withdraw::Withdrawn,
 };

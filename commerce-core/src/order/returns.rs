@@ -1,16 +1,44 @@
 //! Sending things back.
 
-use super::{Effects, Order, OrderChild, OrderError, Orders, ReturnStatus, edit::check_text};
+use super::{
+    Effects, LineQuantity, Order, OrderChild, OrderError, Orders, Return, ReturnStatus,
+    edit::{Admission, EditWrite, check_text, child_of},
+};
 use crate::{
     clock::Timestamp,
-    context::{Done, Permission, RequestContext},
+    context::Permission,
     event::DomainEvent,
     id::{OrderId, ReturnId},
     money::Money,
-    order::LineQuantity,
-    payment::NewRefund,
+    payment::RefundIntent,
     store::MovementKind,
+    write::Write,
 };
+
+/// A return that a customer asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewReturn {
+    items: Vec<LineQuantity>,
+    reason: String,
+}
+
+impl NewReturn {
+    /// A return of these delivered units, and why they come back, in at most 1,000 characters.
+    pub fn new(items: impl Into<Vec<LineQuantity>>, reason: impl Into<String>) -> Self {
+        Self { items: items.into(), reason: reason.into() }
+    }
+}
+
+/// A return that was asked for, and its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestedReturn {
+    /// The return.
+    pub r#return: Return,
+    /// The order, with the return in it.
+    pub order: Order,
+}
 
 /// What goes back to the customer with a return.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,18 +55,56 @@ pub enum ReturnRefund {
 /// What becomes of a return. A [`ReturnStatus`] alone means the usual: what is received goes back into stock, and its money
 /// back to the customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReturnDecision {
-    /// Approved, rejected or received.
-    pub status: ReturnStatus,
-    /// Whether received goods go back into stock.
-    pub restock: bool,
-    /// What goes back to the customer for received goods.
-    pub refund: ReturnRefund,
+    pub(super) status: ReturnStatus,
+    pub(super) restock: bool,
+    pub(super) refund: ReturnRefund,
+}
+
+impl ReturnDecision {
+    /// The customer may send the goods.
+    #[must_use]
+    pub const fn approve() -> Self {
+        Self::to(ReturnStatus::Approved)
+    }
+
+    /// The customer may not send the goods.
+    #[must_use]
+    pub const fn reject() -> Self {
+        Self::to(ReturnStatus::Rejected)
+    }
+
+    /// The goods are here.
+    #[must_use]
+    pub const fn receive() -> Self {
+        Self::to(ReturnStatus::Received)
+    }
+
+    /// The return moves on to a status.
+    #[must_use]
+    pub const fn to(status: ReturnStatus) -> Self {
+        Self { status, restock: true, refund: ReturnRefund::Full }
+    }
+
+    /// Whether received goods go back into stock, which is the default.
+    #[must_use]
+    pub const fn restock(mut self, restock: bool) -> Self {
+        self.restock = restock;
+        self
+    }
+
+    /// What goes back to the customer for received goods; by default what was charged for them.
+    #[must_use]
+    pub const fn refund(mut self, refund: ReturnRefund) -> Self {
+        self.refund = refund;
+        self
+    }
 }
 
 impl From<ReturnStatus> for ReturnDecision {
     fn from(status: ReturnStatus) -> Self {
-        Self { status, restock: true, refund: ReturnRefund::Full }
+        Self::to(status)
     }
 }
 
@@ -46,28 +112,23 @@ impl Orders {
     /// Asks to send delivered items back.
     ///
     /// # Errors
-    /// [`OrderError::QuantityExceeded`] for more than was delivered and isn't on its way back.
-    pub async fn request_return(
-        &self,
-        call: &RequestContext,
-        id: OrderId,
-        items: Vec<LineQuantity>,
-        reason: String,
-    ) -> Result<Done<(Order, ReturnId)>, OrderError> {
-        self.get_to_act_on(&call.actor, id).await?;
-        check_text(&reason, "/reason", 1, 1000)?;
-        let (this, call) = (self.clone(), call.clone());
-        self.engine
-            .run(async move {
-                let ret = ReturnId(this.engine.uuid());
-                let edit = this.edit(&call, id, |order, effects, now| {
-                    order.ask_return(ret, items.clone(), reason.clone(), now)?;
-                    effects.events.push(DomainEvent::ReturnRequested { order: order.id, id: ret });
-                    Ok(ret)
-                });
-                edit.await
-            })
-            .await
+    /// As [`Self::get_to_act_on`]; [`OrderError::QuantityExceeded`] for more than was delivered and isn't on its way back.
+    pub fn request_return(&self, id: OrderId, request: NewReturn) -> Write<RequestedReturn, OrderError> {
+        let engine = self.scope.engine.clone();
+        self.scope.write(EditWrite {
+            name: "orders.request_return",
+            input: format!("{id} {request:?}"),
+            orders: self.clone(),
+            admission: Admission::Customer(id),
+            checked: check_text(&request.reason, "/reason", 1, 1000),
+            rule: Box::new(move |order, effects, now| {
+                let id = ReturnId(engine.uuid());
+                order.ask_return(id, request.items.clone(), request.reason.clone(), now)?;
+                effects.events.push(DomainEvent::ReturnRequested { order: order.id, id });
+                Ok(id)
+            }),
+            answer: |order, id| Ok(RequestedReturn { r#return: child_of(&order.returns, &id)?, order }),
+        })
     }
 
     /// Decides on a return. When the goods are received, they go back into stock and their money goes back, or is no longer
@@ -77,24 +138,20 @@ impl Orders {
     /// Needs [`Permission::ManageOrders`]; [`OrderError::NotAllowed`] if the table of returns doesn't have the move,
     /// [`OrderError::RefundExceedsCaptured`] for more than was taken or is owed, [`OrderError::PaymentBusy`] while the order's
     /// money is being taken.
-    pub async fn decide_return(
-        &self,
-        call: &RequestContext,
-        id: ReturnId,
-        decision: impl Into<ReturnDecision>,
-    ) -> Result<Order, OrderError> {
-        call.actor.require(Permission::ManageOrders)?;
-        let order = self.order_of(OrderChild::Return(id), "return").await?;
-        let (this, call, decision) = (self.clone(), call.clone(), decision.into());
-        self.engine
-            .run(async move {
-                let edit = this.edit(&call, order, |order, effects, now| {
-                    let refund = this.new_refund("returned", decision.restock, now);
-                    return_rule(order, id, decision, refund, effects, now)
-                });
-                edit.await.map(|done| done.value.0)
-            })
-            .await
+    pub fn decide_return(&self, id: ReturnId, decision: impl Into<ReturnDecision>) -> Write<Order, OrderError> {
+        let (orders, decision) = (self.clone(), decision.into());
+        self.scope.write(EditWrite {
+            name: "orders.decide_return",
+            input: format!("{id} {decision:?}"),
+            orders: self.clone(),
+            admission: Admission::StaffByChild(Permission::ManageOrders, OrderChild::Return(id), "return"),
+            checked: Ok(()),
+            rule: Box::new(move |order, effects, now| {
+                let refund = orders.new_refund("returned", decision.restock, now);
+                return_rule(order, id, decision, refund, effects, now)
+            }),
+            answer: |order, ()| Ok(order),
+        })
     }
 }
 
@@ -103,7 +160,7 @@ pub(super) fn return_rule(
     order: &mut Order,
     id: ReturnId,
     decision: ReturnDecision,
-    refund: NewRefund,
+    refund: RefundIntent,
     effects: &mut Effects,
     now: Timestamp,
 ) -> Result<(), OrderError> {
@@ -115,7 +172,7 @@ pub(super) fn return_rule(
         if restock {
             effects.stock.extend(received.iter().map(|i| (i.variant_id, i64::from(i.quantity), MovementKind::Return)));
         }
-        let refund = NewRefund { return_id: Some(id), ..refund };
+        let refund = RefundIntent { return_id: Some(id), ..refund };
         let refund = match choice {
             ReturnRefund::None => None,
             ReturnRefund::Amount(amount) => order.refund_return(id, refund, amount, now)?,
@@ -125,7 +182,7 @@ pub(super) fn return_rule(
                 let capped =
                     |item: &LineQuantity| LineQuantity { quantity: item.quantity.min(left(item.variant_id)), ..*item };
                 let items = received.iter().map(capped).collect::<Vec<_>>().into();
-                order.refund_owed(NewRefund { items, ..refund }, now)?
+                order.refund_owed(RefundIntent { items, ..refund }, now)?
             }
         };
         effects.refunds.extend(refund.map(|refund| refund.id));

@@ -9,6 +9,7 @@ use crate::{
 
 /// Where an order is and what has happened to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Tracking {
     /// Where the order stands as a whole.
     pub status: OrderStatus,
@@ -20,6 +21,7 @@ pub struct Tracking {
 
 /// Something that happened to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TimelineEntry {
     /// When.
     pub at: Timestamp,

@@ -5,12 +5,11 @@ use std::fmt;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    Payment, PaymentStatus, Payments,
+    Payment, PaymentQuery, PaymentStatus, Payments,
     gateway::{GatewayAccount, GatewayError, GatewayState},
 };
 use crate::{
     clock::Timestamp,
-    context::Actor,
     error::CommonError,
     id::{OrderId, PaymentId},
     order::{OrderError, OrderPayment},
@@ -24,6 +23,7 @@ const LOOKS: u32 = 3;
 
 /// What came of a reconciliation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reconciliation {
     /// Payments that were compared.
     pub compared: u64,
@@ -35,6 +35,7 @@ pub struct Reconciliation {
 
 /// A number or state of a payment that its gateway sees differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PaymentDrift {
     /// The payment.
     pub payment: PaymentId,
@@ -85,15 +86,16 @@ impl From<CommonError> for ReconcileError {
 
 impl Payments {
     /// Compares every payment with the books of its gateway. What is just being paid or refunded is no drift. It changes
-    /// nothing: a refund that was made past the shop, of which no webhook told, is a drift until [`Payments::resolve`] books it.
+    /// nothing: a refund that was made past the shop, of which no webhook told, is a drift until
+    /// [`Payments::resolve`] books it.
     ///
     /// # Errors
     /// Needs [`crate::context::Permission::ViewOrders`]; [`ReconcileError::Gateway`] if a gateway can't be asked.
-    pub async fn reconcile(&self, actor: &Actor) -> Result<Reconciliation, ReconcileError> {
+    pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
         let mut result = Reconciliation::default();
         let mut page = PageRequest::first(100);
         loop {
-            let payments = self.list(actor, None, &page).await?;
+            let payments = self.list(PaymentQuery::new(), &page).await?;
             let mut compared = stream::iter(payments.items).map(|payment| self.compare(payment)).buffered(PARALLEL);
             while let Some(drifts) = compared.try_next().await? {
                 match drifts {
@@ -112,7 +114,7 @@ impl Payments {
     /// `None` if there is nothing to compare it with.
     async fn compare(&self, listed: OrderPayment) -> Result<Option<Vec<PaymentDrift>>, ReconcileError> {
         let OrderPayment { order_id: order, order_number, mut payment } = listed;
-        let Some(gateway) = self.engine.gateways.get(&payment.gateway) else { return Ok(None) };
+        let Some(gateway) = self.scope.engine.gateways.get(&payment.gateway) else { return Ok(None) };
         for look in 1.. {
             // What is free never reaches a gateway.
             if payment.amount.is_zero() {
@@ -125,7 +127,7 @@ impl Payments {
                 error,
             })?;
             let Some(account) = account else { return Ok(None) };
-            let differences = differences(&payment, &account, self.engine.now());
+            let differences = differences(&payment, &account, self.scope.engine.now());
             let present = match differences.first() {
                 Some(_) => self.processor().load(order).await?.payment(payment.id)?.clone(),
                 None => return Ok(Some(Vec::new())),

@@ -17,7 +17,7 @@ use crate::{
 
 pub(crate) use self::{
     foreign::ForeignRefund,
-    refund::{NewRefund, RefundSettlement},
+    refund::{RefundIntent, RefundSettlement},
 };
 
 /// A payment that was given up because the customer didn't finish it in time.

@@ -39,8 +39,8 @@ fn after(words: impl IntoIterator<Item = GatewayState>) -> Order {
     order
 }
 
-fn refund_of(n: u128, amount: Option<i64>, items: Vec<LineQuantity>) -> NewRefund {
-    NewRefund {
+fn refund_of(n: u128, amount: Option<i64>, items: Vec<LineQuantity>) -> RefundIntent {
+    RefundIntent {
         id: RefundId(uuid::Uuid::from_u128(n)),
         amount: amount.map(eur),
         items: if items.is_empty() { ItemSelection::All } else { items.into() },
@@ -184,7 +184,7 @@ fn refunds_take_an_amount_or_items_or_all_of_it() {
         let refused = order.intend_refund(refund_of(1, amount, of), NOW);
         assert!(matches!(refused, Err(OrderError::Common(crate::error::CommonError::Invalid(_)))), "{refused:?}");
     }
-    let foreign = NewRefund { amount: Some(Money::new(1, crate::Currency::USD)), ..refund_of(1, None, vec![]) };
+    let foreign = RefundIntent { amount: Some(Money::new(1, crate::Currency::USD)), ..refund_of(1, None, vec![]) };
     assert!(matches!(order.intend_refund(foreign, NOW), Err(OrderError::Common(_))));
     let over = order.intend_refund(refund_of(1, Some(AMOUNT + 1), vec![]), NOW);
     assert!(matches!(over, Err(OrderError::RefundExceedsCaptured { left }) if left == eur(AMOUNT)));

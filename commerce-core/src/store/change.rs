@@ -127,7 +127,7 @@ pub enum Change {
         /// The crossing alerted now.
         to: i64,
     },
-    /// Forget set ids, idempotency keys, ended sessions and used mail tokens from before this time.
+    /// Forget set ids, idempotency keys, counts of attempts, ended sessions and used mail tokens from before this time.
     Purge(Timestamp),
 }
 

@@ -32,6 +32,8 @@ pub enum Conflict {
         /// How many there are: `on_hand − reserved`, at the time of judgement.
         available: i64,
     },
+    /// As many attempts of this key as are allowed were counted in the window.
+    LimitReached([u8; 32]),
 }
 
 /// A commit that took no effect, or whose effect isn't known.

@@ -28,7 +28,7 @@ pub use self::{
     schema::{missing_migrations, require_migrated},
     set::ChangeSet,
     table::{ColumnType, Portable, TABLES, Table},
-    write::{IdempotencyRecord, KeyWrite, Movement, StockDelta, TaskWrite},
+    write::{Attempt, AttemptCount, AttemptWrite, IdempotencyRecord, KeyWrite, Movement, StockDelta, TaskWrite},
 };
 pub use crate::{
     aggregate::{AggregateId, Child, Version},

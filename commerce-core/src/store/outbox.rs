@@ -1,10 +1,10 @@
-//! What is read of claims, idempotency keys, events and tasks, and of the database itself.
+//! What is read of claims, idempotency keys, attempts, events and tasks, and of the database itself.
 
 use async_trait::async_trait;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Claim, IdempotencyRecord};
+use super::{AttemptCount, Claim, IdempotencyRecord};
 use crate::{
     aggregate::AggregateId,
     clock::Timestamp,
@@ -27,7 +27,7 @@ pub struct Drift {
     pub ledger: i64,
 }
 
-/// Reads of claims, idempotency keys, events and tasks, and of the database itself.
+/// Reads of claims, idempotency keys, attempts, events and tasks, and of the database itself.
 #[async_trait]
 pub trait OutboxQueries: Send + Sync {
     /// Who holds a claim.
@@ -35,6 +35,9 @@ pub trait OutboxQueries: Send + Sync {
 
     /// What is known of an idempotency key.
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError>;
+
+    /// What was counted of the attempts of a key.
+    async fn load_attempts(&self, key: &[u8; 32]) -> Result<Option<AttemptCount>, StoreError>;
 
     /// An aggregate's events, by version and n.
     async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError>;

@@ -6,8 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Aggregate, AggregateId, AggregateWrite, Change, Claim, ClaimOp, IdempotencyRecord, KeyWrite, Movement,
-    MovementKind, RatingDelta, StockDelta, TaskWrite, Version,
+    Aggregate, AggregateId, AggregateWrite, Attempt, AttemptWrite, Change, Claim, ClaimOp, IdempotencyRecord, KeyWrite,
+    Movement, MovementKind, RatingDelta, StockDelta, TaskWrite, Version,
 };
 use crate::{
     clock::Timestamp,
@@ -28,6 +28,7 @@ pub struct ChangeSet {
     by: ActorRef,
     keys: Vec<KeyWrite>,
     claims: BTreeMap<Claim, ClaimOp>,
+    attempts: BTreeMap<[u8; 32], AttemptWrite>,
     stock: BTreeMap<VariantId, StockDelta>,
     ratings: BTreeMap<ProductId, RatingDelta>,
     changes: Vec<Change>,
@@ -46,6 +47,7 @@ impl ChangeSet {
             by,
             keys: Vec::new(),
             claims: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             stock: BTreeMap::new(),
             ratings: BTreeMap::new(),
             changes: Vec::new(),
@@ -197,6 +199,26 @@ impl ChangeSet {
         self
     }
 
+    /// Counts an attempt, if its limit allows one more.
+    ///
+    /// # Panics
+    /// If the set already says something about attempts of this key: a bug in the caller.
+    pub fn count(&mut self, attempt: Attempt) -> &mut Self {
+        let earlier = self.attempts.insert(attempt.key, AttemptWrite::Count(attempt));
+        assert!(earlier.is_none(), "attempts of one key are written twice in one set");
+        self
+    }
+
+    /// Takes back an attempt that an earlier set counted.
+    ///
+    /// # Panics
+    /// If the set already says something about attempts of this key: a bug in the caller.
+    pub fn take_back(&mut self, attempt: Attempt) -> &mut Self {
+        let earlier = self.attempts.insert(attempt.key, AttemptWrite::TakeBack(attempt));
+        assert!(earlier.is_none(), "attempts of one key are written twice in one set");
+        self
+    }
+
     /// Appends an event about an aggregate at the version this set gives it.
     pub fn event(
         &mut self,
@@ -287,6 +309,12 @@ impl ChangeSet {
     #[must_use]
     pub fn claims(&self) -> impl ExactSizeIterator<Item = (&Claim, ClaimOp)> {
         self.claims.iter().map(|(claim, take)| (claim, *take))
+    }
+
+    /// Attempts to count or take back, sorted by key.
+    #[must_use]
+    pub fn attempts(&self) -> impl ExactSizeIterator<Item = AttemptWrite> {
+        self.attempts.values().copied()
     }
 
     /// Stock to move, sorted by variant.

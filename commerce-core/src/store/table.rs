@@ -50,6 +50,11 @@ pub const TABLES: &[Table] = &[
         key: 1,
     },
     Table {
+        name: "commerce_attempt",
+        columns: &[("key", Bytes), ("since", Int), ("attempts", Int), ("most", Int)],
+        key: 1,
+    },
+    Table {
         name: "commerce_stock",
         columns: &[
             ("variant_id", Id),

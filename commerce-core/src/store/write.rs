@@ -67,6 +67,44 @@ pub enum KeyWrite {
     Forget([u8; 32]),
 }
 
+/// One of the attempts that are allowed within a window of time, whoever makes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// SHA-256 of what is attempted, and on what.
+    pub key: [u8; 32],
+    /// When the window begins in which it counts. Windows are shorter than a day: older counts are purged.
+    pub since: Timestamp,
+    /// How many may be counted within the window, at least one.
+    pub limit: u32,
+}
+
+/// A write to the counts of attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptWrite {
+    /// Count one more; [`super::Conflict::LimitReached`] if as many as are allowed were counted in the window. In a later window
+    /// than the last it is the first.
+    Count(Attempt),
+    /// Count one less; no effect in another window.
+    TakeBack(Attempt),
+}
+
+/// How many attempts were counted in the newest window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptCount {
+    /// When the window began.
+    pub since: Timestamp,
+    /// How many were counted in it.
+    pub count: u32,
+}
+
+impl AttemptCount {
+    /// Whether the limit of another attempt is reached.
+    #[must_use]
+    pub fn leaves_no_room_for(self, attempt: &Attempt) -> bool {
+        self.since >= attempt.since && self.count >= attempt.limit
+    }
+}
+
 /// A write to the task queue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskWrite {

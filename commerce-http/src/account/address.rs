@@ -16,28 +16,37 @@ use crate::types::{Time, or_empty, present, sample};
 #[oai(example, skip_serializing_if_is_none)]
 pub struct PostalAddress {
     /// The recipient.
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub name: String,
     /// The company they work at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 200))]
     pub company: Option<String>,
     /// Street and number.
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub line1: String,
     /// Flat, floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 200))]
     pub line2: Option<String>,
     /// May be absent where the country is one city, as in Singapore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 100))]
     pub city: Option<String>,
     /// State, province, canton.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 100))]
     pub region: Option<String>,
     /// May be absent where the country's post needs none, as in Hong Kong and Ireland.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 20))]
     pub postal_code: Option<String>,
     /// ISO 3166-1 alpha-2.
+    #[oai(validator(pattern = "^[A-Za-z]{2}$"))]
     pub country: String,
     /// For the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable)]
     pub phone: Option<String>,
 }
 
@@ -128,27 +137,30 @@ impl Example for Address {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct AddressPatch {
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub name: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 200))]
     pub company: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub line1: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 200))]
     pub line2: MaybeUndefined<String>,
     /// `null` takes it away where it may be absent.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub city: MaybeUndefined<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub region: MaybeUndefined<String>,
     /// `null` takes it away where it may be absent.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 20))]
     pub postal_code: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(pattern = "^[A-Za-z]{2}$"))]
     pub country: Option<String>,
     #[serde(default)]
     #[oai(nullable)]

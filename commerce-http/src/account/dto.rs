@@ -2,7 +2,7 @@
 
 use commerce_core::{account as core, context};
 use poem_openapi::{
-    Object,
+    Enum, Object,
     types::{Example, MaybeUndefined},
 };
 use serde::{Deserialize, Serialize};
@@ -97,15 +97,20 @@ impl Example for AdminUser {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct Register {
+    #[oai(validator(max_length = 254))]
     pub email: String,
     /// 8 to 128 characters, not easily guessed.
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub password: String,
     /// One of the two names is enough.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 100))]
     pub first_name: Option<String>,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 100))]
     pub last_name: Option<String>,
     #[serde(default)]
+    #[oai(nullable)]
     pub phone: Option<String>,
 }
 
@@ -143,14 +148,20 @@ impl Example for LoginRequest {
     }
 }
 
+/// How an access token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+pub enum TokenType {
+    /// As `Authorization: Bearer …`.
+    Bearer,
+}
+
 /// A session's tokens, and whose it is.
 #[derive(Object, Serialize)]
 #[oai(example)]
 pub struct Login {
     /// Send it as `Authorization: Bearer …`.
     pub access_token: String,
-    /// Always `Bearer`.
-    pub token_type: String,
+    pub token_type: TokenType,
     /// Seconds until the access token expires.
     pub expires_in: u64,
     /// Good for one refresh.
@@ -164,7 +175,7 @@ impl From<core::Login> for Login {
     fn from(login: core::Login) -> Self {
         Self {
             access_token: login.tokens.access_token.0,
-            token_type: "Bearer".to_owned(),
+            token_type: TokenType::Bearer,
             expires_in: login.tokens.expires_in,
             refresh_token: login.tokens.refresh_token.0,
             refresh_expires_in: login.tokens.refresh_expires_in,
@@ -177,7 +188,7 @@ impl Example for Login {
     fn example() -> Self {
         Self {
             access_token: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIwMTlhIn0.c2lnbmF0dXJl".to_owned(),
-            token_type: "Bearer".to_owned(),
+            token_type: TokenType::Bearer,
             expires_in: 600,
             refresh_token: "AZq44moQfDGdUw8qaxxNCAAAAAAAAAAB.c2lnbmF0dXJl".to_owned(),
             refresh_expires_in: 1_209_600,
@@ -219,6 +230,7 @@ one_field! {
 pub struct Logout {
     /// All of them, not only this one.
     #[serde(default)]
+    #[oai(nullable)]
     pub everywhere: Option<bool>,
 }
 
@@ -234,6 +246,7 @@ impl Example for Logout {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordReset {
     pub token: String,
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub new_password: String,
 }
 
@@ -249,6 +262,7 @@ impl Example for PasswordReset {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct PasswordChange {
     pub current_password: String,
+    #[oai(validator(min_length = 8, max_length = 128))]
     pub new_password: String,
 }
 
@@ -264,6 +278,7 @@ impl Example for PasswordChange {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct EmailChange {
+    #[oai(validator(max_length = 254))]
     pub email: String,
     pub password: String,
 }
@@ -282,10 +297,10 @@ impl Example for EmailChange {
 pub struct ProfilePatch {
     /// One of the two names is enough.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub first_name: MaybeUndefined<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 100))]
     pub last_name: MaybeUndefined<String>,
     #[serde(default)]
     #[oai(nullable)]

@@ -152,6 +152,7 @@ impl Example for Cart {
 pub struct NewCartItem {
     pub variant_id: Uuid,
     /// At least 1; adds to what is there.
+    #[oai(validator(minimum(value = "1"), maximum(value = "9999")))]
     pub quantity: i64,
 }
 
@@ -167,6 +168,7 @@ impl Example for NewCartItem {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct CartItemPatch {
     /// 0 removes the item.
+    #[oai(validator(minimum(value = "0"), maximum(value = "9999")))]
     pub quantity: i64,
 }
 

@@ -7,10 +7,7 @@ use commerce_core::{
     catalog::{self as core, CatalogError},
     id::{CategoryId, ProductId, VariantId},
 };
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
 
 use super::{
@@ -20,11 +17,12 @@ use super::{
 use crate::{
     caller::{Caller, staff::EditCatalog},
     conditional::{IdempotencyKey, IfMatch},
+    param::{Paging, Query},
     payload::{Created, Empty, Input, Reply},
     problem::ApiError,
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging},
+    types::{Page, sample},
 };
 
 /// Operations on products, variants and categories.
@@ -80,9 +78,12 @@ impl AdminCatalogApi {
     async fn list(
         &self,
         caller: Caller<EditCatalog>,
-        status: Query<Option<ProductStatus>>,
+        /// Only this status.
+        #[oai(example = "ProductStatus::example")]
+        status: Query<ProductStatus>,
         /// Words that must all match.
-        q: Query<Option<String>>,
+        #[oai(example = "sample::search")]
+        q: Query<String>,
         paging: Paging,
     ) -> Result<Reply<Page<Product>>, ApiError> {
         let query = core::AdminProductQuery { status: status.0.map(Into::into), q: q.0 };
@@ -91,8 +92,6 @@ impl AdminCatalogApi {
     }
 
     /// Create a product
-    ///
-    /// Errors: 409 slug_taken, sku_taken; 422 required, too_long, invalid_slug, currency_mismatch, unknown_category
     #[oai(path = "/products", method = "post", operation_id = "admin_create_product")]
     async fn create(
         &self,
@@ -113,8 +112,6 @@ impl AdminCatalogApi {
     }
 
     /// Change a product
-    ///
-    /// Errors: 409 slug_taken; 412 version_mismatch; 422 required, too_long, invalid_slug, unknown_category
     #[oai(path = "/products/:id", method = "patch", operation_id = "admin_update_product")]
     async fn update(
         &self,
@@ -131,8 +128,6 @@ impl AdminCatalogApi {
     /// Delete a product
     ///
     /// Archives it if orders refer to it.
-    ///
-    /// Errors: 412 version_mismatch
     #[oai(path = "/products/:id", method = "delete", operation_id = "admin_delete_product")]
     async fn delete(&self, caller: Caller<EditCatalog>, id: Path<Uuid>, if_match: IfMatch) -> Result<Empty, ApiError> {
         self.catalog().delete_product(&caller.call(), id.0.into(), if_match.0).await?;
@@ -140,8 +135,6 @@ impl AdminCatalogApi {
     }
 
     /// Add a variant
-    ///
-    /// Errors: 409 sku_taken; 422 required, too_long, currency_mismatch
     #[oai(path = "/products/:id/variants", method = "post", operation_id = "admin_add_variant")]
     async fn add_variant(
         &self,
@@ -160,8 +153,6 @@ impl AdminCatalogApi {
     /// Change a variant
     ///
     /// `If-Match` compares its product's version.
-    ///
-    /// Errors: 409 sku_taken; 412 version_mismatch; 422 required, too_long, currency_mismatch
     #[oai(path = "/variants/:id", method = "patch", operation_id = "admin_update_variant")]
     async fn update_variant(
         &self,
@@ -176,8 +167,6 @@ impl AdminCatalogApi {
     }
 
     /// Delete a variant
-    ///
-    /// Errors: 409 last_variant; 412 version_mismatch
     #[oai(path = "/variants/:id", method = "delete", operation_id = "admin_delete_variant")]
     async fn delete_variant(
         &self,
@@ -190,8 +179,6 @@ impl AdminCatalogApi {
     }
 
     /// Create a category
-    ///
-    /// Errors: 409 slug_taken; 422 required, too_long, invalid_slug, unknown_category
     #[oai(path = "/categories", method = "post", operation_id = "admin_create_category")]
     async fn create_category(
         &self,
@@ -208,8 +195,6 @@ impl AdminCatalogApi {
     /// Change a category
     ///
     /// `If-Match` compares the version of the whole tree.
-    ///
-    /// Errors: 409 slug_taken; 412 version_mismatch; 422 required, too_long, invalid_slug, category_cycle
     #[oai(path = "/categories/:id", method = "patch", operation_id = "admin_update_category")]
     async fn update_category(
         &self,
@@ -226,8 +211,6 @@ impl AdminCatalogApi {
     /// Delete a category
     ///
     /// Its products stay.
-    ///
-    /// Errors: 409 category_in_use; 412 version_mismatch
     #[oai(path = "/categories/:id", method = "delete", operation_id = "admin_delete_category")]
     async fn delete_category(
         &self,

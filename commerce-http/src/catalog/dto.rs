@@ -7,7 +7,10 @@ use poem_openapi::{Enum, Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Money, Time, eur, sample};
+use crate::{
+    param::QueryValue,
+    types::{Money, Time, eur, sample},
+};
 
 /// Who sees a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize, Deserialize)]
@@ -41,23 +44,44 @@ impl From<core::ProductStatus> for ProductStatus {
 }
 
 /// How a list of products is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Deserialize)]
 pub enum ProductSort {
     /// Newest first; the default.
     #[oai(rename = "-created_at")]
+    #[serde(rename = "-created_at")]
     Newest,
     #[oai(rename = "price")]
+    #[serde(rename = "price")]
     Price,
     #[oai(rename = "-price")]
+    #[serde(rename = "-price")]
     PriceDescending,
     #[oai(rename = "title")]
+    #[serde(rename = "title")]
     Title,
     /// Best rated first.
     #[oai(rename = "-rating")]
+    #[serde(rename = "-rating")]
     Rating,
     /// Best match first; the default with `q`.
     #[oai(rename = "relevance")]
+    #[serde(rename = "relevance")]
     Relevance,
+}
+
+impl QueryValue for ProductSort {}
+impl QueryValue for ProductStatus {}
+
+impl Example for ProductSort {
+    fn example() -> Self {
+        Self::PriceDescending
+    }
+}
+
+impl Example for ProductStatus {
+    fn example() -> Self {
+        Self::Active
+    }
 }
 
 impl From<ProductSort> for core::ProductSort {
@@ -78,9 +102,11 @@ impl From<ProductSort> for core::ProductSort {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct Image {
+    #[oai(validator(min_length = 1, max_length = 2048))]
     pub url: String,
     /// What it shows, for those who don't see it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[oai(nullable, validator(max_length = 500))]
     pub alt: Option<String>,
 }
 
@@ -332,15 +358,19 @@ impl Example for Category {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewCategory {
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub name: String,
     /// Made from the name if absent.
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 200))]
     pub slug: Option<String>,
     /// The category above.
     #[serde(default)]
+    #[oai(nullable)]
     pub parent_id: Option<Uuid>,
     /// Last if absent.
     #[serde(default)]
+    #[oai(nullable, validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     pub position: Option<i64>,
 }
 

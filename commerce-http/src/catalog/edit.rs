@@ -19,17 +19,22 @@ use crate::types::{Money, eur, patch, present, sample};
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewVariant {
     /// Unique in the shop.
+    #[oai(validator(min_length = 1, max_length = 64))]
     pub sku: String,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 200))]
     pub title: Option<String>,
     #[serde(default)]
+    #[oai(nullable)]
     pub options: Option<BTreeMap<String, String>>,
     pub price: Money,
     /// The first count; 0 if absent.
     #[serde(default)]
+    #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1000000000")))]
     pub stock: Option<i64>,
     /// Stock is low at so many available units or fewer.
     #[serde(default)]
+    #[oai(nullable, validator(minimum(value = "0"), maximum(value = "1000000000")))]
     pub low_stock_threshold: Option<i64>,
 }
 
@@ -65,20 +70,27 @@ impl Example for NewVariant {
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewProduct {
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub title: String,
     /// Made from the title if absent.
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 200))]
     pub slug: Option<String>,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 20000))]
     pub description: Option<String>,
     pub status: ProductStatus,
     #[serde(default)]
+    #[oai(nullable, validator(max_items = 50))]
     pub category_ids: Option<Vec<Uuid>>,
     #[serde(default)]
+    #[oai(nullable)]
     pub attributes: Option<BTreeMap<String, String>>,
     #[serde(default)]
+    #[oai(nullable, validator(max_items = 50))]
     pub images: Option<Vec<Image>>,
     /// At least one.
+    #[oai(validator(min_items = 1, max_items = 100))]
     pub variants: Vec<NewVariant>,
 }
 
@@ -122,17 +134,19 @@ type TextPatch = BTreeMap<String, Option<String>>;
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ProductPatch {
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub title: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub slug: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 20000))]
     pub description: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
     pub status: Option<ProductStatus>,
     /// All categories it shall be in; `null`: none.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_items = 50))]
     pub category_ids: MaybeUndefined<Vec<Uuid>>,
     /// Attributes to set, and with `null` to remove; the others stay. `null` for the whole removes all.
     #[serde(default)]
@@ -140,7 +154,7 @@ pub struct ProductPatch {
     pub attributes: MaybeUndefined<TextPatch>,
     /// All images it shall have; `null`: none.
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_items = 50))]
     pub images: MaybeUndefined<Vec<Image>>,
 }
 
@@ -181,9 +195,10 @@ impl Example for ProductPatch {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct VariantPatch {
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 64))]
     pub sku: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 200))]
     pub title: MaybeUndefined<String>,
     /// Choices to set, and with `null` to remove; the others stay. `null` for the whole removes all.
     #[serde(default)]
@@ -221,14 +236,17 @@ impl Example for VariantPatch {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct CategoryPatch {
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub name: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 200))]
     pub slug: Option<String>,
     /// `null` moves it to the top.
     #[serde(default)]
     #[oai(nullable)]
     pub parent_id: MaybeUndefined<Uuid>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     pub position: Option<i64>,
 }
 

@@ -1,11 +1,6 @@
 //! Quotes and checkouts on the wire.
 
-use commerce_core::{
-    Currency,
-    checkout::{self as core, CheckoutInput},
-    error::Invalid,
-    payment,
-};
+use commerce_core::{Currency, checkout as core, error::Invalid, payment};
 use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 
@@ -51,9 +46,11 @@ impl Example for PaymentMethod {
 pub struct QuoteRequest {
     /// Tax depends on it.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_address: Option<PostalAddress>,
     /// The cheapest, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_method: Option<String>,
 }
 
@@ -100,7 +97,14 @@ pub struct PaymentChoice {
     pub method: String,
     /// The gateway's token for the customer's card or account; never a card number.
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 500))]
     pub token: Option<String>,
+}
+
+impl From<PaymentChoice> for core::PaymentChoice {
+    fn from(choice: PaymentChoice) -> Self {
+        Self::by(choice.method).token(choice.token)
+    }
 }
 
 impl Example for PaymentChoice {
@@ -131,34 +135,37 @@ pub struct CheckoutRequest {
     pub shipping_address: PostalAddress,
     /// The shipping address, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub billing_address: Option<PostalAddress>,
     /// Guests must say where messages go.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 254))]
     pub email: Option<String>,
     /// The cheapest, if absent.
     #[serde(default)]
+    #[oai(nullable)]
     pub shipping_method: Option<String>,
     pub payment: PaymentChoice,
     /// The grand total that was seen: if it has changed, nothing is ordered.
     #[serde(default)]
+    #[oai(nullable)]
     pub expected_total: Option<Money>,
     /// What the shop should know, at most 1000 characters.
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 1000))]
     pub note: Option<String>,
 }
 
 impl CheckoutRequest {
-    pub fn read(self, currency: Currency) -> Result<CheckoutInput, Invalid> {
-        Ok(CheckoutInput {
-            expected_total: self.expected_total.map(|total| total.read(currency, "/expected_total")).transpose()?,
-            shipping_address: self.shipping_address.into(),
-            billing_address: self.billing_address.map(Into::into),
-            email: self.email,
-            shipping_method: self.shipping_method,
-            payment_method: self.payment.method,
-            payment_token: self.payment.token,
-            note: self.note,
-        })
+    pub fn read(self, currency: Currency) -> Result<core::Checkout, Invalid> {
+        let expected = self.expected_total.map(|total| total.read(currency, "/expected_total")).transpose()?;
+        Ok(core::Checkout::ship_to(self.shipping_address.into())
+            .bill_to(self.billing_address.map(Into::into))
+            .email(self.email)
+            .shipping_method(self.shipping_method)
+            .pay_with(self.payment)
+            .expect_total(expected)
+            .note(self.note))
     }
 }
 

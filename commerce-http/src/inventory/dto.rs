@@ -77,8 +77,10 @@ impl Example for StockItem {
 pub struct StockCount {
     /// Units in the house.
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000")))]
     pub on_hand: Option<i64>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000")))]
     pub low_stock_threshold: Option<i64>,
 }
 
@@ -94,7 +96,9 @@ impl Example for StockCount {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct Adjustment {
     /// By how many units `on_hand` moves.
+    #[oai(validator(minimum(value = "-1000000"), maximum(value = "1000000")))]
     pub delta: i64,
+    #[oai(validator(min_length = 1, max_length = 500))]
     pub reason: String,
 }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use commerce_core::{
+    Outcome,
     id::{FulfilmentId, OrderId, ReturnId},
     order::{self as core, OrderChild},
+    payment::NewCapture,
 };
-use poem_openapi::{
-    OpenApi,
-    param::{Path, Query},
-};
+use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
 
 use super::{
@@ -24,21 +23,18 @@ use crate::{
         staff::{self, ManageOrders, ViewOrders},
     },
     conditional::IdempotencyKey,
+    param::{Paging, Query},
     payload::{Created, Input, Optional, Reply},
     problem::{ApiError, missing_first},
     spec::Tag,
     stack::AppState,
-    types::{Page, Paging, Time},
+    types::{Page, Time, sample},
 };
 
 /// Operations on everybody's orders.
 pub struct AdminOrderApi(pub Arc<AppState>);
 
 impl AdminOrderApi {
-    fn orders(&self) -> core::Orders {
-        self.0.commerce.orders()
-    }
-
     async fn has(&self, child: OrderChild, what: &str) -> Result<OrderId, ApiError> {
         self.0.commerce.store().reads().load_order_of(child).await?.ok_or_else(|| ApiError::not_found(what))
     }
@@ -54,17 +50,27 @@ impl AdminOrderApi {
     async fn list(
         &self,
         caller: Caller<ViewOrders>,
-        status: Query<Option<OrderStatus>>,
-        payment_status: Query<Option<PaymentStatus>>,
-        fulfilment_status: Query<Option<FulfilmentState>>,
+        /// Only this status.
+        #[oai(example = "OrderStatus::example")]
+        status: Query<OrderStatus>,
+        /// Only this payment status.
+        #[oai(example = "PaymentStatus::example")]
+        payment_status: Query<PaymentStatus>,
+        /// Only this fulfilment status.
+        #[oai(example = "FulfilmentState::example")]
+        fulfilment_status: Query<FulfilmentState>,
         /// Exactly this address.
-        email: Query<Option<String>>,
+        #[oai(example = "sample::email")]
+        email: Query<String>,
         /// This number: in any case, with or without hyphens, O for 0, I and L for 1.
-        number: Query<Option<String>>,
+        #[oai(example = "sample::number")]
+        number: Query<String>,
         /// Placed then or later.
-        placed_after: Query<Option<Time>>,
+        #[oai(example = "sample::time")]
+        placed_after: Query<Time>,
         /// Placed earlier.
-        placed_before: Query<Option<Time>>,
+        #[oai(example = "sample::time")]
+        placed_before: Query<Time>,
         paging: Paging,
     ) -> Result<Reply<Page<Order>>, ApiError> {
         let query = core::OrderQuery {
@@ -79,20 +85,18 @@ impl AdminOrderApi {
             placed_after: placed_after.0.map(|at| at.0),
             placed_before: placed_before.0.map(|at| at.0),
         };
-        Ok(Reply::new(Page::of(self.orders().list(&caller.actor, query, &paging.0).await?)))
+        Ok(Reply::new(Page::of(caller.shop().orders().list(query, &paging.0).await?)))
     }
 
     /// Anybody's order
     #[oai(path = "/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(&self, caller: Caller<ViewOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
-        Ok(order(self.orders().get(&caller.actor, id.0.into()).await?, None))
+        Ok(order(caller.shop().orders().get(id.0.into()).await?, None))
     }
 
     /// Pack a parcel
     ///
     /// Units that were cancelled or refunded are left out.
-    ///
-    /// Errors: 409 invalid_state, quantity_exceeded, out_of_stock; 422 required, too_long, invalid_url
     #[oai(path = "/orders/:id/fulfilments", method = "post", operation_id = "admin_create_fulfilment")]
     async fn fulfil(
         &self,
@@ -102,20 +106,18 @@ impl AdminOrderApi {
         body: Input<NewFulfilment>,
     ) -> Result<Created<Fulfilment>, ApiError> {
         let id = OrderId(id.0);
-        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let done = self.orders().fulfil(&caller.once(&idempotency_key, &body), id, input).await;
-        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
-        let (found, parcel) = done.value;
+        let orders = caller.shop_once(&idempotency_key, &body).orders();
+        let parcel = body.parse_for(orders.get(id)).await?.into();
+        let done = orders.fulfil(id, parcel).outcome().await;
+        let Outcome { value, replayed, .. } = missing_first(done, orders.get(id)).await?;
         let location = format!("/v1/admin/orders/{id}");
-        Ok(Created::new(pick(found.fulfilments, |f| f.id == parcel)?).replayed(done.replayed).location(&location))
+        Ok(Created::new(value.fulfilment).replayed(replayed).location(&location))
     }
 
     /// Move a parcel on, or correct its tracking
     ///
     /// The customer hears of it when it has left. The goods of a parcel that comes back undelivered can be shipped again (taken
     /// from stock once more, if they were put back there), or cancelled; so can the order, if nothing else has left.
-    ///
-    /// Errors: 409 invalid_state; 422 required, too_long, invalid_url, not_applicable
     #[oai(path = "/fulfilments/:id", method = "patch", operation_id = "admin_update_fulfilment")]
     async fn update_fulfilment(
         &self,
@@ -125,7 +127,7 @@ impl AdminOrderApi {
     ) -> Result<Reply<Fulfilment>, ApiError> {
         let id = FulfilmentId(id.0);
         let update = body.read_for(FulfilmentPatch::read, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
-        let updated = self.orders().update_fulfilment(&caller.call(), id, update).await;
+        let updated = caller.shop().orders().update_fulfilment(id, update).await;
         let found = missing_first(updated, self.has(OrderChild::Fulfilment(id), "fulfilment")).await?;
         Ok(Reply::new(pick(found.fulfilments, |parcel| parcel.id == id)?).version(found.version))
     }
@@ -134,8 +136,6 @@ impl AdminOrderApi {
     ///
     /// What hasn't been put into a parcel: stock goes back, and its money, or it is no longer owed. A promise that nothing is
     /// owed for any more is given back.
-    ///
-    /// Errors: 409 already_shipped, invalid_state, quantity_exceeded, payment_busy; 422 required, too_long
     #[oai(path = "/orders/:id/cancel", method = "post", operation_id = "admin_cancel_order")]
     async fn cancel(
         &self,
@@ -143,10 +143,10 @@ impl AdminOrderApi {
         id: Path<Uuid>,
         body: Optional<AdminCancel>,
     ) -> Result<Reply<Order>, ApiError> {
-        let id = id.0.into();
-        let input = body.parse_for(self.orders().get(&caller.actor, id)).await?.into();
-        let cancelled = self.orders().admin_cancel(&caller.call(), id, input).await;
-        Ok(order(missing_first(cancelled, self.orders().get(&caller.actor, id)).await?, None))
+        let (id, orders) = (id.0.into(), caller.shop().orders());
+        let cancellation = body.parse_for(orders.get(id)).await?.into();
+        let cancelled = orders.cancel(id, cancellation).await;
+        Ok(order(missing_first(cancelled, orders.get(id)).await?, None))
     }
 
     /// Capture the payment
@@ -154,8 +154,6 @@ impl AdminOrderApi {
     /// Takes what is owed of the promised money, or so much of it: the order's total, less the share of units that were
     /// cancelled or came back and what was waived with a return. A payment is captured once: what isn't taken of the promise
     /// lapses.
-    ///
-    /// Errors: 409 nothing_to_capture, capture_exceeds_owed, payment_busy, gateway_refused; 422 invalid_amount, currency_mismatch, out_of_range; 503 gateway_unavailable
     #[oai(path = "/orders/:id/capture", method = "post", operation_id = "admin_capture_order")]
     async fn capture(
         &self,
@@ -163,11 +161,11 @@ impl AdminOrderApi {
         id: Path<Uuid>,
         body: Optional<CaptureInput>,
     ) -> Result<Reply<Order>, ApiError> {
-        let id = OrderId(id.0);
+        let (id, shop) = (OrderId(id.0), caller.shop());
         let currency = self.0.commerce.settings().currency;
-        let amount = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let captured = self.0.commerce.payments().capture(&caller.call(), id, amount).await;
-        Ok(order(missing_first(captured, self.orders().get(&caller.actor, id)).await?, None))
+        let amount = body.read_for(|body| body.read(currency), shop.orders().get(id)).await?;
+        let captured = shop.payments().capture(NewCapture::of(id).amount(amount)).await;
+        Ok(order(missing_first(captured, shop.orders().get(id)).await?, None))
     }
 
     /// Refund
@@ -176,8 +174,6 @@ impl AdminOrderApi {
     /// money went back: without `restock`, units that haven't left are refunded first, and taken out of the order and out of
     /// parcels that are still being packed; with it, units that are with the customer come back first. An order of which
     /// nothing is left to deliver is cancelled.
-    ///
-    /// Errors: 409 refund_exceeds_captured, quantity_exceeded; 422 invalid_amount, currency_mismatch, ambiguous, required
     #[oai(path = "/orders/:id/refunds", method = "post", operation_id = "admin_refund_order")]
     async fn refund(
         &self,
@@ -188,13 +184,12 @@ impl AdminOrderApi {
     ) -> Result<Created<Refund>, ApiError> {
         let id = OrderId(id.0);
         let currency = self.0.commerce.settings().currency;
-        let input = body.read_for(|body| body.read(currency), self.orders().get(&caller.actor, id)).await?;
-        let call = caller.once(&idempotency_key, &body);
-        let done = self.0.commerce.payments().refund(&call, id, input).await;
-        let done = missing_first(done, self.orders().get(&caller.actor, id)).await?;
-        let (found, refund) = done.value;
+        let shop = caller.shop_once(&idempotency_key, &body);
+        let refund = body.read_for(|body| body.read(currency), shop.orders().get(id)).await?;
+        let done = shop.payments().refund(id, refund).outcome().await;
+        let Outcome { value, replayed, .. } = missing_first(done, shop.orders().get(id)).await?;
         let location = format!("/v1/admin/orders/{id}");
-        Ok(Created::new(pick(found.refunds, |r| r.id == refund)?).replayed(done.replayed).location(&location))
+        Ok(Created::new(value.refund).replayed(replayed).location(&location))
     }
 
     /// All returns
@@ -204,10 +199,13 @@ impl AdminOrderApi {
     async fn returns(
         &self,
         caller: Caller<ViewOrders>,
-        status: Query<Option<ReturnStatus>>,
+        /// Only this status.
+        #[oai(example = "ReturnStatus::example")]
+        status: Query<ReturnStatus>,
         paging: Paging,
     ) -> Result<Reply<Page<OrderReturn>>, ApiError> {
-        let page = self.orders().returns(&caller.actor, status.0.map(Into::into), &paging.0).await?;
+        let query = core::ReturnQuery::new().status(status.0.map(Into::into));
+        let page = caller.shop().orders().returns(query, &paging.0).await?;
         Ok(Reply::new(Page::of(page)))
     }
 
@@ -215,8 +213,6 @@ impl AdminOrderApi {
     ///
     /// When the goods are received, they go back into stock and their money goes back, or is no longer owed if it hasn't been
     /// taken yet; `restock` and `refund` choose otherwise.
-    ///
-    /// Errors: 409 invalid_state, refund_exceeds_captured, payment_busy; 422 invalid_amount, currency_mismatch, out_of_range, not_applicable
     #[oai(path = "/returns/:id", method = "patch", operation_id = "admin_decide_return")]
     async fn decide_return(
         &self,
@@ -228,7 +224,7 @@ impl AdminOrderApi {
         let currency = self.0.commerce.settings().currency;
         let read = |body: ReturnPatch| body.read(currency);
         let decision = body.read_for(read, self.has(OrderChild::Return(id), "return")).await?;
-        let decided = self.orders().decide_return(&caller.call(), id, decision).await;
+        let decided = caller.shop().orders().decide_return(id, decision).await;
         let found = missing_first(decided, self.has(OrderChild::Return(id), "return")).await?;
         Ok(Reply::new(pick(found.returns, |back| back.id == id)?).version(found.version))
     }

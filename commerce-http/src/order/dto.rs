@@ -9,7 +9,7 @@ use super::parts::{Fulfilment, ItemQuantity, Payment, PaymentStatus, Refund, Ret
 use crate::{
     account::address::PostalAddress,
     cart::dto::Totals,
-    types::{Money, Time, eur, mirror, sample},
+    types::{Money, Time, eur, mirror, sample, words},
 };
 
 mirror! {
@@ -205,19 +205,31 @@ impl Example for Order {
     }
 }
 
+words! {
+    "What happened to an order."
+    TimelineEvent = [
+        "order_placed", "order_confirmed", "order_cancelled", "order_lines_cancelled", "order_completed",
+        "order_joined_account", "payment_authorized", "payment_captured", "payment_failed", "payment_voided",
+        "payment_requires_action", "payment_disputed", "fulfilment_created", "fulfilment_shipped",
+        "fulfilment_delivered", "fulfilment_returned_to_sender", "fulfilment_corrected", "fulfilment_cancelled",
+        "refund_requested", "refund_settled", "refund_failed", "return_requested", "return_approved",
+        "return_rejected", "return_received",
+    ];
+}
+
 /// Something that happened to an order.
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(example)]
 pub struct TimelineEntry {
     pub at: Time,
-    /// `order_placed`, `fulfilment_shipped`, …
-    pub event: String,
+    pub event: TimelineEvent,
+    /// A sentence about it.
     pub detail: String,
 }
 
 impl From<core::TimelineEntry> for TimelineEntry {
     fn from(entry: core::TimelineEntry) -> Self {
-        Self { at: entry.at.into(), event: entry.event, detail: entry.detail }
+        Self { at: entry.at.into(), event: TimelineEvent(entry.event), detail: entry.detail }
     }
 }
 
@@ -250,8 +262,8 @@ impl Example for Tracking {
 
 impl Example for TimelineEntry {
     fn example() -> Self {
-        let detail = "Shipped with DHL, 00340434161094042557".to_owned();
-        Self { at: sample::time(), event: "fulfilment_shipped".to_owned(), detail }
+        let detail = "A parcel was shipped with DHL, tracking number 00340434161094042557.".to_owned();
+        Self { at: sample::time(), event: TimelineEvent("fulfilment_shipped".to_owned()), detail }
     }
 }
 

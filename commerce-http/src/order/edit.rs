@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use commerce_core::{Currency, error::Invalid, order as core, payment::RefundInput};
+use commerce_core::{Currency, error::Invalid, order as core, payment};
 use poem_openapi::{
     Object,
     registry::{MetaSchema, MetaSchemaRef, Registry},
@@ -43,6 +43,7 @@ impl Example for OrderLookup {
 pub struct NewReturn {
     #[oai(validator(min_items = 1))]
     pub items: Vec<ItemQuantity>,
+    #[oai(validator(min_length = 1, max_length = 1000))]
     pub reason: String,
 }
 
@@ -61,16 +62,19 @@ pub struct NewFulfilment {
     #[serde(default, deserialize_with = "present")]
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: String,
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: String,
     #[serde(default)]
+    #[oai(nullable, validator(max_length = 2000))]
     pub tracking_url: Option<String>,
 }
 
-impl From<NewFulfilment> for core::FulfilmentInput {
+impl From<NewFulfilment> for core::NewFulfilment {
     fn from(body: NewFulfilment) -> Self {
         let NewFulfilment { items: units, carrier, tracking_number, tracking_url } = body;
-        Self { items: items(units), carrier, tracking_number, tracking_url }
+        Self::of(items(units), carrier, tracking_number).tracking_url(tracking_url)
     }
 }
 
@@ -94,11 +98,13 @@ pub struct FulfilmentPatch {
     #[serde(default, deserialize_with = "present")]
     pub restock: Option<bool>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub carrier: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 100))]
     pub tracking_number: Option<String>,
     #[serde(default)]
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 2000))]
     pub tracking_url: MaybeUndefined<String>,
 }
 
@@ -107,12 +113,11 @@ impl FulfilmentPatch {
         let status = self.status.map(Into::into);
         let comes_back = status == Some(core::FulfilmentStatus::ReturnedToSender);
         only_with(self.restock.is_none() || comes_back, "/restock", "returned_to_sender")?;
-        Ok(core::FulfilmentUpdate {
-            status,
-            keep_apart: self.restock == Some(false),
-            carrier: self.carrier,
-            tracking_number: self.tracking_number,
-            tracking_url: patch(self.tracking_url),
+        let update = core::FulfilmentUpdate::new().status(status).restock(self.restock.unwrap_or(true));
+        let update = update.carrier(self.carrier).tracking_number(self.tracking_number);
+        Ok(match patch(self.tracking_url) {
+            Some(url) => update.tracking_url(url),
+            None => update,
         })
     }
 }
@@ -242,7 +247,7 @@ impl ReturnPatch {
             Some(ReturnRefund::None) => core::ReturnRefund::None,
             Some(ReturnRefund::Amount(amount)) => core::ReturnRefund::Amount(amount.read(currency, "/refund")?),
         };
-        Ok(core::ReturnDecision { status, restock: self.restock.unwrap_or(true), refund })
+        Ok(core::ReturnDecision::to(status).restock(self.restock.unwrap_or(true)).refund(refund))
     }
 }
 
@@ -285,16 +290,17 @@ pub struct AdminCancel {
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
     #[serde(default)]
+    #[oai(nullable, validator(min_length = 1, max_length = 500))]
     pub reason: Option<String>,
     /// Whether the items go back into stock; true, if absent.
     #[serde(default, deserialize_with = "present")]
     pub restock: Option<bool>,
 }
 
-impl From<AdminCancel> for core::CancelInput {
+impl From<AdminCancel> for core::Cancellation {
     fn from(body: AdminCancel) -> Self {
         let reason = body.reason.unwrap_or_else(|| "cancelled by the shop".to_owned());
-        Self { items: items(body.items), restock: body.restock.unwrap_or(true), ..Self::new(reason) }
+        Self::of(items(body.items)).reason(reason).restock(body.restock.unwrap_or(true))
     }
 }
 
@@ -319,22 +325,22 @@ pub struct NewRefund {
     #[serde(default, deserialize_with = "present")]
     #[oai(validator(min_items = 1))]
     pub items: Option<Vec<ItemQuantity>>,
+    #[oai(validator(min_length = 1, max_length = 500))]
     pub reason: String,
     /// Whether the items go back into stock.
     pub restock: bool,
 }
 
 impl NewRefund {
-    pub fn read(self, currency: Currency) -> Result<RefundInput, Invalid> {
+    pub fn read(self, currency: Currency) -> Result<payment::NewRefund, Invalid> {
         if self.amount.is_some() && self.items.is_some() {
             return Err(Invalid::field("/items", "ambiguous", "give an amount or items, not both"));
         }
-        Ok(RefundInput {
-            amount: self.amount.map(|amount| amount.read(currency, "/amount")).transpose()?,
-            items: items(self.items),
-            reason: self.reason,
-            restock: self.restock,
-        })
+        let refund = match self.amount {
+            Some(amount) => payment::NewRefund::amount(amount.read(currency, "/amount")?),
+            None => payment::NewRefund::items(items(self.items)),
+        };
+        Ok(refund.reason(self.reason).restock(self.restock))
     }
 }
 

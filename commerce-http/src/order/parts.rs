@@ -8,7 +8,7 @@ use poem_openapi::{Object, types::Example};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Money, Time, eur, mirror, sample};
+use crate::types::{Money, Time, eur, mirror, sample, words};
 
 mirror! {
     /// How a payment stands.
@@ -35,6 +35,7 @@ mirror! {
 #[oai(example)]
 pub struct ItemQuantity {
     pub variant_id: Uuid,
+    #[oai(validator(minimum(value = "1")))]
     pub quantity: u32,
 }
 
@@ -60,14 +61,18 @@ fn units(items: Vec<core::LineQuantity>) -> Vec<ItemQuantity> {
     items.into_iter().map(Into::into).collect()
 }
 
+words! {
+    "How the customer goes on: `use_client_secret` in the gateway's browser library, `redirect` by being sent to `url`."
+    NextActionType = ["use_client_secret", "redirect"];
+}
+
 /// What the customer must do before the payment can go on.
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NextAction {
-    /// `use_client_secret`: finish in the gateway's browser library; `redirect`: send the customer to `url`.
     #[serde(rename = "type")]
     #[oai(rename = "type")]
-    pub kind: String,
+    pub kind: NextActionType,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,14 +81,14 @@ pub struct NextAction {
 
 impl From<gateway::NextAction> for NextAction {
     fn from(action: gateway::NextAction) -> Self {
-        Self { kind: action.kind, client_secret: action.client_secret, url: action.url }
+        Self { kind: NextActionType(action.kind), client_secret: action.client_secret, url: action.url }
     }
 }
 
 impl Example for NextAction {
     fn example() -> Self {
         let url = Some("https://pay.example.com/3ds/1".to_owned());
-        Self { kind: "redirect".to_owned(), client_secret: Some("pi_1_secret_2".to_owned()), url }
+        Self { kind: NextActionType("redirect".to_owned()), client_secret: Some("pi_1_secret_2".to_owned()), url }
     }
 }
 

@@ -69,8 +69,11 @@ impl Example for Review {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct NewReview {
     /// 1 to 5 stars.
+    #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
     pub rating: i64,
+    #[oai(validator(min_length = 1, max_length = 120))]
     pub title: String,
+    #[oai(validator(min_length = 1, max_length = 5000))]
     pub body: String,
 }
 
@@ -93,10 +96,13 @@ impl Example for NewReview {
 #[oai(example, skip_serializing_if_is_none)]
 pub struct ReviewPatch {
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
     pub rating: Option<i64>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 120))]
     pub title: Option<String>,
     #[serde(default, deserialize_with = "present")]
+    #[oai(validator(min_length = 1, max_length = 5000))]
     pub body: Option<String>,
 }
 

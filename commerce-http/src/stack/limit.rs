@@ -3,10 +3,8 @@
 use commerce_core::account::normalise_international_email;
 use std::{hash::Hash, net::IpAddr, num::NonZeroU32};
 
+use crate::problem::{ApiError, Code};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
-use poem::http::StatusCode;
-
-use crate::problem::ApiError;
 
 /// Generous for people behind one address, slow for who tries passwords.
 const PER_ADDRESS: NonZeroU32 = NonZeroU32::new(600).unwrap();
@@ -30,8 +28,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
         }
         self.0.check_key(key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.0.clock().now()).as_secs() + 1;
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", format!("too many attempts: wait {wait} s"))
-                .retry_after(wait)
+            ApiError::new(Code::RateLimited, format!("too many attempts: wait {wait} s")).retry_after(wait)
         })
     }
 }
@@ -76,7 +73,7 @@ mod tests {
         let tries = (0..100).filter(|_| limits.account("Mia@example.com ").is_ok()).count();
         assert_eq!(tries, 30);
         let error = limits.account("mia@example.com").unwrap_err();
-        assert_eq!(error.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(error.code, Code::RateLimited);
         assert!(error.headers.iter().any(|(name, _)| name == "retry-after"));
         assert!(limits.account("noah@example.com").is_ok());
         assert!((0..100).all(|_| Limits::off().account("mia@example.com").is_ok()));

@@ -10,7 +10,7 @@ use poem::{
 };
 
 use super::{RouteMetrics, failed};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Code};
 
 /// The operations on one path.
 pub struct Methods {
@@ -41,11 +41,12 @@ impl Methods {
             return Response::builder().status(StatusCode::NO_CONTENT).header(header::ALLOW, &self.allow).finish();
         }
         let Some(endpoint) = self.find(&method) else {
-            let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header");
+            let error = ApiError::new(Code::MethodNotAllowed, Code::MethodNotAllowed.detail());
             return failed(error.header(header::ALLOW, self.allow.clone()));
         };
         match AssertUnwindSafe(endpoint.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
+            Ok(Err(error)) if method == Method::GET => failed(ApiError::from(error).about_parameters()),
             Ok(Err(error)) => failed(error.into()),
             Err(_) => {
                 tracing::error!("an operation panicked");

@@ -32,7 +32,10 @@ pub use self::{
     methods::Methods,
     metrics::{RouteMetrics, count_conflict, count_order},
 };
-use crate::{caller, conditional, problem::ApiError};
+use crate::{
+    caller, conditional,
+    problem::{ApiError, Code},
+};
 
 /// What all operations share.
 pub struct AppState {
@@ -101,10 +104,7 @@ impl HttpStack {
         let mut response = match routed {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => failed(error.into()),
-            Err(_) => failed(ApiError::unavailable(
-                "timeout",
-                "this took too long; a write may still happen: repeat it with the same Idempotency-Key",
-            )),
+            Err(_) => failed(ApiError::new(Code::Timeout, Code::Timeout.detail())),
         };
         if let Some(prefix) = prefix {
             place_under(&mut response, &prefix);
@@ -119,7 +119,7 @@ impl HttpStack {
             let caller = match authenticated.map_err(ApiError::from) {
                 Ok(caller) => caller,
                 // Whoever it is may see what everybody may.
-                Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
+                Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => return Ok(None),
                 Err(error) => return Err(error),
             };
             if self.shared.commerce.may_have_written(caller.actor()) {
@@ -253,14 +253,14 @@ impl Endpoint for HttpStack {
 
 /// A response that stands for an error until the request's id is written into it.
 pub fn failed(error: ApiError) -> Response {
-    let mut response = Response::builder().status(error.status).finish();
+    let mut response = Response::builder().status(error.status()).finish();
     response.set_data(error);
     response
 }
 
 fn render(error: ApiError, failed: &Response, request_id: &str) -> Response {
-    if error.status == StatusCode::CONFLICT {
-        count_conflict(error.code);
+    if error.status() == StatusCode::CONFLICT {
+        count_conflict(error.code.word());
     }
     let mut response = error.render(request_id);
     for (name, value) in failed.headers() {

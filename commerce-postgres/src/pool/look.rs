@@ -12,11 +12,11 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     ConnectionPool, Inner, configured, lock_timeout_ms,
-    state::{Need, Refused, ServerState, timed_out},
+    state::{Need, ServerState, timed_out},
 };
 use crate::{
     address::SessionTarget,
-    connect::{ErrorClass, classify},
+    error::{ErrorClass, Refused, classify},
 };
 
 /// How long the answer of a look is good enough for those who merely wait.

@@ -1,10 +1,8 @@
 //! What is known of a server, and why nothing is asked of it.
 
-use std::{
-    error::Error,
-    fmt, io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Instant};
+
+use crate::error::Refused;
 
 /// What is known of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,37 +36,6 @@ impl Known {
             (ServerState::Away(since), _) => Err(Refused::Away(since.elapsed()).into()),
         }
     }
-}
-
-/// Why nothing is asked of the server.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Refused {
-    Away(Duration),
-    ReadOnly,
-    NoneFits,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away(time) => write!(f, "it hasn't answered for {:.1} s, and is looked for", time.as_secs_f32()),
-            Self::ReadOnly => write!(f, "it takes no writes at the moment"),
-            Self::NoneFits => write!(f, "none of the servers is what target_session_attrs asks for"),
-        }
-    }
-}
-
-impl Error for Refused {}
-
-impl From<Refused> for sqlx::Error {
-    fn from(refused: Refused) -> Self {
-        Self::Io(io::Error::other(refused))
-    }
-}
-
-/// Whether an error is the pool's own: nothing was tried.
-pub(crate) fn is_refusal(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<Refused>)
 }
 
 pub(crate) fn timed_out() -> sqlx::Error {

@@ -9,64 +9,84 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use commerce_core::{
     catalog::{
-        CatalogQueries, Category, CategoryTree, Image, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
-        PurchasableVariant, Variant,
+        CatalogQueries, Category, CategoryTree, Product, ProductFilter, ProductKey, ProductView, PurchasableVariant,
+        Variant,
     },
-    clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
     page::{PageSpec, Rows},
     store::StoreError,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub(crate) use self::write::{forget_search, index_again, save_categories, save_product};
 use crate::{
     SqliteStore,
-    codec::{self, Row, Shadowed, shadow},
+    codec::{FromJson, Row},
+    row::{Amount, Flag, Id, Int, Json, Many, MaybeId, MaybeJson, Name, One, Text, Time, all, row},
     sql::Sql,
 };
 
-#[derive(Deserialize)]
-#[serde(remote = "Product")]
-struct ProductRow {
-    id: ProductId,
-    slug: String,
-    title: String,
-    description: String,
-    status: ProductStatus,
-    category_ids: Vec<CategoryId>,
-    attributes: BTreeMap<String, String>,
-    images: Vec<Image>,
-    variants: Vec<Variant>,
-    #[serde(deserialize_with = "codec::time")]
-    created_at: Timestamp,
-    #[serde(deserialize_with = "codec::time")]
-    updated_at: Timestamp,
-    version: i64,
+row! {
+    /// A product `p`. `variants` and `description` say what of them is read.
+    fn product(variants: &str, description: &str) -> Product of "p." {
+        id: Id,
+        slug: Text,
+        title: Text,
+        description: Text = description,
+        status: Name,
+        category_ids: Json,
+        attributes: Json,
+        images: Json,
+        variants: Many = variants,
+        created_at: Time,
+        updated_at: Time,
+        version: Int,
+    }
 }
-shadow!(Product, ProductRow);
 
-/// A variant `v`.
-const VARIANT: &str = "json_array(hex(v.id), v.position, v.sku, v.title, json(v.options), \
-    json_array(v.price, v.currency), json(iif(v.retired, 'true', 'false')))";
+row! {
+    /// A variant `v`.
+    fn variant() -> Variant of "v." {
+        id: Id,
+        position: Int,
+        sku: Text,
+        title: Text,
+        options: Json,
+        price: Amount = "json_array(v.price, v.currency)",
+        retired: Flag,
+    }
+}
+
+row! {
+    /// A variant `v` of a product `p` with its stock `s`.
+    fn purchasable() -> PurchasableVariant of "p." {
+        variant: One = variant(),
+        product_id: Id = "hex(p.id)",
+        slug: Text,
+        product_title: Text = "p.title",
+        status: Name,
+        image: MaybeJson = "json(p.images -> '$[0]')",
+        available: Int = "coalesce(s.on_hand - s.reserved, 0)",
+    }
+}
+
+row! {
+    fn category() -> Category of "" {
+        id: Id,
+        slug: Text,
+        name: Text,
+        parent_id: MaybeId,
+        position: Int,
+    }
+}
 
 /// Whether any variant that is sold of a row of `commerce_listing` can be had.
 pub(crate) const ANY_AVAILABLE: &str = "EXISTS (SELECT 1 FROM commerce_variant v \
     JOIN commerce_stock s ON s.variant_id = v.id \
     WHERE v.product = commerce_listing.product AND NOT v.retired AND s.on_hand > s.reserved)";
 
-/// A product `p`. `variants` and `description` say what of them is read.
-fn product(variants: &str, description: &str) -> String {
-    format!(
-        "json_array(hex(p.id), p.slug, p.title, {description}, p.status, json(p.category_ids), json(p.attributes), \
-         json(p.images), {variants}, p.created_at, p.updated_at, p.version)"
-    )
-}
-
 pub(crate) fn whole_product() -> String {
-    let variants = format!(
-        "(SELECT json_group_array({VARIANT} ORDER BY v.position, v.id) FROM commerce_variant v WHERE v.product = p.n)"
-    );
+    let variants = all(&variant(), "v.position, v.id", "commerce_variant v WHERE v.product = p.n");
     product(&variants, "p.description")
 }
 
@@ -74,39 +94,28 @@ pub(crate) fn whole_product() -> String {
 /// their stock.
 fn view(description: &str) -> String {
     format!(
-        "json_array({}, (SELECT json_group_array(json_array({VARIANT}, s.on_hand - s.reserved) ORDER BY v.position, v.id) \
+        "json_array({}, (SELECT json_group_array(json_array({}, s.on_hand - s.reserved) ORDER BY v.position, v.id) \
          FROM commerce_variant v LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.product = p.n AND NOT v.retired), \
          p.rating_sum, p.rating_count)",
-        product("json('[]')", description)
+        product("json('[]')", description),
+        variant(),
     )
 }
 
 #[derive(Deserialize)]
-struct ViewRow(Row<Product>, Vec<(Variant, Option<i64>)>, i64, i64);
+struct ViewRow(Row<Product>, Vec<(Row<Variant>, Option<i64>)>, i64, i64);
 
-impl Shadowed for ProductView {
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+impl FromJson for ProductView {
+    fn from_json<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let ViewRow(Row(mut product), variants, rating_sum, rating_count) = ViewRow::deserialize(from)?;
-        let (variants, available): (_, Vec<_>) = variants.into_iter().unzip();
+        let (variants, available): (Vec<_>, Vec<_>) =
+            variants.into_iter().map(|(Row(variant), available)| (variant, available)).unzip();
         product.variants = variants;
         // A variant whose stock was never opened has none.
         let available = available.into_iter().map(Option::unwrap_or_default).collect();
         Ok(Self { product, available, rating_sum, rating_count })
     }
 }
-
-#[derive(Deserialize)]
-#[serde(remote = "PurchasableVariant")]
-struct PurchasableVariantRow {
-    variant: Variant,
-    product_id: ProductId,
-    slug: String,
-    product_title: String,
-    status: ProductStatus,
-    image: Option<Image>,
-    available: i64,
-}
-shadow!(PurchasableVariant, PurchasableVariantRow);
 
 #[async_trait]
 impl CatalogQueries for SqliteStore {
@@ -145,11 +154,8 @@ impl CatalogQueries for SqliteStore {
     }
 
     async fn load_purchasable(&self, variants: &[VariantId]) -> Result<Vec<PurchasableVariant>, StoreError> {
-        let mut sql = Sql::new("SELECT json_array(");
-        sql.push(VARIANT).push(", hex(p.id), p.slug, p.title, p.status, json(p.images -> '$[0]'), ");
-        sql.push(
-            "coalesce(s.on_hand - s.reserved, 0)) FROM commerce_variant v JOIN commerce_product p ON p.n = v.product ",
-        );
+        let mut sql = Sql::new("SELECT ");
+        sql.push(&purchasable()).push(" FROM commerce_variant v JOIN commerce_product p ON p.n = v.product ");
         sql.push("LEFT JOIN commerce_stock s ON s.variant_id = v.id WHERE v.id IN (").marks(variants.len()).push(")");
         for variant in variants {
             sql.bind(variant.0);
@@ -158,13 +164,12 @@ impl CatalogQueries for SqliteStore {
     }
 
     async fn load_categories(&self) -> Result<CategoryTree, StoreError> {
-        let sql = Sql::new(
-            "SELECT json_array((SELECT json_group_array(json_array(hex(id), slug, name, \
-             iif(parent_id IS NULL, NULL, hex(parent_id)), position)) FROM commerce_category), version) \
-             FROM commerce_category_tree",
-        );
-        let (nodes, version): (Vec<Category>, i64) = self.optional(sql).await?.unwrap_or_default();
-        Ok(CategoryTree { nodes, version })
+        let sql = Sql::new(&format!(
+            "SELECT json_array((SELECT json_group_array({}) FROM commerce_category), version) FROM commerce_category_tree",
+            category()
+        ));
+        let (nodes, version): (Vec<Row<Category>>, i64) = self.optional(sql).await?.unwrap_or_default();
+        Ok(CategoryTree { nodes: nodes.into_iter().map(|row| row.0).collect(), version })
     }
 
     async fn count_products(&self) -> Result<BTreeMap<CategoryId, u64>, StoreError> {

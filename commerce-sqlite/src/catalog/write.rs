@@ -15,27 +15,26 @@ use crate::{
     batch::Batch,
     child_rows::{children, remove},
     codec::json,
-    head::head,
+    head::{head_and, is_own},
+    row::Entity as _,
 };
-
-const COLUMNS: [&str; 9] =
-    ["slug", "title", "status", "category_ids", "attributes", "images", "created_at", "updated_at", "description"];
 
 pub(crate) fn save_product(batch: &mut Batch, save: &AggregateWrite<Product>) {
     if save.expected_version() == ExpectedVersion::Absent {
         insert_head(batch, save);
     } else {
-        head(batch, save, &COLUMNS, bind_head);
+        head_and(batch, save, &FURTHER, bind_further);
     }
     save_variants(batch, save);
     save_listing(batch, save.after());
     save_search(batch, save);
 }
 
-fn bind_head(batch: &mut Batch, product: &Product) {
-    batch.bind(product.slug.clone()).bind(product.title.clone()).bind(product.status.as_str());
-    batch.bind(json(&product.category_ids)).bind(json(&product.attributes)).bind(json(&product.images));
-    batch.bind(product.created_at.as_micros()).bind(product.updated_at.as_micros()).bind(product.description.clone());
+/// Lists are read without it, so it isn't a column like the others.
+const FURTHER: [&str; 1] = ["description"];
+
+fn bind_further(batch: &mut Batch, product: &Product) {
+    batch.bind(product.description.clone());
 }
 
 /// How far apart rowids are kept, so that ids that come late find a place between their neighbours.
@@ -48,16 +47,15 @@ fn insert_head(batch: &mut Batch, save: &AggregateWrite<Product>) {
     let product = save.after();
     batch.guards.heads.push((product.root(), ExpectedVersion::Absent));
     batch.guarded(1, "INSERT INTO commerce_product (n, id, version, ");
-    for (n, column) in COLUMNS.iter().enumerate() {
-        batch.push(if n == 0 { "" } else { ", " }).push(column);
-    }
+    let columns: Vec<&str> = Product::columns().into_iter().filter(|column| is_own(column)).chain(FURTHER).collect();
+    batch.push(&columns.join(", "));
     batch.push(
         ") SELECT CASE WHEN above IS NULL THEN max(ideal, below + gap) \
          WHEN ideal > below AND ideal < above THEN ideal \
          WHEN above - below > 1 THEN below + (above - below) / 2 \
          ELSE (SELECT max(n) FROM commerce_product) + gap END, id, ",
     );
-    batch.marks(COLUMNS.len() + 1);
+    batch.marks(columns.len() + 1);
     batch.push(
         " FROM (SELECT m.column1 AS id, m.column2 AS ideal, m.column3 AS gap, \
          coalesce((SELECT n FROM commerce_product WHERE id < m.column1 ORDER BY id DESC LIMIT 1), 0) AS below, \
@@ -65,7 +63,8 @@ fn insert_head(batch: &mut Batch, save: &AggregateWrite<Product>) {
          WHERE true ON CONFLICT (id) DO NOTHING",
     );
     batch.bind(product.version);
-    bind_head(batch, product);
+    product.bind_columns(batch, is_own);
+    bind_further(batch, product);
     batch.bind(product.id.0).bind(ideal_rowid(product.id.0)).bind(GAP);
 }
 
@@ -191,11 +190,7 @@ pub(crate) fn save_categories(batch: &mut Batch, save: &AggregateWrite<CategoryT
     batch.guarded(1, "UPDATE commerce_category_tree SET version = ? WHERE one = 1 AND version = ?");
     batch.bind(save.after().version).bind(from);
     let nodes = save.children(|tree| &tree.nodes);
-    let columns = ["id", "slug", "name", "parent_id", "position"];
-    children(batch, "commerce_category", &columns, &nodes.put, |batch, node| {
-        batch.bind(node.id.0).bind(node.slug.clone()).bind(node.name.clone());
-        batch.bind(node.parent_id.map(|id| id.0)).bind(node.position);
-    });
+    children(batch, "commerce_category", None, &nodes.put);
     remove(batch, "commerce_category", nodes.gone.into_iter().map(|id| id.0));
 }
 

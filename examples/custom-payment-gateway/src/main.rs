@@ -110,9 +110,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let token = cart.cart_token;
         let guest = RequestContext::by(Actor::Guest { cart: token, order: None });
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-        let mut input = CheckoutInput::new(address, "store_credit");
-        input.email = Some("ada@example.com".into());
-        let placement = shop.checkout().place(&guest, input).await?.value;
+        let checkout = Checkout::ship_to(address).pay_with("store_credit").email("ada@example.com".to_owned());
+        let placement = shop.acting_as(&guest).checkout().place(checkout).await?;
         println!("{} EUR: {:?}", placement.order.totals.grand_total, placement.outcome);
     }
     Ok(())

@@ -29,16 +29,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // She buys two.
     let cart = shop.acting_as(&ada).carts().add(found.variants[0].id, 2).await?;
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-    let input = CheckoutInput { expected_total: Some(cart.totals.grand_total), ..CheckoutInput::new(address, "test") };
-    let order = shop.checkout().place(&ada, input).await?.value.order;
+    let checkout = Checkout::ship_to(address).pay_with("test").expect_total(cart.totals.grand_total);
+    let order = shop.acting_as(&ada).checkout().place(checkout).await?;
     println!("order {} is {:?}, {:?}", order.number, order.status, order.payment_status);
 
     // Staff ship them, and give the money for one back; Ada says what she thinks.
-    let (_, parcel) = shop.orders().fulfil(&staff, order.id, FulfilmentInput::new("Royal Mail", "RM1")).await?.value;
-    shop.orders().update_fulfilment(&staff, parcel, FulfilmentStatus::Shipped).await?;
-    let refund =
-        RefundInput { amount: Some(price), items: ItemSelection::All, reason: "a dent".into(), restock: false };
-    let (order, _) = shop.payments().refund(&staff, order.id, refund).await?.value;
+    let packed = shop.as_system().orders().fulfil(order.id, NewFulfilment::all("Royal Mail", "RM1")).await?;
+    shop.as_system().orders().update_fulfilment(packed.fulfilment.id, FulfilmentStatus::Shipped).await?;
+    let refund = NewRefund::amount(price).reason("a dent");
+    let order = shop.as_system().payments().refund(order.id, refund).await?.order;
     let review = NewReview::new(4, "Sturdy", "A dent, refunded at once.");
     let review = shop.acting_as(&ada).reviews().create(&found.slug, review).await?;
     println!("it is {:?}; {} stars, verified: {}", order.payment_status, review.rating, review.verified_purchase);

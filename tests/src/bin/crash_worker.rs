@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::Path, time::Duration};
 
-use commerce_core::{Commerce, checkout::CheckoutInput, context::RequestContext, id::VariantId};
+use commerce_core::{Commerce, checkout::Checkout, id::VariantId, order::Cancellation};
 use commerce_sqlite::SqliteStore;
 use commerce_tests::{
     ledger::FolderGateway,
@@ -34,11 +34,11 @@ async fn buy(shop: &Commerce, variant: VariantId, first: usize) {
     for n in first.. {
         let call = customer();
         shop.acting_as(&call).carts().add(variant, 1).await.unwrap();
-        let input = CheckoutInput { email: Some("ada@example.com".into()), ..CheckoutInput::new(address(), "folder") };
-        let order = shop.checkout().place(&call, input).await.unwrap().value.order;
+        let input = Checkout::ship_to(address()).email("ada@example.com".to_owned()).pay_with("folder");
+        let order = shop.acting_as(&call).checkout().place(input).await.unwrap().order;
         say("sold", &order.number);
         if n % 3 == 0 {
-            shop.orders().cancel(&RequestContext::system(), order.id).await.unwrap();
+            shop.as_system().orders().cancel(order.id, Cancellation::all()).await.unwrap();
             say("cancelled", &order.number);
         }
     }

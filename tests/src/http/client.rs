@@ -6,6 +6,8 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use super::contract;
+
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
 pub struct Response {
@@ -138,7 +140,7 @@ impl Client {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Response, reqwest::Error> {
-        let asked = format!("{method} {path}");
+        let (asked, name) = (format!("{method} {path}"), method);
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.base)).headers(self.headers.clone());
         if let Some((media, bytes)) = body {
@@ -146,7 +148,9 @@ impl Client {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Response { asked, status, headers, body: response.bytes().await?.to_vec() })
+        let answer = Response { asked, status, headers, body: response.bytes().await?.to_vec() };
+        contract::check(name, path, &answer);
+        Ok(answer)
     }
 
     /// A request with any method, body and media type.

@@ -1,6 +1,7 @@
 //! The real server over real sockets: starting and ending it, talking to it, and the few things every journey begins with.
 
 mod client;
+pub mod contract;
 mod server;
 mod shop;
 mod stripe;

@@ -8,15 +8,15 @@ use std::{
 use commerce_core::{
     Commerce,
     cart::CartError,
-    checkout::{CheckoutError, CheckoutInput, PaymentChoice},
+    checkout::{Checkout, CheckoutError, PaymentChoice},
     clock::{Clock, ManualClock},
     context::{Actor, Idempotency, IdempotencyError, Identity, RequestContext, Role},
     error::CommonError,
     id::{OrderId, SessionId, UserId, VariantId},
     inventory::InventoryError,
-    order::{CancelInput, FulfilmentUpdate, ItemSelection, Order, OrderError, ReturnDecision},
+    order::{Cancellation, FulfilmentUpdate, ItemSelection, NewReturn, Order, OrderError, ReturnDecision},
     payment::{
-        PaymentGateway, PlacementOutcome, RefundInput, WebhookFailure,
+        NewCapture, NewRefund, PaymentGateway, PlacementOutcome, WebhookFailure,
         gateway::{GatewayEvent, GatewayPayment, GatewayState, WebhookRequest},
     },
     store::StoreError,
@@ -92,8 +92,8 @@ impl Hand {
 
     /// Does it, and says how it ended; an error is something that may never happen.
     pub(super) async fn perform(&self, op: &Op) -> Result<String, String> {
-        let staff = RequestContext::system();
-        let (orders, payments) = (self.shop.orders(), self.shop.payments());
+        let staff = self.shop.as_system();
+        let (orders, payments) = (staff.orders(), staff.payments());
         match op {
             Op::Add { who, variant, units } => {
                 told(self.shop.acting_as(customer(*who)).carts().add(*variant, *units).await.map(drop), cart_error)
@@ -110,32 +110,32 @@ impl Hand {
                 if !confirm {
                     return Ok(format!("acted {acted}"));
                 }
-                let confirmed = payments.confirm(&staff, order.id, payment).await;
+                let confirmed = payments.confirm(order.id, payment).await;
                 told(confirmed.map(drop), order_error)
             }
-            Op::Cancel { order } => told(orders.cancel(&staff, *order).await.map(drop), order_error),
+            Op::Cancel { order } => told(orders.cancel(*order, Cancellation::all()).await.map(drop), order_error),
             Op::CancelItems { order, items, restock } => {
-                let input = CancelInput { restock: *restock, ..cancel_of(items.clone()) };
-                told(orders.admin_cancel(&staff, *order, input).await.map(drop), order_error)
+                let cancellation = cancel_of(items.clone()).restock(*restock);
+                told(orders.cancel(*order, cancellation).await.map(drop), order_error)
             }
             Op::Pack { order, items } => {
-                told(orders.fulfil(&staff, *order, parcel(items.clone())).await.map(drop), order_error)
+                told(orders.fulfil(*order, parcel(items.clone())).await.map(drop), order_error)
             }
             Op::Parcel { order, nth, to, restock } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let id = order.fulfilments[*nth].id;
-                let update = FulfilmentUpdate { keep_apart: !restock, ..(*to).into() };
-                told(orders.update_fulfilment(&staff, id, update).await.map(drop), order_error)
+                let update = FulfilmentUpdate::from(*to).restock(*restock);
+                told(orders.update_fulfilment(id, update).await.map(drop), order_error)
             }
             Op::AskReturn { order, items } => {
-                let asked = orders.request_return(&staff, *order, items.clone(), "no".to_owned()).await;
+                let asked = orders.request_return(*order, NewReturn::new(items.clone(), "no")).await;
                 told(asked.map(drop), order_error)
             }
             Op::DecideReturn { order, nth, to, restock, refund } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 let id = order.returns[*nth].id;
-                let decision = ReturnDecision { status: *to, restock: *restock, refund: *refund };
-                told(orders.decide_return(&staff, id, decision).await.map(drop), order_error)
+                let decision = ReturnDecision::to(*to).restock(*restock).refund(*refund);
+                told(orders.decide_return(id, decision).await.map(drop), order_error)
             }
             Op::Refund { order, key, amount, items, restock } => {
                 self.refund(*order, *key, *amount, items, *restock).await
@@ -144,20 +144,20 @@ impl Hand {
                 if amount.is_some() {
                     lock(&self.partly).insert(*order);
                 }
-                told(payments.capture(&staff, *order, amount.map(eur)).await.map(drop), order_error)
+                told(payments.capture(NewCapture::of(*order).amount(amount.map(eur))).await.map(drop), order_error)
             }
             Op::Receive { order } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
                 if latest(&order).gateway != "manual" {
                     return Ok("not offline".to_owned());
                 }
-                told(payments.receive(&staff, latest(&order).id).await.map(drop), order_error)
+                told(payments.receive(latest(&order).id).await.map(drop), order_error)
             }
             Op::Adjust { variant, key, delta } => self.adjust(*variant, *key, *delta).await,
             Op::Count { variant, on_hand } => {
                 let done = self
                     .shop
-                    .acting_as(&staff)
+                    .as_system()
                     .inventory()
                     .set_stock(*variant, commerce_core::inventory::StockCount::new().on_hand(*on_hand))
                     .await;
@@ -166,7 +166,7 @@ impl Hand {
             Op::Webhook { nth } => {
                 let body = nth.to_string();
                 let request = WebhookRequest { signature: None, body: body.as_bytes(), at: self.clock.now() };
-                match payments.webhook("test", &request).await {
+                match self.shop.payment_webhook("test", &request).await {
                     Ok(()) => Ok("ok".to_owned()),
                     Err(WebhookFailure::Rejected(_)) => Ok("rejected".to_owned()),
                     Err(WebhookFailure::Failed(error)) => common(&error),
@@ -210,11 +210,11 @@ impl Hand {
             }
             Op::PayAgain { order, how } => {
                 let choice = match how {
-                    How::Card(token) => PaymentChoice { method: "test".to_owned(), token: Some((*token).to_owned()) },
-                    How::Offline => PaymentChoice { method: "manual".to_owned(), token: None },
+                    How::Card(token) => PaymentChoice::by("test").token((*token).to_owned()),
+                    How::Offline => PaymentChoice::by("manual"),
                 };
-                match self.shop.checkout().pay_again(&staff, *order, choice).await {
-                    Ok(done) => Ok(outcome(&done.value.outcome).to_owned()),
+                match staff.checkout().pay_again(*order, choice).await {
+                    Ok(placed) => Ok(outcome(&placed.outcome).to_owned()),
                     Err(error) => checkout_error(&error),
                 }
             }
@@ -234,7 +234,9 @@ impl Hand {
             }
             Op::Resolve { order, give_up } => {
                 let Some(order) = self.order(*order) else { return Ok("gone".to_owned()) };
-                told(payments.resolve(&staff, latest(&order).id, *give_up).await.map(drop), order_error)
+                let id = latest(&order).id;
+                let write = if *give_up { payments.write_off(id) } else { payments.resolve(id) };
+                told(write.await.map(drop), order_error)
             }
             Op::Arrive => {
                 let late = lock(&self.wire.delayed).pop();
@@ -258,15 +260,19 @@ impl Hand {
         items: &ItemSelection,
         restock: bool,
     ) -> Result<String, String> {
-        let input = RefundInput { amount: amount.map(eur), items: items.clone(), reason: SORRY.to_owned(), restock };
+        let input = match amount {
+            Some(amount) => NewRefund::amount(eur(amount)),
+            None => NewRefund::items(items.clone()),
+        };
+        let input = input.reason(SORRY).restock(restock);
         let key = key.map(|key| format!("refund {order} {key}"));
         let call = match &key {
             Some(key) => RequestContext::system().once(Idempotency::new("staff", key, format!("{input:?}").as_bytes())),
             None => RequestContext::system(),
         };
-        let done = self.shop.payments().refund(&call, order, input).await;
+        let done = self.shop.acting_as(&call).payments().refund(order, input).await;
         if let (Ok(done), Some(key)) = (&done, key) {
-            self.answered(&key, order, &done.value.1.to_string())?;
+            self.answered(&key, order, &done.refund.id.to_string())?;
         }
         told(done.map(drop), order_error)
     }
@@ -299,12 +305,12 @@ impl Hand {
             Some(key) => customer(who).once(Idempotency::new("checkout", key, b"")),
             None => customer(who),
         };
-        let input: CheckoutInput = match how {
+        let input: Checkout = match how {
             How::Card(token) => input(token),
             How::Offline => offline(),
         };
-        let placed = match self.shop.checkout().place(&call, input).await {
-            Ok(done) => done.value,
+        let placed = match self.shop.acting_as(&call).checkout().place(input).await {
+            Ok(placed) => placed,
             Err(error) => return checkout_error(&error),
         };
         lock(&self.acknowledged).insert(placed.order.id);

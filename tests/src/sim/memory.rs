@@ -25,8 +25,8 @@ use commerce_core::{
     payment::PaymentStatus,
     review::{Review, ReviewQueries, ReviewQuery},
     store::{
-        AggregateId, Applied, Change, ChangeSet, Claim, CommitError, Conflict, Drift, IdempotencyRecord, OutboxQueries,
-        Reads, Store, StoreError,
+        AggregateId, Applied, AttemptCount, Change, ChangeSet, Claim, CommitError, Conflict, Drift, IdempotencyRecord,
+        OutboxQueries, Reads, Store, StoreError,
     },
 };
 use uuid::Uuid;
@@ -70,6 +70,7 @@ impl MemoryStore {
                 Conflict::Stale(_) => "guard: version",
                 Conflict::Moved(_) => "guard: count",
                 Conflict::Short { .. } => "guard: floor",
+                Conflict::LimitReached(_) => "guard: limit",
             });
             return Err(CommitError::Conflict(conflicts));
         }
@@ -366,6 +367,9 @@ impl OutboxQueries for MemoryStore {
     }
     async fn load_key(&self, key: &[u8; 32]) -> Result<Option<IdempotencyRecord>, StoreError> {
         Ok(self.read("load_key").await.keys.get(key).cloned())
+    }
+    async fn load_attempts(&self, key: &[u8; 32]) -> Result<Option<AttemptCount>, StoreError> {
+        Ok(self.read("load_attempts").await.attempts.get(key).copied())
     }
     async fn list_events(&self, root: AggregateId) -> Result<Vec<EventRecord>, StoreError> {
         let shared = self.read("list_events").await;

@@ -16,7 +16,7 @@ use commerce_core::{
     id::{CommitId, TaskId, VariantId},
     inventory::{MovementRecord, NewStock, StockItem},
     order::{Order, OrderStatus},
-    store::{AggregateId, Change, Claim, Drift, IdempotencyRecord, MovementKind, Version},
+    store::{AggregateId, AttemptCount, Change, Claim, Drift, IdempotencyRecord, MovementKind, Version},
 };
 use uuid::Uuid;
 
@@ -78,6 +78,7 @@ pub struct SharedState {
     pub(super) versions: BTreeMap<AggregateId, Version>,
     pub(super) claims: BTreeMap<Claim, Uuid>,
     pub(super) keys: BTreeMap<[u8; 32], IdempotencyRecord>,
+    pub(super) attempts: BTreeMap<[u8; 32], AttemptCount>,
     /// Stock by variant.
     pub stock: BTreeMap<VariantId, Stock>,
     pub(super) movements: Vec<MovementRecord>,

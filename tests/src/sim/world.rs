@@ -10,7 +10,7 @@ use commerce_core::{
     Commerce,
     catalog::{ProductDraft, ProductStatus, VariantDraft},
     clock::{Clock, ManualClock, Timestamp},
-    context::{Actor, RequestContext},
+    context::RequestContext,
     id::{OrderId, VariantId},
     notification::MemoryMailer,
     payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},
@@ -168,7 +168,7 @@ impl World {
         self.check()?;
         self.check_calm()?;
         let (shop, _) = self.process(0);
-        let books = shop.payments().reconcile(&Actor::System).await.map_err(|error| error.to_string())?;
+        let books = shop.as_system().payments().reconcile().await.map_err(|error| error.to_string())?;
         if books.drifts.is_empty() { Ok(()) } else { Err(format!("the books don't agree: {:?}", books.drifts)) }
     }
 
@@ -263,7 +263,7 @@ impl World {
             };
             let body = nth.to_string();
             let request = WebhookRequest { signature: None, body: body.as_bytes(), at: self.clock.now() };
-            shop.payments().webhook("test", &request).await.map_err(|error| format!("a webhook failed: {error}"))?;
+            shop.payment_webhook("test", &request).await.map_err(|error| format!("a webhook failed: {error}"))?;
         }
         for _ in 0..400 {
             shop.worker().tick().await.map_err(|error| format!("the worker failed: {error}"))?;

@@ -2,7 +2,7 @@
 
 use commerce_core::{
     Caller,
-    context::{Actor, RequestContext},
+    context::Actor,
     id::UserId,
     order::{Order, OrderQuery},
     page::PageRequest,
@@ -35,7 +35,7 @@ async fn buy_as_guest(shop: &TestShop, sku: &str) -> Order {
 async fn owned(shop: &TestShop, user: Option<UserId>) -> usize {
     let query = OrderQuery { customer: user, ..OrderQuery::default() };
     let page = PageRequest { count: true, ..PageRequest::default() };
-    let listed = shop.commerce.orders().list(&Actor::System, query, &page).await.unwrap();
+    let listed = shop.staff().orders().list(query, &page).await.unwrap();
     usize::try_from(listed.total.unwrap()).unwrap()
 }
 
@@ -49,25 +49,25 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
     let review = reviews.create(&product, NewReview::new(5, "Sturdy", "Survived a fall.")).await.unwrap();
     assert!(!review.verified_purchase);
     assert_eq!(owned(&shop, ada.actor().user()).await, 0, "whoever registers an address doesn't own it yet");
-    assert!(shop.commerce.orders().get(ada.actor(), order.id).await.is_err());
+    assert!(ada.orders().get(order.id).await.is_err());
 
     let token = token(&shop, ADA, "Please confirm").await;
     shop.commerce.as_guest().accounts().confirm_email(token.as_str()).await.unwrap();
-    let joined = shop.commerce.orders().get(ada.actor(), order.id).await.unwrap();
+    let joined = ada.orders().get(order.id).await.unwrap();
     assert_eq!((joined.customer_id, joined.version), (ada.actor().user(), order.version + 1));
     assert_eq!(Order { customer_id: None, updated_at: order.updated_at, version: order.version, ..joined }, order);
     let mine = reviews.mine(&PageRequest::default()).await.unwrap();
     assert!(mine.items[0].verified_purchase, "what turns out to be bought is marked");
     let export = ada.accounts().export().await.unwrap();
     assert_eq!(export["orders"][0]["number"], order.number);
-    let tracking = shop.commerce.orders().tracking(ada.actor(), order.id).await.unwrap();
+    let tracking = ada.orders().tracking(order.id).await.unwrap();
     assert!(tracking.timeline.iter().any(|entry| entry.event == "order_joined_account"));
 
     // An order placed as a guest afterwards stays one, and is found by its number.
     let later = buy_as_guest(&shop, "POT").await;
     assert_eq!((later.customer_id, owned(&shop, ada.actor().user()).await), (None, 1));
-    assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &later.number, ADA).await.is_ok());
-    assert!(shop.commerce.orders().lookup(&RequestContext::guest(), &order.number, ADA).await.is_err());
+    assert!(shop.guest().orders().lookup(&later.number, ADA).await.is_ok());
+    assert!(shop.guest().orders().lookup(&order.number, ADA).await.is_err());
     shop.check_books().await;
 }
 
@@ -75,20 +75,19 @@ async fn they_join_in_the_commit_that_confirms_the_address_and_not_before() {
 async fn a_token_opens_an_order_until_it_joins_an_account() {
     let shop = TestShop::open().await;
     let order = buy_as_guest(&shop, "MUG").await;
-    let (_, fresh) = shop.commerce.orders().lookup(&RequestContext::guest(), &order.number, ADA).await.unwrap();
+    let fresh = shop.guest().orders().lookup(&order.number, ADA).await.unwrap().order_token;
     let holder = Actor::Guest { cart: None, order: Some(fresh.clone()) };
     let (ada, eve) = (register(&shop, ADA).await, register(&shop, "eve@example.com").await);
-    let orders = shop.commerce.orders();
-    assert!(orders.get(eve.actor(), order.id).await.is_err());
-    let beside = orders.holder(eve.actor().clone(), fresh.clone(), order.id).await.unwrap();
-    assert!(orders.get(&beside, order.id).await.is_ok(), "a session doesn't take away what a token opens");
+    assert!(eve.orders().get(order.id).await.is_err());
+    let beside = eve.orders().holder(fresh.clone(), order.id).await.unwrap();
+    assert!(shop.by(&beside).orders().get(order.id).await.is_ok(), "a session doesn't take away what a token opens");
 
     let token = token(&shop, ADA, "Please confirm").await;
     shop.commerce.as_guest().accounts().confirm_email(token.as_str()).await.unwrap();
-    assert!(orders.get(&holder, order.id).await.is_err());
+    assert!(shop.by(&holder).orders().get(order.id).await.is_err());
     for (call, opens) in [(&ada, true), (&eve, false)] {
-        let beside = orders.holder(call.actor().clone(), fresh.clone(), order.id).await.unwrap();
-        assert_eq!((&beside, orders.get(&beside, order.id).await.is_ok()), (call.actor(), opens));
+        let beside = call.orders().holder(fresh.clone(), order.id).await.unwrap();
+        assert_eq!((&beside, shop.by(&beside).orders().get(order.id).await.is_ok()), (call.actor(), opens));
     }
 }
 

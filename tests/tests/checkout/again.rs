@@ -7,7 +7,7 @@ use commerce_core::{
     checkout::{CheckoutError, PaymentChoice, Placement},
     context::{Actor, RequestContext},
     error::CommonError,
-    order::{Order, OrderAction, OrderStatus},
+    order::{Cancellation, Order, OrderAction, OrderStatus},
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
 use commerce_tests::shop::{DECLINED, HOW_TO_PAY, SECURE, TestShop, VISA, customer, keyed, offline, parcel};
@@ -15,11 +15,11 @@ use commerce_tests::shop::{DECLINED, HOW_TO_PAY, SECURE, TestShop, VISA, custome
 use crate::EXPIRY;
 
 fn by(method: &str, token: &str) -> PaymentChoice {
-    PaymentChoice { method: method.to_owned(), token: Some(token.to_owned()) }
+    PaymentChoice::by(method).token(token.to_owned())
 }
 
 async fn pay(shop: &TestShop, call: &RequestContext, order: &Order, token: &str) -> Result<Placement, CheckoutError> {
-    shop.commerce.checkout().pay_again(call, order.id, by("test", token)).await.map(|done| done.value)
+    shop.by(call).checkout().pay_again(order.id, by("test", token)).await
 }
 
 /// What the gateway has taken and kept in all.
@@ -42,7 +42,7 @@ async fn backing_out_of_three_d_secure_gives_the_cart_back() {
             let staff = RequestContext::system();
             let who = if begun { &staff } else { buyer };
             let who = if matches!(who.actor, Actor::Guest { .. }) { &staff } else { who };
-            shop.commerce.orders().cancel(who, order.id).await.unwrap();
+            shop.by(who).orders().cancel(order.id, Cancellation::all()).await.unwrap();
             shop.commerce.worker().tick().await.unwrap();
             let cart = shop.commerce.acting_as(buyer).carts().view().await.unwrap();
             assert_eq!(cart.item_count, if begun { 3 } else { 2 });
@@ -67,7 +67,7 @@ async fn a_pending_order_is_paid_by_another_card_once() {
     assert_eq!((paid.order.status, paid.order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid));
     let payments: Vec<_> = paid.order.payments.iter().map(|payment| payment.status).collect();
     assert_eq!(payments, [PaymentStatus::Voided, PaymentStatus::Paid]);
-    let again = shop.commerce.checkout().pay_again(&once, order.id, by("test", VISA)).await.unwrap();
+    let again = shop.by(&once).checkout().pay_again(order.id, by("test", VISA)).outcome().await.unwrap();
     assert!(again.replayed && again.value.order.payments.len() == 2);
     assert_eq!(shop.place(&first, SECURE).await.unwrap().outcome, PlacementOutcome::ActionRequired, "the first answer");
     assert!(matches!(pay(&shop, &ada, &order, VISA).await, Err(CheckoutError::NotPayable)));
@@ -104,7 +104,7 @@ async fn a_second_decline_keeps_the_goods_until_the_reservation_ends() {
             assert_eq!(waits.outcome, PlacementOutcome::ActionRequired);
             let payment = waits.order.payments[2].id;
             assert!(shop.gateway.authenticate(payment, true));
-            let confirmed = shop.commerce.payments().confirm(&ada, order.id, payment).await.unwrap();
+            let confirmed = shop.by(&ada).payments().confirm(order.id, payment).await.unwrap();
             assert_eq!(confirmed.outcome, PlacementOutcome::Placed);
             assert_eq!(shop.units(mug).await, (before - 1, 0));
         } else {
@@ -126,7 +126,7 @@ async fn a_second_decline_can_be_cancelled() {
     shop.fill(&ada, mug, 1).await;
     let order = shop.place(&ada, SECURE).await.unwrap().order;
     pay(&shop, &ada, &order, DECLINED).await.unwrap();
-    let cancelled = shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
+    let cancelled = shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await.unwrap();
     assert_eq!((cancelled.status, shop.units(mug).await), (OrderStatus::Cancelled, (9, 0)));
     assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     shop.check_books().await;
@@ -165,7 +165,7 @@ async fn of_two_calls_at_once_one_charges() {
     let other = shop.process_on(shop.store.clone());
     let calls = (0..8).map(|n| {
         let (shop, ada, id) = (if n % 2 == 0 { &shop } else { &other }, ada.clone(), order.id);
-        async move { shop.commerce.checkout().pay_again(&ada, id, by("test", VISA)).await }
+        async move { shop.by(&ada).checkout().pay_again(id, by("test", VISA)).await }
     });
     let answers = futures_util::future::join_all(calls).await;
     for answer in &answers {
@@ -209,7 +209,7 @@ async fn a_late_success_of_an_earlier_payment_goes_back() {
     assert!(shop.gateway.pay_after_all(earlier).is_some());
     assert!(shop.gateway.retrieve(earlier, None).await.unwrap().is_some());
     for _ in 0..3 {
-        shop.commerce.payments().resolve(&RequestContext::system(), earlier, false).await.unwrap();
+        shop.staff().payments().resolve(earlier).await.unwrap();
         shop.wait(Duration::from_mins(1)).await;
     }
     let order = shop.order(&order).await;
@@ -228,25 +228,20 @@ async fn an_offline_order_that_is_not_paid_in_time_is_given_up_with_a_mail() {
     let place = async || {
         let ada = customer();
         shop.fill(&ada, mug, 1).await;
-        shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order
+        shop.by(&ada).checkout().place(offline()).await.unwrap().order
     };
     let (unpaid, received, shipped, switched) = (place().await, place().await, place().await, customer());
     assert_eq!(unpaid.payments[0].instructions.as_deref(), Some(how));
-    shop.commerce.payments().receive(&RequestContext::system(), received.payments[0].id).await.unwrap();
-    let (_, id) = shop
-        .commerce
-        .orders()
-        .fulfil(&RequestContext::system(), shipped.id, parcel(commerce_core::order::ItemSelection::All))
-        .await
-        .unwrap()
-        .value;
+    shop.staff().payments().receive(received.payments[0].id).await.unwrap();
+    let packed = parcel(commerce_core::order::ItemSelection::All);
+    let id = shop.staff().orders().fulfil(shipped.id, packed).await.unwrap().fulfilment.id;
     let out = commerce_core::order::FulfilmentStatus::Shipped;
-    shop.commerce.orders().update_fulfilment(&RequestContext::system(), id, out).await.unwrap();
+    shop.staff().orders().update_fulfilment(id, out).await.unwrap();
     // By card first, and then by bank transfer.
     shop.fill(&switched, mug, 1).await;
     let order = shop.place(&switched, SECURE).await.unwrap().order;
-    let choice = PaymentChoice { method: "manual".to_owned(), token: None };
-    let later = shop.commerce.checkout().pay_again(&switched, order.id, choice).await.unwrap().value.order;
+    let choice = PaymentChoice::by("manual");
+    let later = shop.by(&switched).checkout().pay_again(order.id, choice).await.unwrap().order;
     assert_eq!((later.status, later.payment_status), (OrderStatus::Confirmed, PaymentStatus::Pending));
     assert_eq!(later.payments[1].instructions.as_deref(), Some(how));
     shop.wait(week - Duration::from_secs(1)).await;

@@ -24,9 +24,9 @@ async fn the_same_key_answers_the_same_order() {
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 1).await;
     let once = keyed(&ada, "buy");
-    let first = shop.commerce.checkout().place(&once, input(VISA)).await.unwrap();
+    let first = shop.by(&once).checkout().place(input(VISA)).outcome().await.unwrap();
     shop.fill(&ada, mug, 1).await;
-    let second = shop.commerce.checkout().place(&once, input(VISA)).await.unwrap();
+    let second = shop.by(&once).checkout().place(input(VISA)).outcome().await.unwrap();
     assert_eq!((first.replayed, second.replayed), (false, true));
     assert_eq!(first.value, second.value);
     assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
@@ -46,7 +46,7 @@ async fn the_first_answer_stays_the_answer() {
     let first = shop.place(&once, SECURE).await.unwrap();
     let payment = first.order.payments[0].id;
     assert!(shop.gateway.authenticate(payment, true));
-    shop.commerce.payments().confirm(&ada, first.order.id, payment).await.unwrap();
+    shop.by(&ada).payments().confirm(first.order.id, payment).await.unwrap();
     assert_eq!(shop.place(&once, SECURE).await.unwrap(), first);
     assert_eq!(shop.order(&first.order).await.status, OrderStatus::Confirmed);
 }
@@ -60,7 +60,8 @@ async fn a_checkout_resumes_after_its_process_died() {
         shop.fill(&ada, mug, 2).await;
         let once = keyed(&ada, "buy");
         let doomed = shop.process_on(MortalStore::new(shop.store.clone(), commits, applies));
-        let place = doomed.commerce.checkout().place(&once, input(VISA)).await_for(Duration::from_millis(300)).await;
+        let place =
+            doomed.by(&once).checkout().place(input(VISA)).into_future().await_for(Duration::from_millis(300)).await;
         assert!(place.is_none(), "the process died");
         let reserved = (commits, applies) != (0, false);
         if reserved && (commits, applies) != (1, true) {
@@ -186,9 +187,9 @@ async fn what_is_free_or_paid_outside_is_confirmed_without_money() {
     assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Paid));
     assert_eq!(shop.gateway.ledger(), []);
     shop.fill(&ada, mug, 1).await;
-    let order = shop.commerce.checkout().place(&ada, offline()).await.unwrap().value.order;
+    let order = shop.by(&ada).checkout().place(offline()).await.unwrap().order;
     assert_eq!((order.status, order.payment_status), (OrderStatus::Confirmed, PaymentStatus::Pending));
-    let codes: Vec<_> = shop.commerce.checkout().payment_methods().into_iter().map(|method| method.code).collect();
+    let codes: Vec<_> = shop.guest().checkout().payment_methods().into_iter().map(|method| method.code).collect();
     assert_eq!(codes, ["manual", "test"]);
     shop.check_books().await;
 }

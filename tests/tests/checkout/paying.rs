@@ -6,7 +6,7 @@ use commerce_core::{
     alert::AlertKind,
     checkout::CheckoutError,
     context::{Actor, RequestContext},
-    order::{OrderAction, OrderStatus},
+    order::{Cancellation, OrderAction, OrderStatus},
     page::PageRequest,
     payment::{GatewayFault, PaymentStatus, PlacementOutcome},
 };
@@ -24,8 +24,8 @@ async fn a_decline_keeps_the_cart_and_frees_the_stock() {
     assert_eq!(declined.outcome, PlacementOutcome::Declined { code: "card_declined".to_owned() });
     assert_eq!((declined.order.status, declined.order.payment_status), (OrderStatus::Cancelled, PaymentStatus::Failed));
     assert_eq!(shop.units(mug).await, (2, 0));
-    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 2);
-    assert_eq!(shop.commerce.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap().items, []);
+    assert_eq!(shop.by(&ada).carts().view().await.unwrap().item_count, 2);
+    assert_eq!(shop.by(&ada.actor).orders().mine(&PageRequest::default()).await.unwrap().items, []);
     let again = shop.place(&once, DECLINED).await.unwrap();
     assert_eq!((again.outcome, again.order.id), (declined.outcome, declined.order.id));
     let placed = shop.place(&ada, VISA).await.unwrap();
@@ -49,8 +49,7 @@ async fn three_d_secure_ends_in_success_or_decline() {
         assert!(payment.next_action.is_some() && payment.reserved_until.is_some());
         assert_eq!(placed.order.actions(), [OrderAction::Cancel, OrderAction::Pay]);
         assert_eq!(shop.units(mug).await, (before.0, 1));
-        let payments = shop.commerce.payments();
-        let confirm = || payments.confirm(&ada, placed.order.id, payment.id);
+        let confirm = || shop.by(&ada).payments().confirm(placed.order.id, payment.id);
         assert_eq!(confirm().await.unwrap().outcome, PlacementOutcome::ActionRequired, "not yet");
         assert!(shop.gateway.authenticate(payment.id, success));
         let outcome = confirm().await.unwrap().outcome;
@@ -62,7 +61,7 @@ async fn three_d_secure_ends_in_success_or_decline() {
             assert_eq!(shop.units(mug).await, (before.0, 0));
         }
         assert_eq!(confirm().await.unwrap().outcome, outcome, "asking again changes nothing");
-        assert!(shop.commerce.payments().confirm(&customer(), placed.order.id, payment.id).await.is_err());
+        assert!(shop.by(customer()).payments().confirm(placed.order.id, payment.id).await.is_err());
     }
     assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().item_count, 1);
     shop.check_books().await;
@@ -204,7 +203,7 @@ async fn a_decline_after_a_new_cart_was_opened_merges_the_lines() {
     shop.fill(&ada, cup, 1).await;
     shop.fill(&ada, mug, 1).await;
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
-    shop.commerce.payments().confirm(&ada, placed.order.id, placed.order.payments[0].id).await.unwrap();
+    shop.by(&ada).payments().confirm(placed.order.id, placed.order.payments[0].id).await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
     let cart = shop.commerce.acting_as(&ada).carts().view().await.unwrap();
     let held: Vec<_> = cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect();
@@ -223,11 +222,7 @@ async fn a_declined_guest_who_has_signed_in_meanwhile_finds_the_lines_in_their_o
     shop.fill(&guest, cup, 1).await;
     shop.commerce.acting_as(&ada).carts().merge(&token).await.unwrap();
     assert!(shop.gateway.authenticate(placed.order.payments[0].id, false));
-    shop.commerce
-        .payments()
-        .confirm(&RequestContext::system(), placed.order.id, placed.order.payments[0].id)
-        .await
-        .unwrap();
+    shop.staff().payments().confirm(placed.order.id, placed.order.payments[0].id).await.unwrap();
     shop.commerce.worker().tick().await.unwrap();
     let held = |cart: commerce_core::cart::CartView| -> Vec<_> {
         cart.items.iter().map(|item| (item.variant_id, item.quantity)).collect()
@@ -246,18 +241,18 @@ async fn what_was_given_up_is_not_called_placed() {
         shop.fill(&ada, mug, 1).await;
         let order = shop.place(&ada, SECURE).await.unwrap().order;
         if given_up {
-            shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
+            shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await.unwrap();
         } else {
             shop.wait(Duration::from_mins(16)).await;
         }
-        let confirmed = shop.commerce.payments().confirm(&staff, order.id, order.payments[0].id).await.unwrap();
+        let confirmed = shop.by(&staff).payments().confirm(order.id, order.payments[0].id).await.unwrap();
         assert_eq!(confirmed.order.status, OrderStatus::Cancelled);
         assert_eq!(confirmed.outcome, PlacementOutcome::Declined { code: code.to_owned() });
     }
     let ada = customer();
     let order = shop.buy(&ada, mug, 1).await;
-    shop.commerce.orders().cancel(&ada, order.id).await.unwrap();
-    let confirmed = shop.commerce.payments().confirm(&staff, order.id, order.payments[0].id).await.unwrap();
+    shop.by(&ada).orders().cancel(order.id, Cancellation::all()).await.unwrap();
+    let confirmed = shop.by(&staff).payments().confirm(order.id, order.payments[0].id).await.unwrap();
     assert_eq!(confirmed.outcome, PlacementOutcome::Placed, "it was paid, whatever became of it later");
     shop.check_books().await;
 }

@@ -3,7 +3,7 @@
 use commerce_core::{
     Currency, Money,
     catalog::VariantPatch,
-    checkout::{CheckoutError, CheckoutInput},
+    checkout::{Checkout, CheckoutError, QuoteRequest},
     context::{Actor, RequestContext},
     error::CommonError,
     order::OrderStatus,
@@ -26,8 +26,8 @@ async fn a_customer_buys_and_is_told() {
     assert_eq!(order.payments[0].token, None, "the card's token isn't kept");
     assert_eq!(shop.order(&order).await, order, "what was answered is what was written");
     assert_eq!(shop.units(mug).await, (8, 0));
-    assert_eq!(shop.commerce.acting_as(&ada).carts().view().await.unwrap().id, None);
-    let mine = shop.commerce.orders().mine(&ada.actor, &PageRequest::default()).await.unwrap();
+    assert_eq!(shop.by(&ada).carts().view().await.unwrap().id, None);
+    let mine = shop.by(&ada.actor).orders().mine(&PageRequest::default()).await.unwrap();
     assert_eq!(mine.items, std::slice::from_ref(&order));
     shop.commerce.worker().tick().await.unwrap();
     let mails = shop.mailer.sent_to("ada@example.com");
@@ -42,28 +42,25 @@ async fn a_guest_buys_and_only_their_token_opens_the_order() {
     let shop = TestShop::open().await;
     let mug = shop.sell("MUG", 1990, 10).await;
     let guest = shop.guest_with(mug, 1).await;
-    let nameless = CheckoutInput { email: None, ..input(VISA) };
-    let refused = shop.commerce.checkout().place(&guest, nameless).await.unwrap_err();
+    let nameless = input(VISA).email(None);
+    let refused = shop.by(&guest).checkout().place(nameless).await.unwrap_err();
     assert_eq!(field(refused), ("/email".to_owned(), "required"));
     let placed = shop.place(&guest, VISA).await.unwrap();
-    let token = placed.order_token.map(commerce_core::token::OrderToken);
-    let orders = shop.commerce.orders();
+    let token = placed.order_token;
     let holder = Actor::Guest { cart: None, order: token };
-    assert_eq!(orders.get(&holder, placed.order.id).await.unwrap().id, placed.order.id);
+    assert_eq!(shop.by(&holder).orders().get(placed.order.id).await.unwrap().id, placed.order.id);
     let other = shop.guest_with(mug, 1).await;
     let theirs = shop.place(&other, VISA).await.unwrap().order;
     for stranger in [&holder, &Actor::guest(), &customer().actor, &guest.actor] {
-        assert!(orders.get(stranger, theirs.id).await.is_err());
+        assert!(shop.by(stranger).orders().get(theirs.id).await.is_err());
     }
-    let (found, fresh) = orders
-        .lookup(&RequestContext::guest(), &placed.order.number.to_lowercase(), " Ada@Example.com ")
-        .await
-        .unwrap();
+    let found = shop.guest().orders().lookup(&placed.order.number.to_lowercase(), " Ada@Example.com ").await.unwrap();
+    let (found, fresh) = (found.order, found.order_token);
     assert_eq!(found.id, placed.order.id);
     let holder = Actor::Guest { cart: None, order: Some(fresh) };
-    assert!(orders.get(&holder, found.id).await.is_ok());
-    assert!(orders.lookup(&RequestContext::guest(), &found.number, "eve@example.com").await.is_err());
-    assert!(orders.lookup(&RequestContext::guest(), "00000-00000", "ada@example.com").await.is_err());
+    assert!(shop.by(&holder).orders().get(found.id).await.is_ok());
+    assert!(shop.guest().orders().lookup(&found.number, "eve@example.com").await.is_err());
+    assert!(shop.guest().orders().lookup("00000-00000", "ada@example.com").await.is_err());
 }
 
 /// The first broken rule of a refusal.
@@ -80,16 +77,19 @@ async fn a_bad_checkout_names_the_field_and_changes_nothing() {
     let homeless = commerce_core::address::PostalAddress { city: " ".into(), ..address() };
     let dollars = Some(Money::new(1990, Currency::USD));
     let cases = [
-        (CheckoutInput { shipping_address: homeless.clone(), ..input(VISA) }, "/shipping_address/city"),
-        (CheckoutInput { billing_address: Some(homeless), ..input(VISA) }, "/billing_address/city"),
-        (CheckoutInput { email: Some("nobody".into()), ..input(VISA) }, "/email"),
-        (CheckoutInput { payment_method: "gold".into(), ..input(VISA) }, "/payment/method"),
-        (CheckoutInput { payment_token: Some(String::new()), ..input(VISA) }, "/payment/token"),
-        (CheckoutInput { shipping_method: Some("teleport".into()), ..input(VISA) }, "/shipping_method"),
-        (CheckoutInput { expected_total: dollars, ..input(VISA) }, ""),
+        (
+            Checkout::ship_to(homeless.clone()).pay_with("test").email("ada@example.com".to_owned()),
+            "/shipping_address/city",
+        ),
+        (input(VISA).bill_to(homeless), "/billing_address/city"),
+        (input(VISA).email("nobody".to_owned()), "/email"),
+        (input(VISA).pay_with("gold"), "/payment/method"),
+        (input(""), "/payment/token"),
+        (input(VISA).shipping_method("teleport".to_owned()), "/shipping_method"),
+        (input(VISA).expect_total(dollars), ""),
     ];
     for (input, pointer) in cases {
-        let refused = shop.commerce.checkout().place(&ada, input).await.unwrap_err();
+        let refused = shop.by(&ada).checkout().place(input).await.unwrap_err();
         assert_eq!(field(refused).0, pointer);
     }
     assert_eq!(shop.units(mug).await, (10, 0));
@@ -108,20 +108,24 @@ async fn the_quote_is_what_checkout_charges() {
     let shop = TestShop::with(|b| b.shipping(FlatShipping::new(vec![method("fast", 990), method("slow", 490)]))).await;
     let (mug, ada) = (shop.sell("MUG", 1990, 10).await, customer());
     shop.fill(&ada, mug, 2).await;
-    let checkout = shop.commerce.checkout();
-    let quote = checkout.quote(&ada.actor, Some(address()), None).await.unwrap();
+    let quote = shop.by(&ada.actor).checkout().quote(address()).await.unwrap();
     assert_eq!((quote.shipping_methods.len(), quote.totals.grand_total), (2, eur(3980 + 490)));
-    let fast = checkout.quote(&ada.actor, Some(address()), Some("fast")).await.unwrap();
+    let fast = shop
+        .by(&ada.actor)
+        .checkout()
+        .quote(QuoteRequest::from(address()).shipping_method("fast".to_owned()))
+        .await
+        .unwrap();
     assert_eq!(fast.totals.grand_total, eur(3980 + 990));
 
-    let expecting = CheckoutInput { expected_total: Some(quote.totals.grand_total), ..input(VISA) };
+    let expecting = input(VISA).expect_total(quote.totals.grand_total);
     let patch = VariantPatch { price: Some(eur(2000)), ..VariantPatch::default() };
     shop.commerce.catalog().update_variant(&RequestContext::system(), mug, patch, None).await.unwrap();
-    let refused = checkout.place(&ada, expecting.clone()).await.unwrap_err();
+    let refused = shop.by(&ada).checkout().place(expecting.clone()).await.unwrap_err();
     let CheckoutError::PriceChanged { totals } = refused else { panic!("{refused:?}") };
     assert_eq!(totals.grand_total, eur(4490));
-    let expecting = CheckoutInput { expected_total: Some(totals.grand_total), ..expecting };
-    let order = checkout.place(&ada, expecting).await.unwrap().value.order;
+    let expecting = expecting.expect_total(totals.grand_total);
+    let order = shop.by(&ada).checkout().place(expecting).await.unwrap().order;
     assert_eq!((order.totals.grand_total, order.payments[0].captured), (eur(4490), 4490));
     assert_eq!(order.shipping_method.code, "slow");
 }

@@ -37,6 +37,14 @@ fn caller<'a>(world: &'a World, path: &str) -> &'a Client {
     &world.callers[if path.starts_with("/v1/admin") { &Who::Admin } else { &Who::Owner }]
 }
 
+/// What a reference stands for.
+fn resolved<'a>(spec: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
+        Some(pointer) => spec.pointer(pointer).expect("what is referred to"),
+        None => value,
+    }
+}
+
 /// The body of an operation's example, with all texts that its schema has.
 fn body(spec: &Value, operation: &Value) -> Option<Value> {
     let content = operation["requestBody"]["content"].as_object()?.values().next()?;
@@ -106,10 +114,7 @@ async fn no_string_of_the_specification_takes_control_characters() {
             }
         }
         for parameter in operation.described["parameters"].as_array().into_iter().flatten() {
-            let parameter = match parameter["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
-                Some(reference) => spec.pointer(reference).expect("a parameter"),
-                None => parameter,
-            };
+            let parameter = resolved(&spec, parameter);
             if parameter["in"] != "query" {
                 continue;
             }
@@ -133,6 +138,7 @@ async fn paths_and_headers_take_no_control_characters_either() {
     for (path, methods) in spec["paths"].as_object().expect("paths") {
         for (method, operation) in methods.as_object().expect("methods") {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let parameter = resolved(&spec, parameter);
                 if parameter["in"] != "path" {
                     continue;
                 }

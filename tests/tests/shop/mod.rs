@@ -7,7 +7,7 @@ use commerce_core::{
     account::Registration,
     address::PostalAddress,
     catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
-    checkout::CheckoutInput,
+    checkout::Checkout,
     clock::{ManualClock, Timestamp},
     context::{Actor, Identity, RequestContext, Role},
     error::{CommonError, Invalid},
@@ -72,7 +72,7 @@ impl Shop {
     pub async fn buy(&self, call: &RequestContext, variant: VariantId) -> Order {
         self.acting_as(call).carts().add(variant, 1).await.unwrap();
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-        Box::pin(self.checkout().place(call, CheckoutInput::new(address, "test"))).await.unwrap().value.order
+        self.acting_as(call).checkout().place(Checkout::ship_to(address).pay_with("test")).await.unwrap().order
     }
 }
 

@@ -15,13 +15,13 @@ use crate::{
         sample::{PAYMENT, report},
     },
     payment::{
-        NewRefund,
+        RefundIntent,
         gateway::{GatewayRefund, GatewayRefundState, GatewayState},
     },
 };
 
-fn refund_of(n: u128) -> NewRefund {
-    NewRefund {
+fn refund_of(n: u128) -> RefundIntent {
+    RefundIntent {
         id: RefundId(uuid::Uuid::from_u128(n)),
         amount: None,
         items: ItemSelection::All,
@@ -111,7 +111,7 @@ impl Journey {
     }
 
     fn cancel(&mut self, items: impl Into<ItemSelection>, restock: bool) -> Result<(), OrderError> {
-        let input = CancelInput { items: items.into(), reason: "x".to_owned(), restock };
+        let input = Cancellation::of(items).reason("x").restock(restock);
         self.act(|order, effects, n| cancel_rule(order, input, refund_of(n), effects, NOW))
     }
 
@@ -124,7 +124,7 @@ impl Journey {
         let items = items.into();
         self.act(|order, effects, n| {
             let was = order.status;
-            let new = NewRefund { amount: amount.map(eur), items, restock, ..refund_of(n) };
+            let new = RefundIntent { amount: amount.map(eur), items, restock, ..refund_of(n) };
             let (refund, goods) = order.refund_goods(new, NOW)?;
             effects.withdrawn(order, was, goods, crate::store::MovementKind::Return, "x");
             effects.refunds.push(refund.id);

@@ -148,7 +148,8 @@ impl PaymentProcessor {
             }
             GatewayRefundState::Pending => {
                 set.event(ids, root, version, DomainEvent::RefundRequested { order: id, refund, amount });
-                self.watch_refund(set, id, refund);
+                let due = set.at() + self.engine.settings.gateway_lease;
+                Self::watch_refund(set, id, refund, due);
                 "is being refunded".to_owned()
             }
             GatewayRefundState::Failed(reason) => {

@@ -2,6 +2,7 @@
 //!
 //! One settle function serves API answers, webhooks and recovery: [`PaymentProcessor::settle`].
 
+mod consequences;
 mod foreign;
 mod pay;
 mod recover;

@@ -5,7 +5,7 @@ use crate::{
     alert::AlertKind,
     error::CommonError,
     fail_point::FailPoint,
-    id::PaymentId,
+    id::{OrderId, PaymentId},
     money::Money,
     order::{Order, OrderStatus},
     payment::{
@@ -161,5 +161,20 @@ impl PaymentProcessor {
             Ok(report) => self.settle(order, id, &report).await.map(Ok),
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Makes a capture that a host has committed the intention of. Units that were cancelled meanwhile aren't charged.
+    pub async fn capture_intended(
+        &self,
+        order: OrderId,
+        id: PaymentId,
+        amount: Money,
+    ) -> Result<Progress, CommonError> {
+        let order = self.load(order).await?;
+        let amount = Money::new(amount.minor.min(order.owed().minor), amount.currency);
+        if order.payment(id)?.status != PaymentStatus::Authorized || amount.is_zero() {
+            return Ok(Progress::Done);
+        }
+        Ok(self.capture(order, id, amount).await?.map_or_else(Progress::Refused, |_| Progress::Done))
     }
 }

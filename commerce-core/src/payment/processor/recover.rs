@@ -1,5 +1,6 @@
 //! Payments that were left open: finding out how they stand, giving them up.
 
+use super::consequences::{Lost, Settled};
 use super::{ATTEMPTS, PaymentProcessor, Progress};
 use crate::{
     context::Actor,
@@ -29,6 +30,17 @@ impl PaymentProcessor {
         }
         let holds = payment.reserved_until.is_none_or(|until| until > self.engine.now());
         let mut order = order;
+        // A payment that a host has committed in place of another one waits until that is given up.
+        if let Some(earlier) = order.payments.iter().find(|other| other.id != id && other.status.is_open()) {
+            let earlier = earlier.id;
+            order = match Box::pin(self.supersede(order.clone(), earlier)).await? {
+                Ok(order) => order,
+                Err(error) => return Ok((order, Some(error))),
+            };
+            if order.status != OrderStatus::Pending {
+                return Ok((order, None));
+            }
+        }
         if holds && payment.reference.is_none() {
             order = match self.authorize(order.clone(), id).await? {
                 Ok(order) if order.payment(id)?.status == PaymentStatus::Unknown => order,
@@ -151,17 +163,18 @@ impl PaymentProcessor {
     /// Gives an order up of which the latest payment has failed, but which outlived that because it could be paid again.
     pub async fn give_up_unpaid(&self, order: Order, id: PaymentId, reason: &str) -> Result<Order, CommonError> {
         let order_id = order.id;
-        let (mut before, mut cart_taken) = (order, false);
+        let (mut before, mut lost) = (order, Lost::default());
         for attempt in 1..=ATTEMPTS {
             let mut after = before.clone();
             if !after.give_up_unpaid(reason)? {
                 return Ok(before);
             }
             let mut set = self.engine.set(&Actor::System);
-            self.compose(&mut set, &before, &mut after, id, Settlement::Cancelled, cart_taken, false).await?;
+            let settled = Settled { before: &before, payment: id, settlement: Settlement::Cancelled, lost };
+            self.write_consequences(&mut set, &mut after, settled).await?;
             match self.engine.commit(&mut set).await? {
                 Ok(_) => return Ok(after),
-                Err(conflicts) => cart_taken |= conflicts.taken(ClaimKind::OpenCart),
+                Err(conflicts) => lost.cart |= conflicts.taken(ClaimKind::OpenCart),
             }
             self.engine.pause(attempt).await;
             before = self.load(order_id).await?;

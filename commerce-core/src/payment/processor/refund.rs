@@ -3,6 +3,7 @@
 use super::{ATTEMPTS, PaymentProcessor, Progress, send};
 use crate::{
     alert::AlertKind,
+    clock::Timestamp,
     context::Actor,
     error::CommonError,
     event::{DomainEvent, Notice, Task},
@@ -19,8 +20,7 @@ use crate::{
 
 impl PaymentProcessor {
     /// Registers the money of a refund as on its way back: part of the set that intends it.
-    pub fn watch_refund(&self, set: &mut ChangeSet, order: OrderId, refund: RefundId) {
-        let due = set.at() + self.engine.settings.gateway_lease;
+    pub fn watch_refund(set: &mut ChangeSet, order: OrderId, refund: RefundId, due: Timestamp) {
         set.task_as(Self::refund_task(refund), due, Task::SettleRefund { order, refund });
     }
 

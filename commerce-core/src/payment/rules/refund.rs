@@ -16,7 +16,7 @@ use crate::{
 
 /// A refund to be intended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NewRefund {
+pub(crate) struct RefundIntent {
     pub id: RefundId,
     pub amount: Option<Money>,
     pub items: ItemSelection,
@@ -51,7 +51,7 @@ impl Order {
 
     /// Intends a refund: by amount, by items, or of everything that is left. Pending money counts as gone. With the last of
     /// an order's money all its units count as refunded.
-    pub(crate) fn intend_refund(&mut self, new: NewRefund, now: Timestamp) -> Result<Refund, OrderError> {
+    pub(crate) fn intend_refund(&mut self, new: RefundIntent, now: Timestamp) -> Result<Refund, OrderError> {
         let left = self.refundable();
         let (amount, items) = match (new.amount, new.items.clone()) {
             (Some(_), ItemSelection::Only(_)) => {
@@ -71,7 +71,7 @@ impl Order {
         if amount.is_zero() && !left.is_zero() {
             return Err(Invalid::field("/items", "nothing_charged", "nothing was charged for these items").into());
         }
-        let refund = self.book_refund(NewRefund { amount: Some(amount), ..new }, items, now)?;
+        let refund = self.book_refund(RefundIntent { amount: Some(amount), ..new }, items, now)?;
         for item in &refund.items {
             self.line_mut(item.variant_id)?.refunded += item.quantity;
         }
@@ -79,7 +79,11 @@ impl Order {
     }
 
     /// Intends a refund, and takes its units out of what is to be delivered.
-    pub(crate) fn refund_goods(&mut self, new: NewRefund, now: Timestamp) -> Result<(Refund, Withdrawn), OrderError> {
+    pub(crate) fn refund_goods(
+        &mut self,
+        new: RefundIntent,
+        now: Timestamp,
+    ) -> Result<(Refund, Withdrawn), OrderError> {
         let (restock, named) = (new.restock, new.items != ItemSelection::All);
         let refund = self.intend_refund(new, now)?;
         let withdrawn = self.withdraw_refunded(&refund.items, restock, named, &refund.reason)?;
@@ -88,7 +92,7 @@ impl Order {
 
     /// Stops charging for items that were cancelled or came back, or for everything, and intends a refund of what was taken
     /// beyond what is owed now. `None` if that is nothing: they were free, or weren't paid for yet.
-    pub(crate) fn refund_owed(&mut self, new: NewRefund, now: Timestamp) -> Result<Option<Refund>, OrderError> {
+    pub(crate) fn refund_owed(&mut self, new: RefundIntent, now: Timestamp) -> Result<Option<Refund>, OrderError> {
         let items = match new.items.clone() {
             ItemSelection::All => self.charged_items(),
             ItemSelection::Only(items) => {
@@ -115,13 +119,13 @@ impl Order {
             line.uncharged -= item.quantity;
             line.refunded += item.quantity;
         }
-        let new = NewRefund { amount: Some(Money::new(amount, left.currency)), ..new };
+        let new = RefundIntent { amount: Some(Money::new(amount, left.currency)), ..new };
         self.book_refund(new, items, now).map(Some)
     }
 
     /// Intends a refund of what was taken beyond what is owed: units were cancelled or came back while the money was on its
     /// way, or the order was given up.
-    pub(crate) fn refund_excess(&mut self, new: NewRefund, now: Timestamp) -> Result<Option<Refund>, OrderError> {
+    pub(crate) fn refund_excess(&mut self, new: RefundIntent, now: Timestamp) -> Result<Option<Refund>, OrderError> {
         let left = self.refundable();
         let excess = left.minor - self.owed().minor;
         if excess <= 0 {
@@ -139,7 +143,7 @@ impl Order {
             // The refund of an amount takes the place of what was waived.
             self.returns.iter_mut().for_each(|back| back.waived = None);
         }
-        let new = NewRefund { amount: Some(Money::new(excess, left.currency)), ..new };
+        let new = RefundIntent { amount: Some(Money::new(excess, left.currency)), ..new };
         self.book_refund(new, items, now).map(Some)
     }
 
@@ -147,7 +151,7 @@ impl Order {
     pub(crate) fn refund_return(
         &mut self,
         id: ReturnId,
-        new: NewRefund,
+        new: RefundIntent,
         amount: Money,
         now: Timestamp,
     ) -> Result<Option<Refund>, OrderError> {
@@ -155,14 +159,19 @@ impl Order {
         let left = if is_taken { self.refundable() } else { self.owed() };
         check_amount(amount, left, "/refund/amount")?;
         if is_taken {
-            return self.book_refund(NewRefund { amount: Some(amount), ..new }, Vec::new(), now).map(Some);
+            return self.book_refund(RefundIntent { amount: Some(amount), ..new }, Vec::new(), now).map(Some);
         }
         let back = self.returns.iter_mut().find(|back| back.id == id).ok_or(CommonError::NotFound("return"))?;
         back.waived = Some(amount.minor);
         Ok(None)
     }
 
-    fn book_refund(&mut self, new: NewRefund, items: Vec<LineQuantity>, now: Timestamp) -> Result<Refund, OrderError> {
+    fn book_refund(
+        &mut self,
+        new: RefundIntent,
+        items: Vec<LineQuantity>,
+        now: Timestamp,
+    ) -> Result<Refund, OrderError> {
         let left = self.refundable();
         let amount = new.amount.unwrap_or(left);
         if amount.minor > left.minor || amount.is_zero() {

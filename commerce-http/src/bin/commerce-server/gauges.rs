@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use commerce_core::{Commerce, context::Actor, page::PageRequest, payment::PaymentStatus};
+use commerce_core::{
+    Commerce,
+    page::PageRequest,
+    payment::{PaymentQuery, PaymentStatus},
+};
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -51,7 +55,7 @@ pub async fn count_what_is_open(shop: Commerce) {
     loop {
         every.tick().await;
         for status in [PaymentStatus::Pending, PaymentStatus::RequiresAction, PaymentStatus::Unknown] {
-            match shop.payments().list(&Actor::System, Some(status), &count).await {
+            match shop.as_system().payments().list(PaymentQuery::new().status(status), &count).await {
                 #[allow(clippy::cast_precision_loss)] // Nobody has 2^52 open payments.
                 Ok(page) => {
                     let open = page.total.unwrap_or_default() as f64;

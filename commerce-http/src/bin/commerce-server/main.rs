@@ -27,7 +27,6 @@ use std::{
 use clap::Parser;
 use commerce_core::{
     Commerce, Currency,
-    context::Actor,
     store::{Portable, missing_references},
 };
 use commerce_http::CommerceApi;
@@ -156,7 +155,7 @@ async fn compare(store: Arc<dyn Portable>, currency: Currency, gateways: &Gatewa
     let missing = missing_references(&*store).await?;
     let builder = Commerce::builder().shared_store(store).currency(currency).secret(shop::random(32)?);
     let (builder, _) = shop::with_gateways(builder, gateways)?;
-    let payments = builder.build()?.payments().reconcile(&Actor::System).await?;
+    let payments = builder.build()?.as_system().payments().reconcile().await?;
     for drift in &drifts {
         println!(
             "{} of {}: counted {}, but the ledger adds up to {}",

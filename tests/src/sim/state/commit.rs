@@ -6,8 +6,8 @@ use commerce_core::{
     order::{Order, ReturnStatus},
     payment::Payment,
     store::{
-        Aggregate, AggregateId, AggregateWrite, Change, ChangeSet, ClaimOp, Conflict, ExpectedVersion, KeyWrite,
-        TaskWrite,
+        Aggregate, AggregateId, AggregateWrite, AttemptCount, AttemptWrite, Change, ChangeSet, ClaimOp, Conflict,
+        ExpectedVersion, KeyWrite, TaskWrite,
     },
 };
 
@@ -85,7 +85,14 @@ impl SharedState {
             let available = stock.on_hand - stock.reserved;
             (on_hand < reserved || reserved < 0).then_some(Conflict::Short { variant, available })
         });
-        if self.has(Guard::Floors) { short.collect() } else { Vec::new() }
+        let full = set.attempts().filter_map(|write| match write {
+            AttemptWrite::Count(attempt) => {
+                let counted = self.attempts.get(&attempt.key)?;
+                counted.leaves_no_room_for(&attempt).then_some(Conflict::LimitReached(attempt.key))
+            }
+            AttemptWrite::TakeBack(_) => None,
+        });
+        if self.has(Guard::Floors) { short.chain(full).collect() } else { Vec::new() }
     }
 
     /// What a database's constraints would refuse.
@@ -155,6 +162,9 @@ impl SharedState {
                 }
             }
         }
+        for write in set.attempts() {
+            self.count(write);
+        }
         for change in set.changes() {
             self.change(change, coverage);
         }
@@ -162,6 +172,25 @@ impl SharedState {
         self.events.extend(set.events().iter().cloned());
         for write in set.tasks() {
             self.queue(write);
+        }
+    }
+
+    fn count(&mut self, write: AttemptWrite) {
+        match write {
+            AttemptWrite::Count(attempt) => {
+                let counted =
+                    self.attempts.entry(attempt.key).or_insert(AttemptCount { since: attempt.since, count: 0 });
+                if counted.since < attempt.since {
+                    *counted = AttemptCount { since: attempt.since, count: 0 };
+                }
+                counted.count += 1;
+            }
+            AttemptWrite::TakeBack(attempt) => {
+                let counted = self.attempts.get_mut(&attempt.key).filter(|counted| counted.since == attempt.since);
+                if let Some(counted) = counted {
+                    counted.count = counted.count.saturating_sub(1);
+                }
+            }
         }
     }
 

@@ -30,7 +30,7 @@ impl DocsCache {
             return docs.clone();
         }
         let document = (self.make)(prefix);
-        let json = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
+        let json = serde_json::to_vec(&document).unwrap_or_default().into();
         let yaml = serde_saphyr::to_string(&document).unwrap_or_default().into();
         let docs = Arc::new(Docs { prefix: prefix.to_owned(), json, yaml });
         *last = Some(docs.clone());
