@@ -138,7 +138,8 @@ fn webhooks() {
         let forged = (*webhook)(&WebhookRequest { signature: Some(&header), body: body.as_bytes(), at });
         assert!(matches!(forged, Err(WebhookError::Signature)), "a signature that Stripe didn't make");
         // Signed, but not as Stripe writes it: it is read without a panic, or refused as malformed.
-        let event = serde_json::json!({ "id": body, "type": kind, "data": { "object": { "id": header, "object": kind } } });
+        let event =
+            serde_json::json!({ "id": body, "type": kind, "data": { "object": { "id": header, "object": kind } } });
         for body in [body, event.to_string()] {
             let signature = signature(SECRET, at, body.as_bytes());
             let read = (*webhook)(&WebhookRequest { signature: Some(&signature), body: body.as_bytes(), at });

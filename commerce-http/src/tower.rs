@@ -59,7 +59,9 @@ impl CommerceApi {
     #[must_use]
     pub fn into_service(self) -> CommerceService {
         if self.limits_rates() {
-            tracing::warn!("calls aren't limited by address, as the shop's service isn't told the addresses of its clients");
+            tracing::warn!(
+                "calls aren't limited by address, as the shop's service isn't told the addresses of its clients"
+            );
         }
         self.service(None)
     }
