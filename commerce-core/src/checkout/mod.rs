@@ -13,6 +13,7 @@ mod input;
 mod place;
 mod placement;
 mod quote;
+mod reserve;
 mod service;
 
 pub use self::{

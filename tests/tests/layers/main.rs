@@ -56,11 +56,12 @@ const FLOORS: [(&str, &str); 7] = [
         "account/addresses.rs account/attempts.rs account/devices.rs account/email_change.rs account/erase.rs \
          account/export.rs account/guest_orders.rs account/login.rs account/profile.rs account/recovery.rs \
          account/refresh.rs account/register.rs account/service.rs account/users.rs cart/merge.rs cart/service.rs \
-         cart/shared.rs cart/view.rs catalog/admin.rs catalog/categories.rs catalog/mod.rs catalog/service.rs \
-         catalog/variants.rs checkout/again.rs checkout/place.rs checkout/placement.rs checkout/quote.rs \
-         checkout/service.rs health.rs inventory/service.rs notification/compose.rs order/cancel.rs order/edit.rs \
-         order/fulfil.rs order/returns.rs order/service.rs payment/capture.rs payment/reconcile.rs payment/resolve.rs \
-         payment/service.rs payment/webhook.rs review/service.rs",
+         cart/shared.rs cart/view.rs catalog/categories.rs catalog/listing.rs catalog/products.rs catalog/service.rs \
+         catalog/shared.rs catalog/variants.rs checkout/again.rs checkout/place.rs checkout/placement.rs \
+         checkout/quote.rs checkout/reserve.rs checkout/service.rs health.rs inventory/service.rs \
+         notification/compose.rs order/cancel.rs order/edit.rs order/fulfil.rs order/returns.rs order/service.rs \
+         payment/capture.rs payment/reconcile.rs payment/resolve.rs payment/service.rs payment/webhook.rs \
+         review/service.rs",
     ),
     // The facade, the worker, copying, conformance, adapters.
     (
