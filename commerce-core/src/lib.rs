@@ -10,12 +10,10 @@
 //!     .store(SqliteStore::open("sqlite::memory:").await?) // or "sqlite://shop.db"
 //!     .gateway(TestGateway::new())
 //!     .build()?;
-//! let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-//! let draft =
-//!     ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..Default::default() };
-//! let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value;
-//! let cart = shop.as_guest().carts().add(mug.view.product.variants[0].id, 2).await?;
-//! assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+//! let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+//! let mug = shop.as_system().catalog().create(mug).await?;
+//! let cart = shop.as_guest().carts().add(mug.default_variant(), 2).await?;
+//! assert_eq!(cart.total().to_string(), "39.80");
 //! # Ok(())
 //! # }
 //! ```
@@ -108,7 +106,7 @@ pub mod prelude {
         Commerce, Currency, Money, Settings,
         account::{Credentials, Registration},
         address::PostalAddress,
-        catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+        catalog::{CategoryPatch, NewCategory, NewProduct, NewVariant, ProductPatch, ProductStatus, VariantPatch},
         checkout::{Checkout, Placement},
         context::{Actor, Done, Idempotency, RequestContext, Role},
         notification::{LogMailer, Mailer},

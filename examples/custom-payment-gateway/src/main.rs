@@ -97,14 +97,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .store(SqliteStore::open("sqlite::memory:").await?)
         .gateway(StoreCredit::new(50_00))
         .build()?;
-    let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-    let draft = ProductDraft {
-        title: "Enamel mug".into(),
-        status: ProductStatus::Active,
-        variants: vec![mug],
-        ..ProductDraft::default()
-    };
-    let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+    let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+    let mug = shop.as_system().catalog().create(mug).await?.default_variant();
     for quantity in [2, 1] {
         let cart = shop.as_guest().carts().add(mug, quantity).await?;
         let token = cart.cart_token;

@@ -11,23 +11,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let staff = RequestContext::system();
 
     // Staff put a mug on the shelf. The number lets the example run again on the same file.
-    let shelf = shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?;
+    let shelf = shop.as_system().catalog().products().page(&PageRequest::first(100)).await?;
     let n = shelf.items.len();
     let price = Money::parse("19.90", Currency::EUR)?;
-    let mug = VariantDraft { stock: Some(10), ..VariantDraft::new(format!("MUG-{n}"), price) };
-    let draft = ProductDraft { title: "Enamel mug".into(), variants: vec![mug], ..ProductDraft::default() };
-    shop.catalog().create_product(&staff, ProductDraft { status: ProductStatus::Active, ..draft }).await?;
+    let mug = NewProduct::active("Enamel mug").variant(format!("MUG-{n}"), price).stock(10);
+    shop.as_system().catalog().create(mug).await?;
 
     // Ada registers, signs in, searches and finds it, in spite of a typo.
     let (email, password) = (format!("ada{n}@example.com"), "difference engine no 2");
     shop.as_guest().accounts().register(Registration::new(&email, password, "Ada", "Lovelace")).await?;
     let ada = RequestContext::from(shop.sign_in(&email, password).await?.actor());
-    let query = ProductQuery { q: Some("enamle mug".into()), ..ProductQuery::default() };
-    let found = shop.catalog().products(&ada.actor, query, &PageRequest::first(1)).await?.items.remove(0).view.product;
+    let found = shop.acting_as(&ada).catalog().search("enamle mug").first().await?.ok_or("nothing found")?;
     println!("found {} at {} EUR", found.title, found.variants[0].price);
 
     // She buys two.
-    let cart = shop.acting_as(&ada).carts().add(found.variants[0].id, 2).await?;
+    let cart = shop.acting_as(&ada).carts().add(found.default_variant(), 2).await?;
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
     let checkout = Checkout::ship_to(address).pay_with("test").expect_total(cart.totals.grand_total);
     let order = shop.acting_as(&ada).checkout().place(checkout).await?;
