@@ -236,7 +236,7 @@ impl Worker {
             }
             Task::MergeCart { from, owner } => {
                 let plan = || plan_return(&self.engine, from, owner.clone());
-                self.engine.transact(&RequestContext::system(), plan, |_| Ok(Value::Null), |_| None).await?;
+                self.engine.transact(&RequestContext::system(), plan, |()| Ok(Value::Null), |_| None).await?;
                 Ok(Outcome::Done)
             }
             Task::JoinOrders { user } => {
