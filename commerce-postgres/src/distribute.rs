@@ -63,6 +63,7 @@ const PLACEMENTS: &[(&str, Placement)] = &[
     ("commerce_commit", By("id")),
     ("commerce_claim", By("key")),
     ("commerce_key", By("key")),
+    ("commerce_attempt", By("key")),
 ];
 
 impl Placement {

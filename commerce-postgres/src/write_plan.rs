@@ -241,16 +241,15 @@ fn attempts(set: &ChangeSet, plan: &mut Statement) {
         ("attempts", Column::ints(counted.iter().map(|_| 1))),
         ("most", Column::ints(counted.iter().map(|attempt| i64::from(attempt.limit)))),
     ];
-    let guards = counted.iter().map(|attempt| (hex(&attempt.key), GuardFailure::Limit(attempt.key))).collect();
-    plan.add(TableWrite::new(COUNT, rows).guarded(guards));
+    let guards = counted.iter().map(|attempt| (hex::encode(attempt.key), GuardFailure::Limit(attempt.key))).collect();
+    plan.add(TableWrite::insert("commerce_attempt", COUNT, rows).guarded(guards));
     let sql = "UPDATE commerce_attempt t SET attempts = t.attempts - 1 FROM {u} \
                      WHERE t.key = u.key AND t.since = u.since AND t.attempts > 0";
-    plan.add(TableWrite::new(sql, vec![("key", keys(&taken_back)), ("since", since(&taken_back))]));
+    plan.add(TableWrite::change(sql, vec![("key", keys(&taken_back)), ("since", since(&taken_back))]));
 }
 
 // Writes no row if the limit is reached. Of those who count at once, each waits for the row and looks at it anew.
-const COUNT: &str = "INSERT INTO commerce_attempt (key, since, attempts, most) \
-    SELECT u.key, u.since, u.attempts, u.most FROM {u} ON CONFLICT (key) DO UPDATE SET \
+const COUNT: &str = "ON CONFLICT (key) DO UPDATE SET \
     attempts = CASE WHEN commerce_attempt.since < EXCLUDED.since THEN 1 ELSE commerce_attempt.attempts + 1 END, \
     since = greatest(commerce_attempt.since, EXCLUDED.since), most = EXCLUDED.most \
     WHERE commerce_attempt.since < EXCLUDED.since OR commerce_attempt.attempts < EXCLUDED.most \
