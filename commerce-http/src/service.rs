@@ -24,7 +24,7 @@ use crate::{
     param::with_query,
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
     review::{AdminReviewApi, ReviewApi},
-    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, mount_prefix},
+    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, get, mount_prefix},
 };
 
 /// Puts the API together.
@@ -163,10 +163,6 @@ fn operations(shared: &Arc<AppState>) -> Vec<(String, Vec<(Method, BoxEndpoint<'
     let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
     let routes = table.into_iter().filter(|(path, _)| offered(path));
     routes.map(|(path, endpoints)| (path, endpoints.into_iter().collect())).collect()
-}
-
-pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
-    Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
 }
 
 fn add_documents(routes: Route, shared: &Arc<AppState>) -> Route {
