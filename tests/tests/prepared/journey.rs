@@ -117,7 +117,7 @@ async fn orders(pair: &mut Pair, ada: &[Caller; 2], mug: [VariantId; 2]) {
         })
         .await;
     for decision in [ReturnDecision::approve(), ReturnDecision::receive()] {
-        pair.make(|w| w.staff().orders().decide_return(asked[w.side].r#return.id, decision.clone())).await;
+        pair.make(|w| w.staff().orders().decide_return(asked[w.side].r#return.id, decision)).await;
     }
     let refund = NewRefund::amount(eur(500)).reason("a dent");
     pair.make(|w| w.staff().payments().refund(order[w.side], refund.clone())).await;
