@@ -123,6 +123,11 @@ impl CommerceApi {
         HttpStack::new(shared, routes, self.cors, Timeouts { request: self.timeout, body: self.body_timeout })
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) const fn limits_rates(&self) -> bool {
+        self.rate_limits
+    }
+
     fn shared(&self) -> Arc<AppState> {
         let limits = if self.rate_limits { Limits::standard() } else { Limits::off() };
         Arc::new(AppState { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })

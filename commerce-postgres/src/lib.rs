@@ -276,3 +276,8 @@ impl Store for PgStore {
         self.replicas.as_ref().and_then(|replicas| replicas.pick()).unwrap_or(&self.primary)
     }
 }
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
