@@ -87,7 +87,7 @@ impl Crate {
         {
             let Some(Target::Module(module)) = self.resolve(module, 0) else { return Vec::new() };
             let names = self.modules[&module].names.keys();
-            let named = names.filter_map(|name| self.resolve(&[&module[..], &[name.clone()]].concat(), 0));
+            let named = names.filter_map(|name| self.resolve(&[&module[..], std::slice::from_ref(name)].concat(), 0));
             return named.filter_map(|target| self.file_of(target)).collect();
         }
         let target = self.resolve(path, 0);
@@ -269,10 +269,10 @@ fn use_tree(tree: &[TokenTree], mut path: Names, leaves: &mut Vec<(Names, Option
             }
             TokenTree::Ident(name) => path.push(name.to_string()),
             // A macro's parameter; `$crate` is a crate.
-            TokenTree::Punct(mark) if mark.as_char() == '$' => {
-                if tree.get(i + 1).is_some_and(|next| next.to_string() != "crate") {
-                    break;
-                }
+            TokenTree::Punct(mark)
+                if mark.as_char() == '$' && tree.get(i + 1).is_some_and(|next| next.to_string() != "crate") =>
+            {
+                break;
             }
             TokenTree::Punct(mark) if mark.as_char() == '*' => {
                 path.push("*".to_owned());
