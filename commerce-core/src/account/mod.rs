@@ -43,7 +43,6 @@ use crate::{
     engine::Engine,
     error::CommonError,
     store::StoreError,
-    token::hex,
     write::{OneCommit, Plan, Scope},
 };
 
@@ -134,7 +133,7 @@ impl Accounts {
     /// Stands for secrets in the fingerprint of an idempotency key, which is stored: nobody can try passwords on it without
     /// the shop's secret.
     fn seal(&self, secrets: &[&str]) -> String {
-        hex(&self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
+        hex::encode(self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
     }
 
     /// The account with an address, in whatever spelling it is kept.
