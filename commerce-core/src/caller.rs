@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     account::{AccountError, Accounts, Credentials},
     cart::Carts,
+    catalog::Catalog,
     checkout::Checkouts,
     commerce::Commerce,
     context::{Actor, RequestContext},
@@ -48,6 +49,12 @@ impl Caller {
     #[must_use]
     pub fn accounts(&self) -> Accounts {
         Accounts::new(self.0.clone())
+    }
+
+    /// Products and categories.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.0.clone())
     }
 
     /// The cart.

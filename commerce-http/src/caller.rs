@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use crate::{
     conditional::IdempotencyKey,
-    header::header_parameter,
+    header::{bearer, header_parameter},
     param::check_query,
     payload::Input,
-    problem::{ApiError, Code},
+    problem::ApiError,
     stack::RequestInfo,
 };
 
@@ -194,16 +194,6 @@ fn operation(request: &Request) -> String {
     let name = |part: &str| Uuid::try_parse(part).map_or_else(|_| part.to_owned(), |id| id.to_string());
     let path: Vec<String> = request.uri().path().split('/').map(name).collect();
     format!("{} {}", request.method(), path.join("/"))
-}
-
-/// The bearer token in a request; an error if `Authorization` holds something else.
-pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
-    let Some(value) = request.headers().get(poem::http::header::AUTHORIZATION) else { return Ok(None) };
-    let token = value.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    });
-    token.map(Some).ok_or_else(|| ApiError::new(Code::InvalidToken, "send Authorization: Bearer <access token>"))
 }
 
 async fn actor(request: &Request, info: &RequestInfo) -> Result<Actor, ApiError> {

@@ -5,10 +5,15 @@ use std::io::Read;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use poem::http::{HeaderMap, HeaderValue, header};
 
-use crate::{
-    payload::{BODY_LIMIT, too_large},
-    problem::{ApiError, Code},
-};
+use crate::problem::{ApiError, Code};
+
+/// The largest body that is read.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The refusal of a body above the limit, as it was sent or once it is decoded.
+pub fn too_large() -> ApiError {
+    ApiError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.detail())
+}
 
 /// What a client may send.
 const SUPPORTED: HeaderValue = HeaderValue::from_static("gzip, deflate, br");

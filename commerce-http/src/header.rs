@@ -1,4 +1,8 @@
-//! Request headers as parameters of operations.
+//! Request headers as parameters of operations, and the one that everything reads.
+
+use poem::Request;
+
+use crate::problem::{ApiError, Code};
 
 /// Makes a type a header parameter: `header_parameter!(Type, |request| poem::Result<Self>)`. The operation names the header.
 macro_rules! header_parameter {
@@ -28,3 +32,13 @@ macro_rules! header_parameter {
 }
 
 pub(crate) use header_parameter;
+
+/// The bearer token in a request; an error if `Authorization` holds something else.
+pub fn bearer(request: &Request) -> Result<Option<&str>, ApiError> {
+    let Some(value) = request.headers().get(poem::http::header::AUTHORIZATION) else { return Ok(None) };
+    let token = value.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    token.map(Some).ok_or_else(|| ApiError::new(Code::InvalidToken, "send Authorization: Bearer <access token>"))
+}

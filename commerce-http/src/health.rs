@@ -13,8 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     problem::{ApiError, Code, Members},
-    service::get,
-    stack::failed,
+    stack::{failed, get},
 };
 
 /// What was checked, and whether it is well.

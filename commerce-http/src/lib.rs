@@ -53,6 +53,15 @@ mod review;
 mod service;
 mod spec;
 mod stack;
+#[cfg(feature = "tower")]
+mod tower;
 mod types;
 
 pub use service::CommerceApi;
+#[cfg(feature = "tower")]
+pub use tower::CommerceService;
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

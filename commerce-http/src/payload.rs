@@ -18,14 +18,14 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 
 use crate::{
-    canonical, coding, conditional, parse,
+    canonical,
+    coding::{self, BODY_LIMIT, too_large},
+    conditional, parse,
     problem::{ApiError, Code},
 };
 
 /// The media type of ordinary bodies.
 pub const JSON: &str = "application/json";
-/// The largest body that is read.
-pub const BODY_LIMIT: usize = 1024 * 1024;
 /// How much of a body that is too large is heard out before it is refused.
 const DRAIN_LIMIT: u64 = 16 * BODY_LIMIT as u64;
 
@@ -111,11 +111,6 @@ async fn read(body: &mut RequestBody, request: &Request) -> Result<Vec<u8>, ApiE
     // A client that is still sending when the answer comes sees a broken connection instead of the answer.
     tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map_err(broken)?;
     Err(too_large())
-}
-
-/// The refusal of a body above the limit, as it was sent or once it is decoded.
-pub fn too_large() -> ApiError {
-    ApiError::new(Code::PayloadTooLarge, Code::PayloadTooLarge.detail())
 }
 
 fn is_json(content_type: &str) -> bool {

@@ -76,8 +76,8 @@ impl ReviewApi {
         body: Input<NewReview>,
     ) -> Result<Created<Review>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        let product = self.0.commerce.catalog();
-        let draft = body.parse_for(product.product(&caller.actor, id_or_slug)).await?.into();
+        let catalog = caller.shop().catalog();
+        let draft = body.parse_for(catalog.product(id_or_slug)).await?.into();
         let done = caller.shop().reviews().create(id_or_slug, draft).outcome().await?;
         let (id, version) = (done.value.id, done.value.version);
         Ok(Created::outcome(done).version(version).location(&format!("/v1/reviews/{id}")))

@@ -24,7 +24,7 @@ use crate::{
     param::with_query,
     payment::{AdminPaymentApi, TestGatewayApi, WebhookApi},
     review::{AdminReviewApi, ReviewApi},
-    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, mount_prefix},
+    stack::{AppState, Cors, HttpStack, Limits, Methods, Timeouts, get, mount_prefix},
 };
 
 /// Puts the API together.
@@ -123,6 +123,11 @@ impl CommerceApi {
         HttpStack::new(shared, routes, self.cors, Timeouts { request: self.timeout, body: self.body_timeout })
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) const fn limits_rates(&self) -> bool {
+        self.rate_limits
+    }
+
     fn shared(&self) -> Arc<AppState> {
         let limits = if self.rate_limits { Limits::standard() } else { Limits::off() };
         Arc::new(AppState { commerce: self.commerce.clone(), limits, test_gateway: self.test_gateway.clone() })
@@ -163,10 +168,6 @@ fn operations(shared: &Arc<AppState>) -> Vec<(String, Vec<(Method, BoxEndpoint<'
     let offered = |path: &String| shared.test_gateway.is_some() || !path.starts_with("/v1/test-gateway");
     let routes = table.into_iter().filter(|(path, _)| offered(path));
     routes.map(|(path, endpoints)| (path, endpoints.into_iter().collect())).collect()
-}
-
-pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
-    Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
 }
 
 fn add_documents(routes: Route, shared: &Arc<AppState>) -> Route {

@@ -5,7 +5,7 @@ use commerce_core::{
     cart::{Cart, CartLine, CartOwner, CartQueries, CartStatus},
     clock::Timestamp,
     id::{CartId, VariantId},
-    store::{AggregateWrite, Claim, OutboxQueries as _, StoreError},
+    store::{Claim, OutboxQueries as _, StoreError},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -14,7 +14,6 @@ use crate::{
     codec::{Count, Name, table},
     reads::PgReads,
     sql::Sql,
-    write_plan::RowSet,
 };
 
 table! {
@@ -35,33 +34,6 @@ table! {
         variant_id: Uuid,
         position: i64,
         quantity: Count,
-    }
-}
-
-impl RowSet {
-    pub(crate) fn cart(&mut self, save: &AggregateWrite<Cart>) {
-        let cart = save.after();
-        let row = CartRow {
-            id: cart.id.0,
-            owner: cart.owner.key(),
-            status: Name(cart.status),
-            created_at: cart.created_at.as_micros(),
-            updated_at: cart.updated_at.as_micros(),
-            version: cart.version,
-        };
-        self.carts.save(save, row);
-        let lines = save.children(|cart| &cart.lines);
-        for line in lines.put {
-            self.cart_lines.put(CartLineRow {
-                cart_id: cart.id.0,
-                variant_id: line.variant_id.0,
-                position: line.position,
-                quantity: Count(line.quantity),
-            });
-        }
-        for variant in lines.gone {
-            self.cart_lines.gone([cart.id.0, variant.0]);
-        }
     }
 }
 

@@ -9,10 +9,9 @@ use commerce_core::{
         CatalogQueries, Category, CategoryTree, Image, Product, ProductFilter, ProductKey, ProductStatus, ProductView,
         PurchasableVariant,
     },
-    clock::Timestamp,
     id::{CategoryId, ProductId, VariantId},
     page::{PageSpec, Rows},
-    store::{AggregateWrite, StoreError},
+    store::StoreError,
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -20,12 +19,10 @@ use uuid::Uuid;
 use crate::{
     codec::{Name, table},
     listing,
-    product_row::{PRODUCT, ProductRow, VariantRow, product, variant_row},
+    product_row::{PRODUCT, ProductRow, VariantRow, product},
     product_view,
     reads::PgReads,
-    search_words,
     sql::Sql,
-    write_plan::RowSet,
 };
 
 table! {
@@ -73,68 +70,6 @@ impl From<CategoryRow> for Category {
             name: row.name,
             parent_id: row.parent_id.map(CategoryId),
             position: row.position,
-        }
-    }
-}
-
-/// What a product's rows in its categories are made of.
-fn listed(product: &Product) -> (&[CategoryId], ProductStatus, Timestamp, &str, i64, i64) {
-    let (min, max) = (product.min_price(), product.max_price());
-    (&product.category_ids, product.status, product.created_at, &product.title, min, max)
-}
-
-fn category_row(product: &Product, category: CategoryId, position: i64) -> ProductCategoryRow {
-    ProductCategoryRow {
-        product_id: product.id.0,
-        category_id: category.0,
-        position,
-        status: Name(product.status),
-        created_at: product.created_at.as_micros(),
-        title_key: product.title_key(),
-        title_sort: product.title_sort_key(),
-        min_price: product.min_price(),
-        max_price: product.max_price(),
-    }
-}
-
-impl RowSet {
-    pub(crate) fn product(&mut self, save: &AggregateWrite<Product>) {
-        let product = save.after();
-        self.products.save(save, product.into());
-        let words = search_words::words(product);
-        if save.before().is_none_or(|before| search_words::words(before) != words) {
-            self.words.extend(words);
-        }
-        let variants = save.children(|product| &product.variants);
-        for variant in variants.put {
-            self.variants.put(variant_row(product.id, variant));
-        }
-        for variant in variants.gone {
-            self.variants.gone([product.id.0, variant.0]);
-        }
-        if save.before().is_none() {
-            self.opened_ratings.push(product.id);
-        }
-        if save.before().map(listed) != Some(listed(product)) {
-            for (category, position) in product.category_ids.iter().zip(0..) {
-                self.product_categories.put(category_row(product, *category, position));
-            }
-        }
-        for category in save.before().into_iter().flat_map(|before| &before.category_ids) {
-            if !product.category_ids.contains(category) {
-                self.product_categories.gone([product.id.0, category.0]);
-            }
-        }
-    }
-
-    pub(crate) fn categories(&mut self, save: &AggregateWrite<CategoryTree>) {
-        self.tree = Some((save.before().map_or(0, |tree| tree.version), save.after().version));
-        let nodes = save.children(|tree| &tree.nodes);
-        for node in nodes.put {
-            self.categories.put(node.into());
-        }
-        for node in nodes.gone {
-            self.categories.gone([node.0]);
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `migrate` | the schema, applied once however many servers start, and how to change it |
 //! | `distribute` | its tables, spread over the nodes of Citus |
 //! | `layout` | whether rows are on one server or on many |
-//! | `write_plan` | a change-set as rows, by table |
+//! | `write_plan` `aggregate_rows` | a change-set as rows, by table |
 //! | `statement` | rows as one statement, with the locks before it |
 //! | `batch` | which sets may be written together |
 //! | `writer` | what waits at the same time is |
@@ -32,6 +32,7 @@
 
 mod account;
 mod address;
+mod aggregate_rows;
 mod cart;
 mod catalog;
 // Product names, most of which look like code.
@@ -275,3 +276,8 @@ impl Store for PgStore {
         self.replicas.as_ref().and_then(|replicas| replicas.pick()).unwrap_or(&self.primary)
     }
 }
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,7 +15,7 @@ use commerce_core::{
     page::{Cursor, PageSpec, Rows},
     payment::PaymentStatus,
     pricing::{ShippingMethod, Totals},
-    store::{AggregateWrite, StoreError},
+    store::StoreError,
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
@@ -25,7 +25,6 @@ use crate::{
     page::{Direction, List, Sorted, at},
     reads::PgReads,
     sql::Sql,
-    write_plan::RowSet,
 };
 pub(crate) use crate::{
     order_child::{FulfilmentRow, OrderLineRow, ReturnRow},
@@ -90,30 +89,6 @@ impl From<&Order> for OrderRow {
             updated_at: order.updated_at.as_micros(),
             version: order.version,
         }
-    }
-}
-
-impl RowSet {
-    pub(crate) fn order(&mut self, save: &AggregateWrite<Order>) {
-        let order = save.after();
-        let id = order.id.0;
-        self.orders.save(save, order.into());
-
-        let lines = save.children(|order| &order.lines);
-        lines.put.into_iter().for_each(|line| self.order_lines.put(OrderLineRow::new(id, line)));
-        lines.gone.into_iter().for_each(|variant| self.order_lines.gone([id, variant.0]));
-        let payments = save.children(|order| &order.payments);
-        payments.put.into_iter().for_each(|payment| self.payments.put(PaymentRow::new(id, payment)));
-        payments.gone.into_iter().for_each(|payment| self.payments.gone([id, payment.0]));
-        let refunds = save.children(|order| &order.refunds);
-        refunds.put.into_iter().for_each(|refund| self.refunds.put(RefundRow::new(id, refund)));
-        refunds.gone.into_iter().for_each(|refund| self.refunds.gone([id, refund.0]));
-        let fulfilments = save.children(|order| &order.fulfilments);
-        fulfilments.put.into_iter().for_each(|parcel| self.fulfilments.put(FulfilmentRow::new(id, parcel)));
-        fulfilments.gone.into_iter().for_each(|parcel| self.fulfilments.gone([id, parcel.0]));
-        let returns = save.children(|order| &order.returns);
-        returns.put.into_iter().for_each(|back| self.returns.put(ReturnRow::new(id, back)));
-        returns.gone.into_iter().for_each(|back| self.returns.gone([id, back.0]));
     }
 }
 

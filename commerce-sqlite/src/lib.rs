@@ -103,3 +103,8 @@ pub use self::{
     write_plan::apply,
     writer::WriteError,
 };
+
+/// The code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

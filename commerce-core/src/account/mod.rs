@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod`, `model` | the handle [`Accounts`]; the entities |
+//! | `service`, `model` | the handle [`Accounts`]; the entities |
 //! | `queries` | what a backend can be asked |
 //! | `rules`, `email`, `phone`, `session` | pure rules: names and addresses; e-mail; phones; refresh rotation and the life of sessions |
 //! | `access`, `password` | access tokens (JWT), Argon2id |
@@ -30,22 +30,12 @@ mod recovery;
 mod refresh;
 mod register;
 mod rules;
+mod service;
 mod session;
 mod session_cache;
 mod users;
 
-use std::{fmt, sync::Arc};
-
-use serde_json::Value;
-
-use crate::{
-    context::{AccessError, Actor, RequestContext},
-    engine::Engine,
-    error::CommonError,
-    store::StoreError,
-    write::{OneCommit, Plan, Scope},
-};
-
+use self::service::is_signed_in;
 pub use self::{
     addresses::AddressPatch,
     email::{normalise_email, normalise_international_email},
@@ -56,104 +46,8 @@ pub use self::{
     queries::{AccountQueries, UserQuery},
     register::Registration,
     rules::validate_address,
+    service::Accounts,
     users::UserPatch,
 };
 pub(crate) use self::{email::reachable, session_cache::SessionCache};
 pub use crate::text::holds_card_number;
-
-/// Users, sessions, addresses.
-///
-/// ```
-/// # use commerce_core::prelude::*;
-/// # use commerce_sqlite::SqliteStore;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// let (email, password) = ("ada@example.com", "difference engine no 2");
-/// let user = shop.as_guest().accounts().register(Registration::new(email, password, "Ada", "Lovelace")).await?;
-/// assert!(!user.email_confirmed); // a message is on its way
-///
-/// let login = shop.as_guest().accounts().login(Credentials::new(email, password)).await?;
-/// let ada = shop.authenticate(&login.tokens.access_token).await?;
-/// assert_eq!(ada.accounts().me().await?.id, user.id);
-///
-/// ada.accounts().logout().await?;
-/// assert!(shop.authenticate(&login.tokens.access_token).await.is_err());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Accounts {
-    scope: Scope,
-}
-
-impl Accounts {
-    pub(crate) const fn new(scope: Scope) -> Self {
-        Self { scope }
-    }
-
-    /// Accounts as the shop uses them itself.
-    pub(crate) fn of_system(engine: Arc<Engine>) -> Self {
-        Self::new(Scope { engine, call: Arc::new(RequestContext::system()) })
-    }
-
-    /// Accounts as used by another actor, from the same origin.
-    fn acting_as(&self, actor: Actor) -> Self {
-        let call = RequestContext { actor, ..RequestContext::clone(&self.scope.call) };
-        Self::new(Scope { engine: self.scope.engine.clone(), call: Arc::new(call) })
-    }
-
-    fn cache(&self) -> &SessionCache {
-        &self.scope.engine.accounts
-    }
-
-    /// A write whose answer is a user. For an idempotency key only the id is kept: no secrets at rest.
-    fn user_write<I: fmt::Debug>(
-        &self,
-        name: &'static str,
-        input: I,
-        plan: Plan<Self, I, User, AccountError>,
-    ) -> OneCommit<Self, I, User, AccountError> {
-        OneCommit::kept(
-            name,
-            self.clone(),
-            input,
-            plan,
-            |user| serde_json::to_value(user.id),
-            |accounts, id| Box::pin(accounts.recall_user(id)),
-        )
-    }
-
-    async fn recall_user(&self, id: Value) -> Result<User, AccountError> {
-        let id = serde_json::from_value(id).map_err(StoreError::bug)?;
-        let user = self.scope.engine.reads().load_user(id).await?;
-        Ok(user.ok_or(CommonError::NotFound("user"))?)
-    }
-
-    /// Stands for secrets in the fingerprint of an idempotency key, which is stored: nobody can try passwords on it without
-    /// the shop's secret.
-    fn seal(&self, secrets: &[&str]) -> String {
-        hex::encode(self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
-    }
-
-    /// The account with an address, in whatever spelling it is kept.
-    async fn find_by_email(&self, text: &str) -> Result<Option<User>, StoreError> {
-        for form in email::forms(text) {
-            if let Some(user) = self.scope.engine.reads().load_user_by_email(&form).await? {
-                return Ok(Some(user));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The signed-in user, as stored.
-    async fn signed_in(&self, actor: &Actor) -> Result<User, AccountError> {
-        let identity = actor.identity()?;
-        let user = self.scope.engine.reads().load_user(identity.user).await?;
-        user.filter(|user| !user.disabled).ok_or_else(|| AccessError::Unauthenticated.into())
-    }
-}
-
-fn is_signed_in(actor: &Actor) -> Result<(), AccessError> {
-    actor.identity().map(|_| ())
-}

@@ -3,7 +3,7 @@
 use super::{
     Cart, CartOwner, CartStatus,
     rules::merged,
-    service::{load_offers, new_cart, save},
+    shared::{load_offers, new_cart, save},
 };
 use crate::{
     catalog::PurchasableVariant,

@@ -6,6 +6,7 @@ mod model;
 mod queries;
 mod rules;
 mod service;
+mod shared;
 mod view;
 
 pub use self::{
@@ -15,7 +16,4 @@ pub use self::{
     service::Carts,
     view::{CartItem, CartView},
 };
-pub(crate) use self::{
-    merge::plan_return,
-    service::{load_offers, open_cart},
-};
+pub(crate) use self::{merge::plan_return, service::open_cart, shared::load_offers};

@@ -5,18 +5,17 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::{
-    Cart, CartError, CartLine, CartOwner, CartStatus, CartView,
+    Cart, CartError, CartOwner, CartStatus, CartView,
     merge::Target,
     rules::{Edit, check_available, check_quantity},
+    shared::{load_offers, new_cart, offers, save},
 };
 use crate::{
-    catalog::PurchasableVariant,
-    clock::Timestamp,
     context::{AccessError, Actor},
     engine::{Engine, Planned},
     error::CommonError,
-    id::{CartId, VariantId},
-    store::{ChangeSet, Claim, StoreError},
+    id::VariantId,
+    store::StoreError,
     token::CartToken,
     write::{OneCommit, Plan, Scope, Write, WriteContext},
 };
@@ -31,9 +30,8 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+/// # let mug = shop.as_system().catalog().create(mug).await?.default_variant();
 /// let cart = shop.as_guest().carts().add(mug, 2).await?;
 /// assert_eq!(cart.total().to_string(), "39.80");
 ///
@@ -249,46 +247,4 @@ pub(crate) async fn open_cart(engine: &Engine, actor: &Actor) -> Result<Option<C
     let Some((owner, _)) = owner_of(engine, actor) else { return Ok(None) };
     let cart = engine.reads().load_open_cart(&owner).await?;
     Ok(cart.filter(|cart| cart.status == CartStatus::Open))
-}
-
-/// What is to be known of a cart's variants, and of one more. One statement.
-pub(crate) async fn load_offers(
-    engine: &Engine,
-    cart: &Cart,
-    also: Option<VariantId>,
-) -> Result<Vec<PurchasableVariant>, CommonError> {
-    offers(engine, cart.lines.iter().map(|line| line.variant_id).chain(also).collect()).await
-}
-
-async fn offers(engine: &Engine, mut variants: Vec<VariantId>) -> Result<Vec<PurchasableVariant>, CommonError> {
-    let mut seen = std::collections::BTreeSet::new();
-    variants.retain(|variant| seen.insert(*variant));
-    if variants.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(engine.reads().load_purchasable(&variants).await?)
-}
-
-pub(super) fn new_cart(engine: &Engine, owner: CartOwner, now: Timestamp) -> Cart {
-    Cart {
-        id: CartId(engine.uuid()),
-        owner,
-        status: CartStatus::Open,
-        lines: Vec::<CartLine>::new(),
-        created_at: now,
-        updated_at: now,
-        version: 0,
-    }
-}
-
-pub(super) fn save(changes: &mut ChangeSet, existing: Option<&Cart>, cart: &mut Cart) {
-    match existing {
-        Some(before) => {
-            changes.update(before, cart);
-        }
-        None => {
-            changes.insert(cart);
-            changes.hold(Claim::open_cart(&cart.owner), cart.id);
-        }
-    }
 }

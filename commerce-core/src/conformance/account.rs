@@ -2,8 +2,8 @@
 
 use super::{
     StoreFixture,
-    sample::{EXTREME_TIMES, bare_address, full_address},
-    shop::{ODD, Outcome, Shop, minutes, same},
+    sample::EXTREME_TIMES,
+    shop::{ODD, Outcome, Shop, bare_address, full_address, minutes, same},
 };
 use crate::{
     account::{Address, MailToken, MailTokenKind, Session, User, UserQuery},

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::{
     BrokenStore, StoreFixture,
     sample::{confirm, guest, settle_task},
-    shop::{Outcome, Shop, outcome, refused, same},
+    shop::{Outcome, Shop, count, outcome, refused, same},
 };
 use crate::{
     cart::{Cart, CartStatus},
@@ -30,10 +30,6 @@ pub use self::edits::{
 
 const UNITS: i64 = 50;
 const BUYERS: usize = 200;
-
-fn count(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> usize {
-    outcomes.iter().filter(|outcome| wanted(outcome)).count()
-}
 
 fn holds(condition: bool, broken: impl FnOnce() -> String) -> Result<(), String> {
     if condition { Ok(()) } else { Err(broken()) }

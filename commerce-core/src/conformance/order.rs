@@ -2,8 +2,8 @@
 
 use super::{
     StoreFixture,
-    sample::{EXTREME_TIMES, bare_address, full_address, order_line, quantity},
-    shop::{ODD, Shop, eur, minutes, same},
+    sample::{EXTREME_TIMES, order_line, quantity},
+    shop::{ODD, Shop, bare_address, eur, full_address, minutes, same},
 };
 use crate::{
     catalog::Product,

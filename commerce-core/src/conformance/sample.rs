@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::shop::{ODD, Shop, eur, minutes};
+use super::shop::{ODD, Shop, eur, full_address, minutes};
 use crate::{
     account::{Address, MailToken, MailTokenKind, Session, User},
-    address::PostalAddress,
     alert::{Alert, AlertKind},
     cart::{Cart, CartLine, CartOwner, CartStatus},
     catalog::{Category, Image, Product, ProductStatus, Variant},
@@ -168,24 +167,6 @@ pub(super) fn cart_lines(lines: &[(VariantId, u32)]) -> Vec<CartLine> {
     lines
         .map(|((variant_id, quantity), position)| CartLine { position, variant_id: *variant_id, quantity: *quantity })
         .collect()
-}
-
-pub(super) fn full_address() -> PostalAddress {
-    PostalAddress {
-        name: "Ada Lovelace".to_owned(),
-        company: Some("Analytical Engines & Co".to_owned()),
-        line1: "St James's Square 12".to_owned(),
-        line2: Some(ODD.to_owned()),
-        city: "Zürich".to_owned(),
-        region: Some("ZH".to_owned()),
-        postal_code: "8001".to_owned(),
-        country: "CH".to_owned(),
-        phone: Some("+41 44 000 00 00".to_owned()),
-    }
-}
-
-pub(super) fn bare_address() -> PostalAddress {
-    PostalAddress::new("Grace Hopper", "Pier 1", "Arlington", "22201", "US")
 }
 
 pub(super) fn image(url: &str, alt: Option<&str>) -> Image {

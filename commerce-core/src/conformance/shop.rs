@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     account::User,
+    address::PostalAddress,
     cart::{Cart, CartOwner},
     catalog::Product,
     clock::{Clock, ManualClock, Timestamp},
@@ -225,4 +226,27 @@ pub(super) fn add_product(set: &mut ChangeSet, product: &mut Product, units: &[i
         let stock = NewStock { variant_id: variant.id, product_id: product.id, low_stock_threshold: THRESHOLD };
         set.open_stock(stock, *units);
     }
+}
+
+pub(super) fn full_address() -> PostalAddress {
+    PostalAddress {
+        name: "Ada Lovelace".to_owned(),
+        company: Some("Analytical Engines & Co".to_owned()),
+        line1: "St James's Square 12".to_owned(),
+        line2: Some(ODD.to_owned()),
+        city: "Zürich".to_owned(),
+        region: Some("ZH".to_owned()),
+        postal_code: "8001".to_owned(),
+        country: "CH".to_owned(),
+        phone: Some("+41 44 000 00 00".to_owned()),
+    }
+}
+
+pub(super) fn bare_address() -> PostalAddress {
+    PostalAddress::new("Grace Hopper", "Pier 1", "Arlington", "22201", "US")
+}
+
+/// How many of these there are.
+pub(super) fn count(outcomes: &[Outcome], wanted: impl Fn(&Outcome) -> bool) -> usize {
+    outcomes.iter().filter(|outcome| wanted(outcome)).count()
 }

@@ -4,13 +4,18 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use poem::{
-    Endpoint, Request, Response,
+    Endpoint, EndpointExt as _, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderValue, Method, StatusCode, header},
 };
 
 use super::{RouteMetrics, failed};
 use crate::problem::{ApiError, Code};
+
+/// A path that can only be read.
+pub fn get(path: &str, endpoint: impl Endpoint<Output = Response> + 'static) -> Methods {
+    Methods::new(path, vec![(Method::GET, endpoint.map_to_response().boxed())])
+}
 
 /// The operations on one path.
 pub struct Methods {

@@ -29,11 +29,12 @@ use self::{body::Upload, cache::PageCache, compress::Encoding};
 pub use self::{
     cors::Cors,
     limit::Limits,
-    methods::Methods,
+    methods::{Methods, get},
     metrics::{RouteMetrics, count_conflict, count_order},
 };
 use crate::{
-    caller, conditional,
+    conditional,
+    header::bearer,
     problem::{ApiError, Code},
 };
 
@@ -114,7 +115,7 @@ impl HttpStack {
 
     /// A cached page, if the request is for one, and whoever asks may ask and can't have written what it lacks.
     async fn cached(&self, request: &Request, encoding: Encoding) -> Result<Option<Response>, ApiError> {
-        if let Some(token) = caller::bearer(request)? {
+        if let Some(token) = bearer(request)? {
             let authenticated = self.shared.commerce.authenticate(&AccessToken::from(token)).await;
             let caller = match authenticated.map_err(ApiError::from) {
                 Ok(caller) => caller,

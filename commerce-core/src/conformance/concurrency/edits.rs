@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
-use super::count;
 use crate::{
     account::{Session, UserQuery},
     cart::{Cart, CartStatus},
@@ -13,7 +12,7 @@ use crate::{
         StoreFixture,
         catalog::save_tree,
         sample::{cart_lines, confirm, guest},
-        shop::{Outcome, Shop, eur, refused},
+        shop::{Outcome, Shop, count, eur, refused},
     },
     id::{CategoryId, OrderId, VariantId},
     order::Order,

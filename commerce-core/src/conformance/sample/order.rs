@@ -1,11 +1,10 @@
 //! Orders, payments, refunds, parcels and returns.
 
-use super::{bare_address, full_address};
 use crate::{
     address::PostalAddress,
     catalog::Product,
     clock::Timestamp,
-    conformance::shop::{ODD, Shop, eur, minutes},
+    conformance::shop::{ODD, Shop, bare_address, eur, full_address, minutes},
     event::Task,
     id::{OrderId, ReturnId, UserId},
     money::Money,

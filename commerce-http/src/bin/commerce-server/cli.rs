@@ -1,5 +1,8 @@
 //! The command line and the environment.
 
+// Doc comments here are what `--help` prints, not Markdown.
+#![allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
