@@ -101,6 +101,8 @@ impl CatalogApi {
     }
 
     /// The category tree
+    ///
+    /// All categories, each with those below it and the number of products that are on sale.
     #[oai(path = "/categories", method = "get", operation_id = "list_categories")]
     async fn categories(&self, caller: Caller<Public>) -> Result<Reply<All<Category>>, ApiError> {
         Ok(Reply::new(All::of(caller.shop().catalog().categories().await?)))

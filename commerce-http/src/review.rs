@@ -84,6 +84,8 @@ impl ReviewApi {
     }
 
     /// Change your review
+    ///
+    /// What is absent stays.
     #[oai(path = "/reviews/:id", method = "patch", operation_id = "update_review")]
     async fn update(
         &self,
@@ -106,6 +108,8 @@ impl ReviewApi {
     }
 
     /// Your reviews
+    ///
+    /// Newest first, hidden ones too.
     #[oai(path = "/me/reviews", method = "get", operation_id = "list_my_reviews")]
     async fn mine(&self, caller: Caller<SignedIn>, paging: Paging) -> Result<Reply<Page<Review>>, ApiError> {
         Ok(Reply::new(Page::of(caller.shop().reviews().mine(&paging.0).await?)))
@@ -134,6 +138,8 @@ impl AdminReviewApi {
     }
 
     /// Hide or show a review
+    ///
+    /// A hidden review counts no longer in the rating.
     #[oai(path = "/:id", method = "patch", operation_id = "admin_moderate_review")]
     async fn moderate(
         &self,

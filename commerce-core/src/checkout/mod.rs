@@ -10,6 +10,7 @@
 mod again;
 mod place;
 mod quote;
+mod reserve;
 
 use std::{fmt, ops::Deref};
 

@@ -85,6 +85,8 @@ impl AdminCatalogApi {
     }
 
     /// Create a product
+    ///
+    /// With its variants and their first stock. A draft is seen by staff only.
     #[oai(path = "/products", method = "post", operation_id = "admin_create_product")]
     async fn create(
         &self,
@@ -100,12 +102,16 @@ impl AdminCatalogApi {
     }
 
     /// A product, whatever its status
+    ///
+    /// Drafts and archived ones too.
     #[oai(path = "/products/:id", method = "get", operation_id = "admin_get_product")]
     async fn get(&self, caller: Caller<EditCatalog>, id: Path<Uuid>) -> Result<Reply<Product>, ApiError> {
         Ok(self.product(caller.shop().catalog().admin_product(id.0.into()).await?))
     }
 
     /// Change a product
+    ///
+    /// What is absent stays; `null` takes away what may be absent.
     #[oai(path = "/products/:id", method = "patch", operation_id = "admin_update_product")]
     async fn update(
         &self,
@@ -129,6 +135,8 @@ impl AdminCatalogApi {
     }
 
     /// Add a variant
+    ///
+    /// With its first stock.
     #[oai(path = "/products/:id/variants", method = "post", operation_id = "admin_add_variant")]
     async fn add_variant(
         &self,
@@ -162,6 +170,8 @@ impl AdminCatalogApi {
     }
 
     /// Delete a variant
+    ///
+    /// Orders keep what was bought.
     #[oai(path = "/variants/:id", method = "delete", operation_id = "admin_delete_variant")]
     async fn delete_variant(
         &self,
@@ -174,6 +184,8 @@ impl AdminCatalogApi {
     }
 
     /// Create a category
+    ///
+    /// At the top, or below another one.
     #[oai(path = "/categories", method = "post", operation_id = "admin_create_category")]
     async fn create_category(
         &self,
