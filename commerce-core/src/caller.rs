@@ -128,7 +128,7 @@ impl Commerce {
     /// # Errors
     /// [`AccountError::InvalidToken`] if the token is not valid, or its session has ended.
     pub async fn authenticate(&self, token: &AccessToken) -> Result<Caller, AccountError> {
-        let identity = Accounts::of_system(Arc::clone(self.engine())).authenticate(token).await?;
+        let identity = Accounts::new(Scope::system(Arc::clone(self.engine()))).authenticate(token).await?;
         Ok(self.acting_as(Actor::User(identity)))
     }
 }

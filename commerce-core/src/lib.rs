@@ -99,7 +99,6 @@ mod write_watch;
 
 pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder};
-pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};
 pub use settings::{LOCAL_SENDER, Settings};
@@ -114,7 +113,7 @@ pub mod prelude {
         address::PostalAddress,
         catalog::{CategoryPatch, NewCategory, NewProduct, NewVariant, ProductPatch, ProductStatus, VariantPatch},
         checkout::{Checkout, Placement},
-        context::{Actor, Done, Idempotency, RequestContext, Role},
+        context::{Actor, Idempotency, RequestContext, Role},
         notification::{LogMailer, Mailer},
         order::{Cancellation, FulfilmentStatus, ItemSelection, NewFulfilment},
         page::PageRequest,

@@ -420,7 +420,7 @@ where
         };
         let plan = || (self.plan)(&self.service, context, &self.input);
         let refuse = |conflicts: &Conflicts| (self.refuse)(&self.input, conflicts);
-        match engine.transact_kept(&context.call, plan, self.record, refuse).await? {
+        match engine.transact(&context.call, plan, self.record, refuse).await? {
             Replay::Fresh(planned) => Ok(Outcome::fresh((self.finish)(&self.service, planned).await?)),
             Replay::Replayed(kept) => Ok(Outcome::replayed((self.recall)(&self.service, kept).await?)),
         }

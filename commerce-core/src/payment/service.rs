@@ -245,7 +245,7 @@ impl Operation<Order, OrderError> for ReceiveWrite {
         let order = self.admit().await?;
         let _turn = engine.queues.turn(order).await;
         let plan = || self.plan(write, order);
-        match engine.transact_kept(&write.call, plan, |_| serde_json::to_value(()), |_| None).await? {
+        match engine.transact(&write.call, plan, |_| serde_json::to_value(()), |_| None).await? {
             Replay::Fresh(order) => Ok(Outcome::fresh(order)),
             Replay::Replayed(_) => Ok(Outcome::replayed(self.payments.processor().load(order).await?)),
         }
