@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     account::{AccountError, Accounts, Credentials},
     cart::Carts,
+    catalog::Catalog,
     checkout::Checkouts,
     commerce::Commerce,
     context::{Actor, RequestContext},
@@ -48,6 +49,12 @@ impl Caller {
     #[must_use]
     pub fn accounts(&self) -> Accounts {
         Accounts::new(self.0.clone())
+    }
+
+    /// Products and categories.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.0.clone())
     }
 
     /// The cart.
@@ -121,7 +128,7 @@ impl Commerce {
     /// # Errors
     /// [`AccountError::InvalidToken`] if the token is not valid, or its session has ended.
     pub async fn authenticate(&self, token: &AccessToken) -> Result<Caller, AccountError> {
-        let identity = Accounts::of_system(Arc::clone(self.engine())).authenticate(token).await?;
+        let identity = Accounts::new(Scope::system(Arc::clone(self.engine()))).authenticate(token).await?;
         Ok(self.acting_as(Actor::User(identity)))
     }
 }

@@ -12,7 +12,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     account::normalise_email,
-    catalog::Catalog,
     clock::{Clock, SystemClock},
     context::Actor,
     engine::{Engine, Queues, recent_writers},
@@ -45,12 +44,6 @@ impl Commerce {
 
     pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
-    }
-
-    /// Products and categories.
-    #[must_use]
-    pub fn catalog(&self) -> Catalog {
-        Catalog::new(self.engine.clone())
     }
 
     /// Background work: messages, alerts, expiry, recovery.

@@ -184,24 +184,3 @@ impl RequestContext {
         self
     }
 }
-
-/// What a mutating call did, and whether it is the answer of an earlier call with the same [`Idempotency`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done<T> {
-    /// The answer.
-    pub value: T,
-    /// Whether this call changed nothing because an earlier one had already done it.
-    pub replayed: bool,
-}
-
-impl<T> Done<T> {
-    /// An answer given for the first time.
-    pub const fn fresh(value: T) -> Self {
-        Self { value, replayed: false }
-    }
-
-    /// An answer given before.
-    pub const fn again(value: T) -> Self {
-        Self { value, replayed: true }
-    }
-}

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     account::{normalise_email, normalise_international_email},
     clock::{Clock, Timestamp},
-    context::{Actor, ActorRef, Done, IdempotencyError, RequestContext, Role},
+    context::{Actor, ActorRef, IdempotencyError, RequestContext, Role},
     error::{CommonError, Invalid},
     event::{EventSink, Task},
     id::{IdGenerator, UserId, VariantId},
@@ -37,19 +37,19 @@ const ATTEMPTS: u32 = 12;
 /// How often an identical set is committed again when the store is unavailable or its answer is unknown.
 const RECOMMITS: u32 = 5;
 
-/// A change-set together with what the call that composed it answers: for embedders who commit it in a transaction of their own.
+/// What a write has decided on, before it is committed.
 #[derive(Debug)]
-pub struct Planned<T> {
+pub(crate) struct Planned<T> {
     /// What to apply.
     pub changes: ChangeSet,
-    /// What the call answers once it is applied.
+    /// What the write answers once it is applied.
     pub output: T,
 }
 
-/// A call's output, or what was kept of it when it was made before.
-pub(crate) enum Replay<T, A> {
+/// A write's output, or what was kept of it when it was made before.
+pub(crate) enum Replay<T> {
     Fresh(T),
-    Replayed(A),
+    Replayed(Value),
 }
 
 /// The guards that failed.
@@ -195,57 +195,17 @@ impl Engine {
         }
     }
 
-    /// Plans and commits a call until it applies, is refused, or was answered before.
+    /// Plans and commits a write until it applies, is refused, or was made before.
     ///
     /// `plan` reads and decides; it runs again from fresh reads when others changed what it was computed from, unless
-    /// `refuse` finds the conflict to be an answer.
+    /// `refuse` finds the conflict to be an answer. `record` writes down what is kept of the output for an idempotency key.
     pub async fn transact<T, E, F>(
-        &self,
-        call: &RequestContext,
-        plan: impl Fn() -> F + Send,
-        refuse: impl Fn(&Conflicts) -> Option<E> + Send,
-    ) -> Result<Done<T>, E>
-    where
-        T: Clone + Serialize + DeserializeOwned + Send,
-        E: From<CommonError> + Send,
-        F: Future<Output = Result<Planned<T>, E>> + Send,
-    {
-        Ok(match self.transact_as(call, plan, T::clone, refuse).await? {
-            Replay::Fresh(value) => Done::fresh(value),
-            Replay::Replayed(value) => Done::again(value),
-        })
-    }
-
-    /// Like [`Self::transact`], keeping only a part of the output as the answer of the call's idempotency key.
-    pub async fn transact_as<T, A, E, F>(
-        &self,
-        call: &RequestContext,
-        plan: impl Fn() -> F + Send,
-        answer: impl Fn(&T) -> A + Send,
-        refuse: impl Fn(&Conflicts) -> Option<E> + Send,
-    ) -> Result<Replay<T, A>, E>
-    where
-        T: Send,
-        A: Serialize + DeserializeOwned + Send,
-        E: From<CommonError> + Send,
-        F: Future<Output = Result<Planned<T>, E>> + Send,
-    {
-        Ok(match self.transact_kept(call, plan, move |output| serde_json::to_value(answer(output)), refuse).await? {
-            Replay::Fresh(output) => Replay::Fresh(output),
-            Replay::Replayed(kept) => Replay::Replayed(
-                serde_json::from_value(kept).map_err(|error| CommonError::from(StoreError::bug(error)))?,
-            ),
-        })
-    }
-
-    /// Like [`Self::transact_as`]; `record` writes down what is kept of the output.
-    pub async fn transact_kept<T, E, F>(
         &self,
         call: &RequestContext,
         plan: impl Fn() -> F + Send,
         record: impl Fn(&T) -> serde_json::Result<Value> + Send,
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
-    ) -> Result<Replay<T, Value>, E>
+    ) -> Result<Replay<T>, E>
     where
         T: Send,
         E: From<CommonError> + Send,
@@ -318,9 +278,8 @@ impl Engine {
     }
 
     /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.
-    async fn unless_answered<T, A, E>(&self, call: &RequestContext, refusal: E) -> Result<Replay<T, A>, E>
+    async fn unless_answered<T, E>(&self, call: &RequestContext, refusal: E) -> Result<Replay<T>, E>
     where
-        A: DeserializeOwned,
         E: From<CommonError>,
     {
         match self.replay(call).await? {

@@ -6,16 +6,20 @@
 //! use commerce_core::prelude::*;
 //! use commerce_sqlite::SqliteStore;
 //!
-//! let shop = Commerce::builder()
-//!     .store(SqliteStore::open("sqlite::memory:").await?) // or "sqlite://shop.db"
-//!     .gateway(TestGateway::new())
-//!     .build()?;
-//! let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-//! let draft =
-//!     ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..Default::default() };
-//! let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value;
-//! let cart = shop.as_guest().carts().add(mug.view.product.variants[0].id, 2).await?;
-//! assert_eq!(cart.totals.grand_total.to_string(), "39.80");
+//! let price = Money::parse("19.90", Currency::EUR)?;
+//! let (email, password) = ("ada@example.com", "difference engine no 2");
+//! let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
+//!
+//! let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
+//! let staff = shop.as_system();
+//! staff.catalog().create(NewProduct::active("Enamel mug").variant("MUG", price).stock(10)).await?;
+//! shop.as_guest().accounts().register(Registration::new(email, password, "Ada", "Lovelace")).await?;
+//! let ada = shop.sign_in(email, password).await?;
+//! let found = ada.catalog().search("enamle mug").first().await?.ok_or("nothing found")?;
+//! let cart = ada.carts().add(found.default_variant(), 2).await?;
+//! let order = ada.checkout().place(Checkout::ship_to(address).pay_with("test").expect_total(cart.total())).await?;
+//! staff.orders().fulfil(order.id, NewFulfilment::all("Royal Mail", "RM1")).await?;
+//! staff.payments().refund(order.id, NewRefund::amount(price).reason("a dent")).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -95,7 +99,6 @@ mod write_watch;
 
 pub use caller::Caller;
 pub use commerce::{BuildError, Commerce, CommerceBuilder};
-pub use engine::Planned;
 pub use health::Health;
 pub use money::{Currency, Money, MoneyError};
 pub use settings::{LOCAL_SENDER, Settings};
@@ -108,9 +111,9 @@ pub mod prelude {
         Commerce, Currency, Money, Settings,
         account::{Credentials, Registration},
         address::PostalAddress,
-        catalog::{CategoryDraft, ProductDraft, ProductQuery, ProductStatus, VariantDraft},
+        catalog::{CategoryPatch, NewCategory, NewProduct, NewVariant, ProductPatch, ProductStatus, VariantPatch},
         checkout::{Checkout, Placement},
-        context::{Actor, Done, Idempotency, RequestContext, Role},
+        context::{Actor, Idempotency, RequestContext, Role},
         notification::{LogMailer, Mailer},
         order::{Cancellation, FulfilmentStatus, ItemSelection, NewFulfilment},
         page::PageRequest,

@@ -5,6 +5,7 @@ mod status;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
+use serde_json::Value;
 use tokio::time::timeout;
 
 pub use self::status::WorkerStatus;
@@ -235,11 +236,11 @@ impl Worker {
             }
             Task::MergeCart { from, owner } => {
                 let plan = || plan_return(&self.engine, from, owner.clone());
-                self.engine.transact(&RequestContext::system(), plan, |_| None).await?;
+                self.engine.transact(&RequestContext::system(), plan, |()| Ok(Value::Null), |_| None).await?;
                 Ok(Outcome::Done)
             }
             Task::JoinOrders { user } => {
-                Accounts::of_system(self.engine.clone()).join_more_orders(user).await.map(|()| Outcome::Done)
+                Accounts::new(Scope::system(self.engine.clone())).join_more_orders(user).await.map(|()| Outcome::Done)
             }
             Task::Send { message } => {
                 let Some(message) = compose(&self.engine, leased.id, &message).await? else { return Ok(Outcome::Done) };

@@ -94,9 +94,8 @@ impl From<Idempotency> for IdempotencyKey {
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+/// # let mug = shop.as_system().catalog().create(mug).await?.default_variant();
 /// let staff = shop.as_system();
 /// let first = staff.inventory().adjust(mug, -3, "broken").idempotent("count 7").outcome().await?;
 /// let again = staff.inventory().adjust(mug, -3, "broken").idempotent("count 7").outcome().await?;
@@ -260,6 +259,7 @@ pub(crate) trait Operation<T, E>: Send + Sync {
 
 /// What reads and decides; it runs again whenever others changed what was read.
 pub(crate) type Plan<S, I, P, E> = for<'a> fn(&'a S, &'a WriteContext, &'a I) -> BoxFuture<'a, Result<Planned<P>, E>>;
+type LookUp<S, I> = for<'a> fn(&'a S, &'a I) -> BoxFuture<'a, Option<Uuid>>;
 type Record<P> = fn(&P) -> serde_json::Result<Value>;
 type Recall<S, T, E> = for<'a> fn(&'a S, Value) -> BoxFuture<'a, Result<T, E>>;
 
@@ -279,6 +279,7 @@ pub(crate) struct OneCommit<S, I, T, E, P = T> {
     preview: fn(P) -> T,
     allow: fn(&Actor) -> Result<(), AccessError>,
     turn: Option<Uuid>,
+    turn_of: Option<LookUp<S, I>>,
     refuse: fn(&I, &Conflicts) -> Option<E>,
 }
 
@@ -347,6 +348,7 @@ impl<S, I, T, E, P> OneCommit<S, I, T, E, P> {
             preview,
             allow: |_| Ok(()),
             turn: None,
+            turn_of: None,
             refuse: |_, _| None,
         }
     }
@@ -367,6 +369,12 @@ impl<S, I, T, E, P> OneCommit<S, I, T, E, P> {
     /// Writes that share this id take turns within the process.
     pub fn in_turn(mut self, id: impl Into<Uuid>) -> Self {
         self.turn = Some(id.into());
+        self
+    }
+
+    /// Like [`Self::in_turn`], by an id that has to be looked up. Without one, the write takes no turn.
+    pub fn in_turn_of(mut self, look_up: LookUp<S, I>) -> Self {
+        self.turn_of = Some(look_up);
         self
     }
 
@@ -402,13 +410,17 @@ where
 
     async fn run(&self, engine: &Engine, context: &WriteContext) -> Result<Outcome<T>, E> {
         (self.allow)(context.actor()).map_err(CommonError::from)?;
-        let _turn = match self.turn {
+        let turn = match self.turn_of {
+            Some(look_up) => look_up(&self.service, &self.input).await,
+            None => self.turn,
+        };
+        let _turn = match turn {
             Some(id) => Some(engine.queues.turn(id).await),
             None => None,
         };
         let plan = || (self.plan)(&self.service, context, &self.input);
         let refuse = |conflicts: &Conflicts| (self.refuse)(&self.input, conflicts);
-        match engine.transact_kept(&context.call, plan, self.record, refuse).await? {
+        match engine.transact(&context.call, plan, self.record, refuse).await? {
             Replay::Fresh(planned) => Ok(Outcome::fresh((self.finish)(&self.service, planned).await?)),
             Replay::Replayed(kept) => Ok(Outcome::replayed((self.recall)(&self.service, kept).await?)),
         }

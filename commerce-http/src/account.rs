@@ -49,12 +49,16 @@ fn profile(user: core::User) -> Reply<User> {
 #[OpenApi(prefix_path = "/v1/me", tag = "Tag::Account")]
 impl AccountApi {
     /// Your profile
+    ///
+    /// Who you are to the shop.
     #[oai(path = "/", method = "get", operation_id = "get_me")]
     async fn me(&self, caller: Caller<SignedIn>) -> Result<Reply<User>, ApiError> {
         Ok(profile(caller.shop().accounts().me().await?))
     }
 
     /// Change your profile
+    ///
+    /// What is absent stays; `null` takes away what may be absent.
     #[oai(path = "/", method = "patch", operation_id = "update_me")]
     async fn update(
         &self,
@@ -119,6 +123,8 @@ impl AccountApi {
     }
 
     /// Sign a device out
+    ///
+    /// Its access and refresh tokens are dead; other devices stay signed in.
     #[oai(path = "/sessions/:id", method = "delete", operation_id = "revoke_my_session")]
     async fn revoke(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
         caller.shop().accounts().revoke_session(id.0.into()).await?;
@@ -134,12 +140,16 @@ impl AccountApi {
     }
 
     /// Your addresses
+    ///
+    /// Those that you have saved, oldest first.
     #[oai(path = "/addresses", method = "get", operation_id = "list_my_addresses")]
     async fn addresses(&self, caller: Caller<SignedIn>) -> Result<Reply<All<Address>>, ApiError> {
         Ok(Reply::new(All::of(caller.shop().accounts().addresses().await?)))
     }
 
     /// Save an address
+    ///
+    /// At most a hundred are kept.
     #[oai(path = "/addresses", method = "post", operation_id = "add_my_address")]
     async fn add_address(
         &self,
@@ -152,6 +162,8 @@ impl AccountApi {
     }
 
     /// Change an address
+    ///
+    /// What is absent stays; `null` takes away what may be absent. Orders keep the address that they were placed with.
     #[oai(path = "/addresses/:id", method = "patch", operation_id = "update_my_address")]
     async fn update_address(
         &self,
@@ -167,6 +179,8 @@ impl AccountApi {
     }
 
     /// Delete an address
+    ///
+    /// Orders keep the address that they were placed with.
     #[oai(path = "/addresses/:id", method = "delete", operation_id = "delete_my_address")]
     async fn delete_address(&self, caller: Caller<SignedIn>, id: Path<Uuid>) -> Result<Empty, ApiError> {
         caller.shop().accounts().delete_address(id.0.into()).await?;
@@ -204,6 +218,8 @@ impl AdminUserApi {
     }
 
     /// A user
+    ///
+    /// A customer or a member of the staff.
     #[oai(path = "/:id", method = "get", operation_id = "admin_get_user")]
     async fn get(&self, caller: Caller<staff::ViewUsers>, id: Path<Uuid>) -> Result<Reply<AdminUser>, ApiError> {
         Ok(managed(caller.shop().accounts().user(id.0.into()).await?))

@@ -122,6 +122,8 @@ impl CartApi {
     }
 
     /// Remove an item
+    ///
+    /// Answers the cart without it.
     #[oai(path = "/items/:variant_id", method = "delete", operation_id = "remove_cart_item")]
     async fn remove(
         &self,
@@ -133,6 +135,8 @@ impl CartApi {
     }
 
     /// Empty the cart
+    ///
+    /// Answers the empty cart.
     #[oai(path = "/", method = "delete", operation_id = "clear_cart")]
     async fn clear(&self, caller: Caller<Shopper>, if_match: IfMatch) -> Result<Reply<Cart>, ApiError> {
         Ok(cart(caller.shop().carts().clear().if_version(if_match.0).await?))

@@ -6,7 +6,7 @@ pub mod edit;
 
 use std::sync::Arc;
 
-use commerce_core::catalog::{self as core, CatalogError};
+use commerce_core::catalog::CatalogError;
 use poem_openapi::{OpenApi, param::Path, types::Example};
 
 pub use self::admin::AdminCatalogApi;
@@ -75,16 +75,16 @@ impl CatalogApi {
         paging: Paging,
     ) -> Result<Reply<Page<Product>>, ApiError> {
         let currency = self.0.commerce.settings().currency;
-        let query = core::ProductQuery {
-            q: q.0,
-            category: category.0,
-            min_price: read_amount(min_price.0.as_deref(), "min_price", currency)?,
-            max_price: read_amount(max_price.0.as_deref(), "max_price", currency)?,
-            in_stock: in_stock.0,
-            min_rating: min_rating.0,
-            sort: sort.0.map(Into::into),
-        };
-        let page = self.0.commerce.catalog().products(&caller.actor, query, &paging.0).await?;
+        let products = caller.shop().catalog().products();
+        let products = products
+            .words(q.0)
+            .category(category.0)
+            .min_price(read_amount(min_price.0.as_deref(), "min_price", currency)?)
+            .max_price(read_amount(max_price.0.as_deref(), "max_price", currency)?)
+            .in_stock(in_stock.0)
+            .min_rating(min_rating.0)
+            .sort(sort.0.map(Into::into));
+        let page = products.page(&paging.0).await?;
         Ok(Reply::new(Page::of(page.map(|detail| Product::listed(detail, currency)))))
     }
 
@@ -94,16 +94,18 @@ impl CatalogApi {
     #[oai(path = "/products/:id_or_slug", method = "get", operation_id = "get_product")]
     async fn get(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Product>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        let detail = self.0.commerce.catalog().product(&caller.actor, id_or_slug).await?;
-        let (version, slug) = (detail.view.product.version, detail.view.product.slug.clone());
+        let detail = caller.shop().catalog().product(id_or_slug).await?;
+        let (version, slug) = (detail.version, detail.slug.clone());
         let reply = Reply::new(Product::of(detail, self.0.commerce.settings().currency)).version(version);
         Ok(Found::of(reply, "/v1/products", id_or_slug, &slug))
     }
 
     /// The category tree
+    ///
+    /// All categories, each with those below it and the number of products that are on sale.
     #[oai(path = "/categories", method = "get", operation_id = "list_categories")]
     async fn categories(&self, caller: Caller<Public>) -> Result<Reply<All<Category>>, ApiError> {
-        Ok(Reply::new(All::of(self.0.commerce.catalog().categories(&caller.actor).await?)))
+        Ok(Reply::new(All::of(caller.shop().catalog().categories().await?)))
     }
 
     /// A category
@@ -112,8 +114,8 @@ impl CatalogApi {
     #[oai(path = "/categories/:id_or_slug", method = "get", operation_id = "get_category")]
     async fn category(&self, caller: Caller<Public>, id_or_slug: Path<String>) -> Result<Found<Category>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        let node = self.0.commerce.catalog().category(&caller.actor, id_or_slug).await?;
-        let slug = node.category.slug.clone();
+        let node = caller.shop().catalog().category(id_or_slug).await?;
+        let slug = node.slug.clone();
         Ok(Found::of(Reply::new(node), "/v1/categories", id_or_slug, &slug))
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     problem::{ApiError, Code, Members},
     spec::Tag,
     stack::{AppState, count_order},
-    types::sample,
+    types::{Country, sample},
 };
 
 impl From<CheckoutError> for ApiError {
@@ -163,6 +163,8 @@ pub struct CheckoutApi(pub Arc<AppState>);
 #[OpenApi(prefix_path = "/v1", tag = "Tag::Checkout")]
 impl CheckoutApi {
     /// Ways to pay
+    ///
+    /// What `payment.method` may be at checkout.
     #[allow(clippy::unused_async)] // Operations are asynchronous.
     #[oai(path = "/payment-methods", method = "get", operation_id = "list_payment_methods")]
     async fn payment_methods(&self, caller: Caller<Public>) -> Result<Reply<Vec<PaymentMethod>>, ApiError> {
@@ -178,8 +180,8 @@ impl CheckoutApi {
         &self,
         caller: Caller<Shopper>,
         /// Where to: ISO 3166-1 alpha-2.
-        #[oai(example = "sample::country", validator(pattern = "^[A-Za-z]{2}$"))]
-        country: Query<String>,
+        #[oai(example = "sample::country")]
+        country: Query<Country>,
     ) -> Result<Reply<Vec<ShippingMethod>>, ApiError> {
         let methods = caller.shop().checkout().shipping_methods(country.0.as_deref()).await?;
         Ok(Reply::new(methods.into_iter().map(Into::into).collect::<Vec<_>>()))

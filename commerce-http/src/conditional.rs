@@ -6,7 +6,10 @@
 use std::fmt::Write;
 
 use commerce_core::store::Version;
-use poem::http::{HeaderMap, HeaderValue, header};
+use poem::{
+    http::{HeaderMap, HeaderValue, header},
+    web::headers::{ETag, HeaderMapExt, IfNoneMatch},
+};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -28,17 +31,16 @@ pub fn etag(version: Option<Version>, body: &[u8]) -> HeaderValue {
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// Tags without their weakness marks, as `If-None-Match` compares them (RFC 9110 §13.1.2).
+/// Tags without their weakness marks: they matter to bytes, not to versions.
 fn tags(header: &str) -> impl Iterator<Item = &str> {
     header.split(',').map(|tag| tag.trim().trim_start_matches("W/"))
 }
 
 /// Whether the client has this representation already.
 pub fn not_modified(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let Some(wanted) = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else { return false };
-    let Ok(etag) = etag.to_str() else { return false };
-    let etag = etag.trim_start_matches("W/");
-    tags(wanted).any(|tag| tag == "*" || tag == etag)
+    let Some(wanted) = request.typed_get::<IfNoneMatch>() else { return false };
+    let etag = etag.to_str().ok().and_then(|etag| etag.parse::<ETag>().ok());
+    etag.is_some_and(|etag| !wanted.precondition_passes(&etag))
 }
 
 /// `If-Match`: the version a write may change. `None` without the header and for `*`.

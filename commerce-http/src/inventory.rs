@@ -82,6 +82,8 @@ impl InventoryApi {
     }
 
     /// The stock of a variant
+    ///
+    /// What is on hand, reserved and available.
     #[oai(path = "/inventory/:variant_id", method = "get", operation_id = "admin_get_stock")]
     async fn get(&self, caller: Caller<EditStock>, variant_id: Path<Uuid>) -> Result<Reply<StockItem>, ApiError> {
         Ok(Reply::new(caller.shop().inventory().stock_item(variant_id.0.into()).await?))
@@ -152,6 +154,8 @@ impl InventoryApi {
     }
 
     /// Take note of an alert
+    ///
+    /// It stays in the list, as one that staff have seen.
     #[oai(path = "/alerts/:id/acknowledge", method = "post", operation_id = "admin_acknowledge_alert")]
     async fn acknowledge(&self, caller: Caller<ViewAlerts>, id: Path<Uuid>) -> Result<Reply<Alert>, ApiError> {
         let alert = caller.shop().inventory().acknowledge(AlertId(id.0)).await?;

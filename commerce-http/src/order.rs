@@ -90,12 +90,16 @@ impl OrderApi {
     }
 
     /// An order
+    ///
+    /// As it stands now, with its payments, refunds, parcels and returns.
     #[oai(path = "/:id", method = "get", operation_id = "get_order")]
     async fn get(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
         Ok(order(caller.shop().orders().get(id.0.into()).await?, None))
     }
 
     /// Track an order
+    ///
+    /// What has happened to it, oldest first, and where its parcels are.
     #[oai(path = "/:id/tracking", method = "get", operation_id = "track_order")]
     async fn tracking(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<Tracking>, ApiError> {
         Ok(Reply::new(caller.shop().orders().tracking(id.0.into()).await?))
@@ -143,6 +147,8 @@ impl OrderApi {
     }
 
     /// An order's returns
+    ///
+    /// Those that were asked for, however they were decided.
     #[oai(path = "/:id/returns", method = "get", operation_id = "list_order_returns")]
     async fn returns(&self, caller: Caller<Buyer>, id: Path<Uuid>) -> Result<Reply<All<Return>>, ApiError> {
         Ok(Reply::new(All::of(caller.shop().orders().get(id.0.into()).await?.returns)))

@@ -76,14 +76,16 @@ impl ReviewApi {
         body: Input<NewReview>,
     ) -> Result<Created<Review>, ApiError> {
         let id_or_slug = path_text("id_or_slug", &id_or_slug)?;
-        let product = self.0.commerce.catalog();
-        let draft = body.parse_for(product.product(&caller.actor, id_or_slug)).await?.into();
+        let catalog = caller.shop().catalog();
+        let draft = body.parse_for(catalog.product(id_or_slug)).await?.into();
         let done = caller.shop().reviews().create(id_or_slug, draft).outcome().await?;
         let (id, version) = (done.value.id, done.value.version);
         Ok(Created::outcome(done).version(version).location(&format!("/v1/reviews/{id}")))
     }
 
     /// Change your review
+    ///
+    /// What is absent stays.
     #[oai(path = "/reviews/:id", method = "patch", operation_id = "update_review")]
     async fn update(
         &self,
@@ -106,6 +108,8 @@ impl ReviewApi {
     }
 
     /// Your reviews
+    ///
+    /// Newest first, hidden ones too.
     #[oai(path = "/me/reviews", method = "get", operation_id = "list_my_reviews")]
     async fn mine(&self, caller: Caller<SignedIn>, paging: Paging) -> Result<Reply<Page<Review>>, ApiError> {
         Ok(Reply::new(Page::of(caller.shop().reviews().mine(&paging.0).await?)))
@@ -134,6 +138,8 @@ impl AdminReviewApi {
     }
 
     /// Hide or show a review
+    ///
+    /// A hidden review counts no longer in the rating.
     #[oai(path = "/:id", method = "patch", operation_id = "admin_moderate_review")]
     async fn moderate(
         &self,

@@ -126,6 +126,57 @@ impl QueryValue for Time {
     }
 }
 
+/// A country in a query, as ISO 3166-1 alpha-2 writes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Country(pub String);
+
+impl std::ops::Deref for Country {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl QueryValue for Country {
+    fn read(text: &str) -> Result<Self, FieldError> {
+        if text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return Ok(Self(text.to_owned()));
+        }
+        let detail = "must be a country's two letters (ISO 3166-1 alpha-2), like DE".to_owned();
+        Err(FieldError { pointer: String::new(), code: "invalid_country", detail })
+    }
+}
+
+impl Type for Country {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string_country".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let pattern = Some("^[A-Za-z]{2}$".to_owned());
+        MetaSchemaRef::Inline(Box::new(MetaSchema { pattern, ..MetaSchema::new("string") }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(self.as_raw_value().into_iter())
+    }
+}
+
+impl ToJSON for Country {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.clone()))
+    }
+}
+
 /// One page of a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct Page<T> {
@@ -389,8 +440,8 @@ pub mod sample {
         "7K3MT-Q9XA0".to_owned()
     }
 
-    pub fn country() -> String {
-        "DE".to_owned()
+    pub fn country() -> super::Country {
+        super::Country("DE".to_owned())
     }
 
     pub const fn yes() -> bool {

@@ -16,7 +16,7 @@ use std::{
 use commerce_core::{
     Commerce,
     address::PostalAddress,
-    catalog::{ProductDraft, ProductStatus, VariantDraft},
+    catalog::NewProduct,
     checkout::{Checkout, CheckoutError, PaymentChoice},
     conformance::StoreFixture,
     context::{Actor, RequestContext},
@@ -81,14 +81,8 @@ fn shop(store: &Arc<PgStore>) -> Commerce {
 async fn two_products(shop: &Commerce, units: i64) -> [VariantId; 2] {
     let mut variants = Vec::new();
     for sku in ["MUG", "CUP"] {
-        let draft = ProductDraft {
-            title: sku.to_lowercase(),
-            status: ProductStatus::Active,
-            variants: vec![VariantDraft { stock: Some(units), ..VariantDraft::new(sku, support::eur(1990)) }],
-            ..ProductDraft::default()
-        };
-        let product = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value.view.product;
-        variants.push(product.variants[0].id);
+        let product = NewProduct::active(sku.to_lowercase()).variant(sku, support::eur(1990)).stock(units);
+        variants.push(shop.as_system().catalog().create(product).await.unwrap().default_variant());
     }
     [variants[0], variants[1]]
 }

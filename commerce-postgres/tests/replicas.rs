@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use commerce_core::{
     Commerce,
     account::Registration,
-    catalog::{ProductDraft, ProductPatch, ProductQuery, ProductStatus, VariantDraft},
-    context::{Actor, Identity, RequestContext, Role},
+    catalog::{NewProduct, ProductPatch},
+    context::{Actor, Identity, Role},
     id::SessionId,
     page::PageRequest,
     payment::TestGateway,
@@ -70,14 +70,8 @@ impl World {
         let urls: Vec<_> = replicas.iter().map(|replica| replica.url("postgres")).collect();
         let store = store.with_replicas(&urls).unwrap();
         let shop = build(store);
-        let draft = ProductDraft {
-            title: "First".to_owned(),
-            status: ProductStatus::Active,
-            variants: vec![VariantDraft::new("ONE", support::eur(1990))],
-            ..Default::default()
-        };
-        let product = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value;
-        let slug = product.view.product.slug;
+        let product = NewProduct::active("First").variant("ONE", support::eur(1990));
+        let slug = shop.as_system().catalog().create(product).await.unwrap().slug;
         let world = Self { primary, replicas, shop, slug };
         until("replicas that are read from", async || world.both_serve().await.then_some(())).await;
         world
@@ -92,17 +86,16 @@ impl World {
     }
 
     async fn title_for(&self, viewer: &Actor) -> String {
-        match self.shop.catalog().product(viewer, &self.slug).await {
-            Ok(detail) => detail.view.product.title,
+        match self.shop.acting_as(viewer).catalog().product(&self.slug).await {
+            Ok(detail) => detail.title,
             Err(error) => format!("{error}"),
         }
     }
 
     async fn rename(&self, title: &str) {
-        let catalog = self.shop.catalog();
-        let product = catalog.product(&Actor::System, &self.slug).await.unwrap().view.product;
-        let patch = ProductPatch { title: Some(title.to_owned()), ..Default::default() };
-        catalog.update_product(&RequestContext::system(), product.id, patch, None).await.unwrap();
+        let catalog = self.shop.as_system().catalog();
+        let product = catalog.product(&self.slug).await.unwrap();
+        catalog.update(product.id, ProductPatch::new().title(title.to_owned())).await.unwrap();
     }
 
     async fn customer(&self, name: &str) -> Actor {
@@ -153,8 +146,8 @@ async fn replicas_serve_what_is_shown_unless_they_are_behind_or_dead() {
     );
     let draft = NewReview::new(5, "Good", "Tea.");
     world.shop.acting_as(&ada).reviews().create(&world.slug, draft).await.unwrap();
-    let rated = world.shop.catalog().product(&ada, &world.slug).await.unwrap().view;
-    assert_eq!((rated.product.title.as_str(), rated.rating_count), ("Second", 1), "who wrote sees it");
+    let rated = world.shop.acting_as(&ada).catalog().product(&world.slug).await.unwrap();
+    assert_eq!((rated.title.as_str(), rated.rating_count), ("Second", 1), "who wrote sees it");
     let listed = world.shop.acting_as(&ada).reviews().of_product(&world.slug, &PageRequest::first(10)).await.unwrap();
     assert_eq!(listed.items.len(), 1);
     until("replicas that stand still are left out", async || (world.title_for(&guest).await == "Second").then_some(()))
@@ -185,12 +178,9 @@ async fn replicas_serve_what_is_shown_unless_they_are_behind_or_dead() {
             let end = Instant::now() + Duration::from_secs(3);
             let mut reads = 0;
             while Instant::now() < end {
-                let title = shop.catalog().product(&Actor::guest(), &slug).await.unwrap().view.product.title;
+                let title = shop.as_guest().catalog().product(&slug).await.unwrap().title;
                 assert_eq!(title, "Second");
-                shop.catalog()
-                    .products(&Actor::guest(), ProductQuery::default(), &PageRequest::first(5))
-                    .await
-                    .unwrap();
+                shop.as_guest().catalog().products().page(&PageRequest::first(5)).await.unwrap();
                 reads += 1;
             }
             reads

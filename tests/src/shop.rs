@@ -7,7 +7,7 @@ use commerce_core::{
     Caller, Commerce, CommerceBuilder, Currency, Money,
     address::PostalAddress,
     alert::{Alert, AlertKind, AlertQuery},
-    catalog::{ProductDraft, ProductStatus, VariantDraft},
+    catalog::NewProduct,
     checkout::{Checkout, CheckoutError, PaymentChoice, Placement},
     clock::{ManualClock, Timestamp},
     context::{Actor, ActorRef, Idempotency, Identity, RequestContext, Role},
@@ -105,15 +105,8 @@ impl TestShop {
 
     /// A product with one variant, on sale.
     pub async fn sell(&self, sku: &str, price: i64, stock: i64) -> VariantId {
-        let variant = VariantDraft { stock: Some(stock), ..VariantDraft::new(sku, eur(price)) };
-        let draft = ProductDraft {
-            title: format!("Product {sku}"),
-            status: ProductStatus::Active,
-            variants: vec![variant],
-            ..ProductDraft::default()
-        };
-        let created = self.commerce.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
-        created.value.view.product.variants[0].id
+        let product = NewProduct::active(format!("Product {sku}")).variant(sku, eur(price)).stock(stock);
+        self.commerce.as_system().catalog().create(product).await.unwrap().default_variant()
     }
 
     /// Puts units into a customer's cart.

@@ -3,14 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use commerce_core::{
-    Commerce,
-    catalog::{ProductDraft, ProductQuery, ProductStatus, VariantDraft},
-    context::{Actor, RequestContext},
-    id::VariantId,
-    page::PageRequest,
-    payment::TestGateway,
-};
+use commerce_core::{Commerce, catalog::NewProduct, id::VariantId, page::PageRequest, payment::TestGateway};
 use commerce_tests::{
     shop::{VISA, customer, eur, input},
     sim::{Chance, Coverage, MemoryStore, Process, SharedState},
@@ -23,14 +16,8 @@ async fn shop(products: usize) -> (Commerce, Arc<Mutex<SharedState>>, Vec<Varian
     let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build().unwrap();
     let mut variants = Vec::new();
     for n in 0..products {
-        let draft = ProductDraft {
-            title: format!("Thing {n}"),
-            status: ProductStatus::Active,
-            variants: vec![VariantDraft { stock: Some(9), ..VariantDraft::new(format!("SKU-{n}"), eur(100)) }],
-            ..ProductDraft::default()
-        };
-        let created = shop.catalog().create_product(&RequestContext::system(), draft).await.unwrap().value;
-        variants.push(created.view.product.variants[0].id);
+        let thing = NewProduct::active(format!("Thing {n}")).variant(format!("SKU-{n}"), eur(100)).stock(9);
+        variants.push(shop.as_system().catalog().create(thing).await.unwrap().default_variant());
     }
     (shop, shared, variants)
 }
@@ -41,10 +28,10 @@ async fn pages_carts_and_checkouts_cost_the_same_at_any_size() {
         let (shop, shared, variants) = shop(size).await;
         let calls = || shared.lock().unwrap().take_calls();
         calls();
-        let page = shop.catalog().products(&Actor::guest(), ProductQuery::default(), &PageRequest::first(100)).await;
+        let page = shop.as_guest().catalog().products().page(&PageRequest::first(100)).await;
         assert_eq!(page.unwrap().items.len(), size);
         assert_eq!(calls(), ["load_categories", "list_products"]);
-        shop.catalog().product(&Actor::guest(), "thing-0").await.unwrap();
+        shop.as_guest().catalog().product("thing-0").await.unwrap();
         assert_eq!(calls(), ["view_product", "load_categories"]);
 
         let ada = customer();

@@ -3,7 +3,7 @@
 use commerce_core::{
     cart::{CartError, CartView},
     catalog::{ProductPatch, ProductStatus, VariantPatch},
-    context::{AccessError, Actor, IdempotencyError, RequestContext},
+    context::{AccessError, Actor, IdempotencyError},
     error::CommonError,
     id::{IdGenerator, UuidV7, VariantId},
     token::CartToken,
@@ -69,13 +69,11 @@ async fn a_cart_shows_todays_prices_and_what_is_gone() {
     let shop = TestShop::open().await;
     let (mug, ada) = (shop.sell("MUG", 1990, 3).await, customer());
     shop.fill(&ada, mug, 1).await;
-    let patch = VariantPatch { price: Some(eur(2190)), ..VariantPatch::default() };
-    let catalog = shop.commerce.catalog();
-    let product = catalog.update_variant(&RequestContext::system(), mug, patch, None).await.unwrap().view.product.id;
+    let catalog = shop.commerce.as_system().catalog();
+    let product = catalog.update_variant(mug, VariantPatch::new().price(eur(2190))).await.unwrap().product_id;
     let cart = shop.commerce.acting_as(&ada).carts().view().await.unwrap();
     assert_eq!((cart.items[0].unit_price, cart.totals.grand_total), (eur(2190), eur(2190)));
-    let archived = ProductPatch { status: Some(ProductStatus::Archived), ..ProductPatch::default() };
-    catalog.update_product(&RequestContext::system(), product, archived, None).await.unwrap();
+    catalog.update(product, ProductPatch::new().status(ProductStatus::Archived)).await.unwrap();
     let cart = shop.commerce.acting_as(&ada).carts().view().await.unwrap();
     assert_eq!(cart.items[0].available, 0);
     let refused = shop.commerce.acting_as(&ada).carts().add(mug, 1).await.unwrap_err();

@@ -18,7 +18,7 @@ use shop::{Shop, broken, everything, once, open, someone};
 
 impl Shop {
     async fn stocked(&self, title: &str, sku: &str, units: i64) -> VariantId {
-        self.product(title, sku, 100, units).await.view.product.variants[0].id
+        self.product(title, sku, 100, units).await.variants[0].id
     }
 
     async fn item(&self, variant: VariantId) -> StockItem {
@@ -65,8 +65,8 @@ async fn stock_is_listed_by_sku_and_filtered() {
     let shop = open().await;
     shop.stocked("Glass mug", "B-2", 5).await;
     shop.stocked("Enamel mug", "A-1", 0).await;
-    let gone = shop.product("Gone", "C-3", 100, 1).await.view.product;
-    shop.catalog().delete_product(&RequestContext::system(), gone.id, None).await.unwrap();
+    let gone = shop.product("Gone", "C-3", 100, 1).await;
+    shop.as_system().catalog().delete(gone.id).await.unwrap();
     assert_eq!(shop.skus(StockQuery::default()).await, ["A-1", "B-2"]);
     assert_eq!(shop.skus(StockQuery { low_stock: true, q: None }).await, ["A-1"]);
     let q = |text: &str| StockQuery { low_stock: false, q: Some(text.to_owned()) };

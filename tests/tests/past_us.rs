@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use commerce_core::{
     Currency, Money,
     alert::AlertKind,
-    catalog::VariantDraft,
+    catalog::NewProduct,
     checkout::{Checkout, CheckoutError, PaymentChoice},
     clock::{Clock as _, ManualClock, SystemClock},
     context::RequestContext,
@@ -214,14 +214,8 @@ async fn a_total_that_cannot_be_taken_is_refused_before_anything_is_reserved() {
     let world = world(kwd, true).await;
     let shop = &world.shop;
     let staff = RequestContext::system();
-    let odd = VariantDraft { stock: Some(10), ..VariantDraft::new("ODD", Money::new(5125, kwd)) };
-    let draft = commerce_core::catalog::ProductDraft {
-        title: "Odd".into(),
-        status: commerce_core::catalog::ProductStatus::Active,
-        variants: vec![odd],
-        ..Default::default()
-    };
-    let odd = shop.commerce.catalog().create_product(&staff, draft).await.unwrap().value.view.product.variants[0].id;
+    let odd = NewProduct::active("Odd").variant("ODD", Money::new(5125, kwd)).stock(10);
+    let odd = shop.commerce.as_system().catalog().create(odd).await.unwrap().default_variant();
     let ada = customer();
     let once = keyed(&ada, "buy");
     shop.fill(&ada, odd, 1).await;
@@ -247,15 +241,8 @@ async fn an_amount_that_only_stripe_refuses_is_no_decline() {
     let lkr: Currency = "LKR".parse().unwrap();
     let world = world(lkr, true).await;
     let shop = &world.shop;
-    let cheap = VariantDraft { stock: Some(10), ..VariantDraft::new("CHEAP", Money::new(49, lkr)) };
-    let draft = commerce_core::catalog::ProductDraft {
-        title: "Cheap".into(),
-        status: commerce_core::catalog::ProductStatus::Active,
-        variants: vec![cheap],
-        ..Default::default()
-    };
-    let created = shop.commerce.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
-    let cheap = created.value.view.product.variants[0].id;
+    let cheap = NewProduct::active("Cheap").variant("CHEAP", Money::new(49, lkr)).stock(10);
+    let cheap = shop.commerce.as_system().catalog().create(cheap).await.unwrap().default_variant();
     let ada = customer();
     let once = keyed(&ada, "buy");
     shop.fill(&ada, cheap, 1).await;

@@ -39,3 +39,22 @@ async fn the_backup_can_be_made_checked_and_put_back() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
     assert!(server.home.path().join("restored.db").exists());
 }
+
+/// The first block of a language's code in a text.
+fn code<'a>(text: &'a str, language: &str) -> &'a str {
+    let (_, after) = text.split_once(&format!("```{language}\n")).expect("a block of code");
+    after.split_once("```").expect("the block's end").0
+}
+
+#[test]
+fn the_ten_lines_are_those_of_the_front_page_which_are_run() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).expect(path);
+    let front: Vec<String> = read("commerce-core/src/lib.rs")
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n")
+        .collect();
+    let shown: String =
+        code(&front.concat(), "").split_inclusive('\n').filter(|line| !line.starts_with("# ")).collect();
+    assert_eq!(code(&read("README.md"), "rust"), shown.replace("sqlite::memory:", "sqlite://shop.db"));
+}

@@ -3,13 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use commerce_core::{
-    Commerce,
-    catalog::{ProductDraft, ProductQuery, ProductStatus, VariantDraft},
-    context::{Actor, RequestContext},
-    page::PageRequest,
-    payment::TestGateway,
-};
+use commerce_core::{Commerce, catalog::NewProduct, page::PageRequest, payment::TestGateway};
 use commerce_sqlite::SqliteStore;
 use commerce_tests::shop::{VISA, customer, eur, input};
 use sqlx::{
@@ -57,23 +51,8 @@ async fn reads_cost_the_same_at_any_size() {
         let shop = shop(folder.path()).await;
         let mut variants = Vec::new();
         for n in 0..size {
-            let draft = ProductDraft {
-                title: format!("Thing {n}"),
-                status: ProductStatus::Active,
-                variants: vec![VariantDraft { stock: Some(9), ..VariantDraft::new(format!("SKU-{n}"), eur(100)) }],
-                ..ProductDraft::default()
-            };
-            variants.push(
-                shop.catalog()
-                    .create_product(&RequestContext::system(), draft)
-                    .await
-                    .unwrap()
-                    .value
-                    .view
-                    .product
-                    .variants[0]
-                    .id,
-            );
+            let thing = NewProduct::active(format!("Thing {n}")).variant(format!("SKU-{n}"), eur(100)).stock(9);
+            variants.push(shop.as_system().catalog().create(thing).await.unwrap().default_variant());
         }
         let ada = customer();
         for variant in &variants {
@@ -82,12 +61,11 @@ async fn reads_cost_the_same_at_any_size() {
         statements();
 
         let all = PageRequest::first(100);
-        let page = shop.catalog().products(&Actor::guest(), ProductQuery::default(), &all).await.unwrap();
+        let page = shop.as_guest().catalog().products().page(&all).await.unwrap();
         assert_eq!((page.items.len(), statements()), (size, LISTING));
-        let found = ProductQuery { q: Some("thing".into()), ..ProductQuery::default() };
-        let page = shop.catalog().products(&Actor::guest(), found, &all).await.unwrap();
+        let page = shop.as_guest().catalog().search("thing").page(&all).await.unwrap();
         assert_eq!((page.items.len(), statements()), (size, SEARCH));
-        shop.catalog().product(&Actor::guest(), "thing-0").await.unwrap();
+        shop.as_guest().catalog().product("thing-0").await.unwrap();
         assert_eq!(statements(), DETAIL);
         shop.acting_as(&ada).carts().view().await.unwrap();
         assert_eq!(statements(), CART);

@@ -102,7 +102,7 @@ impl Erase {
                     let output = trace.clear(engine.reads(), &mut changes, user.id, &spec).await?;
                     Ok(Planned { changes, output })
                 };
-                let cleared = engine.transact_kept(&call, plan, |_| Ok(Value::Null), |_| None::<AccountError>).await?;
+                let cleared = engine.transact(&call, plan, |_| Ok(Value::Null), |_| None::<AccountError>).await?;
                 page = match cleared {
                     Replay::Fresh(next) => next,
                     Replay::Replayed(_) => None,

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{AccountError, SessionCache, User, email};
 use crate::{
     context::{AccessError, Actor, RequestContext},
-    engine::Engine,
     error::CommonError,
     store::StoreError,
     token::hex,
@@ -43,11 +42,6 @@ pub struct Accounts {
 impl Accounts {
     pub(crate) const fn new(scope: Scope) -> Self {
         Self { scope }
-    }
-
-    /// Accounts as the shop uses them itself.
-    pub(crate) fn of_system(engine: Arc<Engine>) -> Self {
-        Self::new(Scope { engine, call: Arc::new(RequestContext::system()) })
     }
 
     /// Accounts as used by another actor, from the same origin.

@@ -1,19 +1,20 @@
-//! What staff may change of the category tree.
+//! Writes of the category tree.
 //!
 //! The tree is one aggregate: every write of a category is judged against the whole tree as it was read, so that two moves
-//! at a time can't make a cycle. Writes queue within a process and retry across processes.
+//! at a time can't make a cycle. Writes queue within a process and retry across processes. Each category has the tree's
+//! version.
 
 use super::{
-    Catalog, CatalogError, Category, CategoryDraft, CategoryNode, CategoryPatch, CategoryTree, Slugs,
-    category::Misplaced, check_version, refusal, rules, slug::slug_from,
+    Catalog, CatalogError, Category, CategoryNode, CategoryPatch, CategoryTree, NewCategory, Slugs,
+    category::Misplaced, may_edit, refusal, rules, slug::slug_from,
 };
 use crate::{
-    context::{Done, Permission, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     event::DomainEvent,
     id::CategoryId,
-    store::{Aggregate, AggregateId, ChangeSet, Claim, Version},
+    store::{Aggregate, AggregateId, ChangeSet, Claim},
+    write::{OneCommit, Write, WriteContext},
 };
 
 impl Catalog {
@@ -21,37 +22,27 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::Invalid`] (an unknown parent is `unknown_category` at `/parent_id`, one too far
-    /// down `too_deep`); [`CatalogError::SlugTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn create_category(
-        &self,
-        call: &RequestContext,
-        draft: CategoryDraft,
-    ) -> Result<Done<CategoryNode>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
-            let plan = || catalog.plan_create_category(&call, &draft);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, draft.slug.is_some(), [])).await
-        };
-        self.engine.run(write).await
+    /// down `too_deep`); [`CommonError::VersionMismatch`]; [`CatalogError::SlugTaken`]; [`CommonError::Idempotency`];
+    /// [`CommonError::Store`].
+    pub fn create_category(&self, category: NewCategory) -> Write<CategoryNode, CatalogError> {
+        let plan = OneCommit::new("catalog.create_category", self.clone(), category, |catalog, write, category| {
+            Box::pin(catalog.plan_create_category(write, category))
+        });
+        let plan = plan.allowed_to(may_edit).in_turn(AggregateId::Categories.id());
+        self.scope.write(plan.refused_by(|category, conflicts| refusal(conflicts, category.slug.is_some(), [])))
     }
 
-    /// Plans [`create_category`](Self::create_category), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself, but for what only the commit can tell: a taken slug.
-    pub async fn plan_create_category(
+    async fn plan_create_category(
         &self,
-        call: &RequestContext,
-        draft: &CategoryDraft,
+        write: &WriteContext,
+        category: &NewCategory,
     ) -> Result<Planned<CategoryNode>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let draft = rules::category(draft)?;
-        let before = self.engine.reads().load_categories().await?;
-        let id = CategoryId(self.engine.uuid());
+        let draft = rules::category(category)?;
+        let before = self.engine().reads().load_categories().await?;
+        let id = CategoryId(self.engine().uuid());
         check_place(&before, id, draft.parent_id)?;
-        let mut set = self.engine.set(&call.actor);
+        write.check_version(before.version)?;
+        let mut set = self.engine().set(write.actor());
         let slug = match draft.slug {
             Some(slug) => {
                 self.take_slug(&mut set, Slugs::CATEGORIES, id.0, &slug).await?;
@@ -75,45 +66,30 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CatalogError::CategoryCycle`];
-    /// [`CommonError::VersionMismatch`] if the tree isn't at the version `expected`; [`CatalogError::SlugTaken`];
-    /// [`CommonError::Store`].
-    pub async fn update_category(
-        &self,
-        call: &RequestContext,
-        id: CategoryId,
-        patch: CategoryPatch,
-        expected: Option<Version>,
-    ) -> Result<CategoryNode, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
-            let plan = || catalog.plan_update_category(&call, id, &patch, expected);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, [])).await
-        };
-        Ok(self.engine.run(write).await?.value)
+    /// [`CommonError::VersionMismatch`]; [`CatalogError::SlugTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn update_category(&self, id: CategoryId, patch: CategoryPatch) -> Write<CategoryNode, CatalogError> {
+        let input = (id, patch);
+        let plan = OneCommit::new("catalog.update_category", self.clone(), input, |catalog, write, (id, patch)| {
+            Box::pin(catalog.plan_update_category(write, *id, patch))
+        });
+        let plan = plan.allowed_to(may_edit).in_turn(AggregateId::Categories.id());
+        self.scope.write(plan.refused_by(|_, conflicts| refusal(conflicts, true, [])))
     }
 
-    /// Plans [`update_category`](Self::update_category), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself, but for what only the commit can tell: a taken slug.
-    pub async fn plan_update_category(
+    async fn plan_update_category(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: CategoryId,
         patch: &CategoryPatch,
-        expected: Option<Version>,
     ) -> Result<Planned<CategoryNode>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let before = self.engine.reads().load_categories().await?;
+        let before = self.engine().reads().load_categories().await?;
         let category = before.get(id).ok_or(CommonError::NotFound("category"))?;
         let patched = rules::patched_category(category, patch)?;
         if patched.parent_id != category.parent_id {
             check_place(&before, id, patched.parent_id)?;
         }
-        check_version(expected, before.version)?;
-        let mut set = self.engine.set(&call.actor);
+        write.check_version(before.version)?;
+        let mut set = self.engine().set(write.actor());
         self.move_slug(&mut set, Slugs::CATEGORIES, id.0, (&category.slug, &patched.slug)).await?;
         let mut after = before.clone();
         for node in after.nodes.iter_mut().filter(|node| node.id == id) {
@@ -126,43 +102,23 @@ impl Catalog {
     /// Deletes a category that has none below it. Its products lose it: they are shown without it from now on.
     ///
     /// # Errors
-    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::VersionMismatch`] if the tree isn't at the version
-    /// `expected`; [`CatalogError::CategoryInUse`]; [`CommonError::Store`].
-    pub async fn delete_category(
-        &self,
-        call: &RequestContext,
-        id: CategoryId,
-        expected: Option<Version>,
-    ) -> Result<(), CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = catalog.engine.queues.turn(AggregateId::Categories.id()).await;
-            let plan = || catalog.plan_delete_category(&call, id, expected);
-            catalog.engine.transact(&call, plan, |_| None).await
-        };
-        self.engine.run(write).await?;
-        Ok(())
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::VersionMismatch`]; [`CatalogError::CategoryInUse`];
+    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn delete_category(&self, id: CategoryId) -> Write<(), CatalogError> {
+        let plan = OneCommit::new("catalog.delete_category", self.clone(), id, |catalog, write, id| {
+            Box::pin(catalog.plan_delete_category(write, *id))
+        });
+        self.scope.write(plan.allowed_to(may_edit).in_turn(AggregateId::Categories.id()))
     }
 
-    /// Plans [`delete_category`](Self::delete_category), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_delete_category(
-        &self,
-        call: &RequestContext,
-        id: CategoryId,
-        expected: Option<Version>,
-    ) -> Result<Planned<()>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let before = self.engine.reads().load_categories().await?;
+    async fn plan_delete_category(&self, write: &WriteContext, id: CategoryId) -> Result<Planned<()>, CatalogError> {
+        let before = self.engine().reads().load_categories().await?;
         let category = before.get(id).ok_or(CommonError::NotFound("category"))?;
-        check_version(expected, before.version)?;
+        write.check_version(before.version)?;
         if before.has_children(id) {
             return Err(CatalogError::CategoryInUse);
         }
-        let mut set = self.engine.set(&call.actor);
+        let mut set = self.engine().set(write.actor());
         set.free(Claim::category_slug(&category.slug), id);
         let mut after = before.clone();
         after.nodes.retain(|node| node.id != id);
@@ -172,7 +128,7 @@ impl Catalog {
 
     fn save_tree(&self, set: &mut ChangeSet, before: &CategoryTree, after: &mut CategoryTree) {
         set.update(before, after);
-        set.event(self.engine.ids(), after.root(), after.version, DomainEvent::CategoriesChanged);
+        set.event(self.engine().ids(), after.root(), after.version, DomainEvent::CategoriesChanged);
     }
 
     async fn planned_node(
@@ -182,7 +138,7 @@ impl Catalog {
         id: CategoryId,
     ) -> Result<Planned<CategoryNode>, CatalogError> {
         // What a category counts doesn't depend on where it stands, only on what is below it, which no edit changes.
-        let counts = self.engine.reads().count_products().await?;
+        let counts = self.engine().reads().count_products().await?;
         let output = after.node(id, &counts).ok_or(CommonError::NotFound("category"))?;
         Ok(Planned { changes, output })
     }

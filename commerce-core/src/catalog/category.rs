@@ -45,15 +45,24 @@ pub const MAX_CATEGORY_DEPTH: usize = 16;
 
 /// A category as it is shown: with what is in it and below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CategoryNode {
-    /// The category.
-    pub category: Category,
-    /// The version of the tree, which is the version of each of its categories.
-    pub version: Version,
+    /// The category's id.
+    pub id: CategoryId,
+    /// Its name in URLs.
+    pub slug: String,
+    /// Its name.
+    pub name: String,
+    /// The category above; `None` at the top of the tree.
+    pub parent_id: Option<CategoryId>,
+    /// Where it stands among its siblings.
+    pub position: i64,
     /// How many active products are in it or its descendants.
     pub product_count: u64,
     /// The nodes below, by position, then name.
     pub children: Vec<CategoryNode>,
+    /// The version of the tree, which is the version of each of its categories.
+    pub version: Version,
 }
 
 /// Why a category can't be put under another.
@@ -177,10 +186,14 @@ impl CategoryTree {
         counts: &BTreeMap<CategoryId, u64>,
     ) -> CategoryNode {
         CategoryNode {
-            category: category.clone(),
-            version: self.version,
+            id: category.id,
+            slug: category.slug.clone(),
+            name: category.name.clone(),
+            parent_id: category.parent_id,
+            position: category.position,
             product_count: counts.get(&category.id).copied().unwrap_or(0),
             children: self.build_below(Some(category.id), by_parent, counts),
+            version: self.version,
         }
     }
 }
@@ -226,8 +239,7 @@ mod tests {
         tree.nodes[0].position = 1;
         tree.nodes[1].name = "z".to_owned();
         let counts = [(id(0), 7)].into();
-        let order: Vec<_> =
-            tree.build(&counts).into_iter().map(|node| (node.category.id, node.product_count)).collect();
+        let order: Vec<_> = tree.build(&counts).into_iter().map(|node| (node.id, node.product_count)).collect();
         assert_eq!(order, [(id(2), 0), (id(1), 0), (id(0), 7)]);
         assert_eq!(tree.next_position(None), 2);
         assert_eq!(tree.next_position(Some(id(0))), 0);

@@ -5,16 +5,17 @@
 //! | `product`, `category` | the entities; the rules of the tree |
 //! | `view`, `query`, `search`, `collation`, `slug` | how products are shown, asked for, found, sorted and named |
 //! | `input`, `rules` | what staff may say about them |
-//! | `service` | what everybody may ask |
-//! | `admin`, `variants`, `categories` | what staff may change |
+//! | `listing`, `service` | what is read |
+//! | `products`, `variants`, `categories` | what staff write |
 
-mod admin;
 mod categories;
 mod category;
 mod collation;
 mod error;
 mod input;
+mod listing;
 mod product;
+mod products;
 mod queries;
 mod query;
 mod rules;
@@ -24,27 +25,26 @@ mod slug;
 mod variants;
 mod view;
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 pub(crate) use self::service::active_product;
 pub use self::{
     category::{Category, CategoryNode, CategoryTree, MAX_CATEGORY_DEPTH},
     error::CatalogError,
-    input::{CategoryDraft, CategoryPatch, ProductDraft, ProductPatch, VariantDraft, VariantPatch},
+    input::{CategoryPatch, NewCategory, NewProduct, NewVariant, ProductPatch, VariantPatch},
+    listing::{AdminProductSearch, ProductSearch},
     product::{Image, Product, ProductStatus, Variant},
     queries::CatalogQueries,
-    query::{AdminProductQuery, ProductFilter, ProductKey, ProductQuery, ProductSort},
+    query::{ProductFilter, ProductKey, ProductSort},
     search::{INDEX_VERSION, SearchDocument, SearchField, SearchTerm, SearchTerms},
     slug::is_slug,
-    variants::AddedVariant,
-    view::{ProductDetail, ProductView, PurchasableVariant},
+    view::{ProductDetail, ProductView, PurchasableVariant, VariantDetail},
 };
 use crate::{
+    context::{AccessError, Actor, Permission},
     engine::{Conflicts, Engine},
-    error::CommonError,
-    store::{ChangeSet, Claim, ClaimKind, Conflict, StoreError, Version},
+    store::{ChangeSet, Claim, ClaimKind, Conflict, Reads, StoreError},
+    write::Scope,
 };
 
 /// Products and categories.
@@ -57,35 +57,40 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-/// let draft = ProductDraft {
-///     title: "Enamel mug".into(),
-///     status: ProductStatus::Active,
-///     variants: vec![mug],
-///     ..ProductDraft::default()
-/// };
-/// shop.catalog().create_product(&RequestContext::system(), draft).await?;
+/// let price = Money::parse("19.90", Currency::EUR)?;
+/// let staff = shop.as_system();
+/// let mug = staff.catalog().create(NewProduct::active("Enamel mug").variant("MUG", price).stock(10)).await?;
+/// staff.catalog().update(mug.id, ProductPatch::new().description("Survives a fall.".to_owned())).if_version(1).await?;
 ///
-/// let query = ProductQuery { q: Some("mug".into()), in_stock: Some(true), ..ProductQuery::default() };
-/// let found = shop.catalog().products(&Actor::guest(), query, &PageRequest::default()).await?;
-/// assert_eq!(found.items[0].view.product.slug, "enamel-mug");
+/// let guest = shop.as_guest();
+/// let found = guest.catalog().search("enamle mug").in_stock(true).first().await?.ok_or("nothing found")?;
+/// assert_eq!((found.slug.as_str(), found.variants[0].available), ("enamel-mug", 10));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Catalog {
-    engine: Arc<Engine>,
+    scope: Scope,
 }
 
 impl Catalog {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(crate) const fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.scope.engine
+    }
+
+    /// Reads for showing something to the caller.
+    fn reads(&self) -> &dyn Reads {
+        self.engine().reads_for(self.scope.actor())
     }
 
     /// A slug that is free now and leads to nothing: `base`, `base-2` … or, if many share the title, `base` and something
     /// random. Whether it is still free is for the commit to say.
     async fn free_slug(&self, base: &str, slugs: Slugs) -> Result<String, StoreError> {
-        let reads = self.engine.reads();
+        let reads = self.engine().reads();
         for n in 1..=9 {
             let slug = if n == 1 { base.to_owned() } else { format!("{base}-{n}") };
             if reads.load_claim(&(slugs.present)(&slug)).await?.is_none()
@@ -94,14 +99,14 @@ impl Catalog {
                 return Ok(slug);
             }
         }
-        Ok(format!("{base}-{}", slug::suffix(self.engine.uuid())))
+        Ok(format!("{base}-{}", slug::suffix(self.engine().uuid())))
     }
 
     /// Gives a new product or category the slug that staff chose. Another that had it before loses it.
     async fn take_slug(&self, set: &mut ChangeSet, slugs: Slugs, owner: Uuid, slug: &str) -> Result<(), StoreError> {
         set.hold((slugs.present)(slug), owner);
         let former = (slugs.former)(slug);
-        if let Some(before) = self.engine.reads().load_claim(&former).await? {
+        if let Some(before) = self.engine().reads().load_claim(&former).await? {
             set.free(former, before);
         }
         Ok(())
@@ -121,7 +126,7 @@ impl Catalog {
         set.free((slugs.present)(from), owner);
         self.take_slug(set, slugs, owner, to).await?;
         let former = (slugs.former)(from);
-        match self.engine.reads().load_claim(&former).await? {
+        match self.engine().reads().load_claim(&former).await? {
             None => {
                 set.hold(former, owner);
             }
@@ -169,9 +174,6 @@ fn refusal<'a>(
     })
 }
 
-fn check_version(expected: Option<Version>, current: Version) -> Result<(), CommonError> {
-    match expected {
-        Some(expected) if expected != current => Err(CommonError::VersionMismatch(current)),
-        _ => Ok(()),
-    }
+fn may_edit(actor: &Actor) -> Result<(), AccessError> {
+    actor.require(Permission::EditCatalog)
 }

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ProductStatus, SearchTerms, slug::is_slug};
-use crate::{
-    id::{CategoryId, ProductId},
-    money::Money,
-};
+use crate::id::{CategoryId, ProductId};
 
 /// How a list of products is sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,32 +63,4 @@ impl ProductKey {
             Err(_) => is_slug(id_or_slug).then(|| Self::Slug(id_or_slug.to_owned())),
         }
     }
-}
-
-/// What customers ask for. Absent filters don't filter.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ProductQuery {
-    /// Words that must all match; words without any letter or digit match nothing.
-    pub q: Option<String>,
-    /// Slug or id of a category; its descendants count. An unknown one matches nothing.
-    pub category: Option<String>,
-    /// Some variant costs at least this.
-    pub min_price: Option<Money>,
-    /// Some variant costs at most this.
-    pub max_price: Option<Money>,
-    /// Some variant is available (`true`), or none is (`false`).
-    pub in_stock: Option<bool>,
-    /// The average rating is at least this, 0 to 5.
-    pub min_rating: Option<f64>,
-    /// The order; best match first if there are words, else newest first.
-    pub sort: Option<ProductSort>,
-}
-
-/// What staff ask for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AdminProductQuery {
-    /// Only this status; all but deleted ones if absent.
-    pub status: Option<ProductStatus>,
-    /// Words that must all match.
-    pub q: Option<String>,
 }

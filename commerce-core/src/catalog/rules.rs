@@ -1,14 +1,15 @@
-//! What drafts and patches must be like. Pure: plain data in, trimmed data or all broken rules out.
+//! What new products, variants and categories, and patches of them, must be like. Pure: plain data in, trimmed data or all broken rules out.
 //!
-//! Pointers are JSON pointers into the request, as the API's bodies are shaped like the drafts.
+//! Pointers are JSON pointers into the request, as the API's bodies are shaped like these inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
 use super::{
-    Category, CategoryDraft, CategoryPatch, CategoryTree, Image, Product, ProductDraft, ProductPatch, ProductStatus,
-    Variant, VariantDraft, VariantPatch,
+    Category, CategoryPatch, CategoryTree, Image, NewCategory, NewProduct, NewVariant, Product, ProductPatch,
+    ProductStatus, Variant, VariantPatch,
+    input::Move,
     slug::{MAX_SLUG, is_slug},
 };
 use crate::{
@@ -37,8 +38,8 @@ pub(super) const MAX_VARIANTS: usize = 100;
 const MAX_PRICE: i64 = 1_000_000_000_000;
 
 /// A draft, trimmed, if it keeps all rules.
-pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTree) -> Result<ProductDraft, Invalid> {
-    let draft = ProductDraft {
+pub(super) fn product(raw: &NewProduct, currency: Currency, tree: &CategoryTree) -> Result<NewProduct, Invalid> {
+    let draft = NewProduct {
         title: trimmed(&raw.title),
         slug: raw.slug.as_deref().map(trimmed),
         description: trimmed(&raw.description),
@@ -47,6 +48,7 @@ pub(super) fn product(raw: &ProductDraft, currency: Currency, tree: &CategoryTre
         attributes: raw.attributes.clone(),
         images: raw.images.iter().map(trimmed_image).collect(),
         variants: raw.variants.iter().map(trimmed_variant).collect(),
+        first_stock: None,
     };
     let mut invalid = Invalid::default();
     check_line(&mut invalid, "/title", &draft.title, 1, MAX_TITLE);
@@ -100,8 +102,8 @@ pub(super) fn patched_product(
         after.category_ids = without_doubles(categories);
         check_categories(&mut invalid, categories, tree);
     }
-    if let Some(attributes) = &patch.attributes {
-        merge(&mut after.attributes, attributes.as_ref());
+    if !patch.attributes.is_empty() {
+        patch.attributes.apply(&mut after.attributes);
         check_attributes(&mut invalid, &after.attributes);
     }
     if let Some(images) = &patch.images {
@@ -113,7 +115,7 @@ pub(super) fn patched_product(
 }
 
 /// A draft of a variant on its own, trimmed, if it keeps all rules.
-pub(super) fn variant(draft: &VariantDraft, currency: Currency) -> Result<VariantDraft, Invalid> {
+pub(super) fn variant(draft: &NewVariant, currency: Currency) -> Result<NewVariant, Invalid> {
     let draft = trimmed_variant(draft);
     let mut invalid = Invalid::default();
     check_variant_draft(&mut invalid, "", &draft, currency);
@@ -160,8 +162,8 @@ pub(super) fn patched_variant(variant: &Variant, patch: &VariantPatch, currency:
         after.title = trimmed(title);
         check_line(&mut invalid, "/title", &after.title, 0, MAX_TITLE);
     }
-    if let Some(options) = &patch.options {
-        merge(&mut after.options, options.as_ref());
+    if !patch.options.is_empty() {
+        patch.options.apply(&mut after.options);
         check_options(&mut invalid, "/options", &after.options);
     }
     if let Some(price) = patch.price {
@@ -173,8 +175,8 @@ pub(super) fn patched_variant(variant: &Variant, patch: &VariantPatch, currency:
 }
 
 /// A draft of a category, trimmed, if it keeps all rules but those of the tree.
-pub(super) fn category(draft: &CategoryDraft) -> Result<CategoryDraft, Invalid> {
-    let draft = CategoryDraft { name: trimmed(&draft.name), slug: draft.slug.as_deref().map(trimmed), ..draft.clone() };
+pub(super) fn category(draft: &NewCategory) -> Result<NewCategory, Invalid> {
+    let draft = NewCategory { name: trimmed(&draft.name), slug: draft.slug.as_deref().map(trimmed), ..draft.clone() };
     let mut invalid = Invalid::default();
     check_line(&mut invalid, "/name", &draft.name, 1, MAX_TITLE);
     check_slug(&mut invalid, draft.slug.as_deref());
@@ -197,7 +199,9 @@ pub(super) fn patched_category(category: &Category, patch: &CategoryPatch) -> Re
     }
     check_position(&mut invalid, patch.position);
     after.position = patch.position.unwrap_or(after.position);
-    after.parent_id = patch.parent_id.unwrap_or(after.parent_id);
+    if let Move::Below(parent) = patch.parent {
+        after.parent_id = parent;
+    }
     invalid.into_result()?;
     Ok(after)
 }
@@ -212,7 +216,7 @@ pub(super) fn filter_price(pointer: &str, price: Option<Money>, currency: Curren
     Ok(price.map(|price| price.minor))
 }
 
-fn check_variant_draft(invalid: &mut Invalid, at: &str, variant: &VariantDraft, currency: Currency) {
+fn check_variant_draft(invalid: &mut Invalid, at: &str, variant: &NewVariant, currency: Currency) {
     check_line(invalid, &format!("{at}/sku"), &variant.sku, 1, MAX_SKU);
     check_line(invalid, &format!("{at}/title"), variant.title.as_deref().unwrap_or(""), 0, MAX_TITLE);
     check_options(invalid, &format!("{at}/options"), &variant.options);
@@ -332,17 +336,6 @@ fn check_count(invalid: &mut Invalid, pointer: &str, count: usize, max: usize) {
     }
 }
 
-/// A merge patch of named texts (RFC 7396): none at all removes every one.
-fn merge(into: &mut BTreeMap<String, String>, patch: Option<&BTreeMap<String, Option<String>>>) {
-    let Some(patch) = patch else { return into.clear() };
-    for (name, value) in patch {
-        match value {
-            Some(value) => into.insert(name.clone(), value.clone()),
-            None => into.remove(name),
-        };
-    }
-}
-
 /// As it is kept: empty if it shows nothing. What holds line breaks or control characters is left as it is, to be refused.
 fn trimmed(text: &str) -> String {
     if shows_nothing(text) && forbidden(text, Lines::One).is_none() { String::new() } else { trim(text).to_owned() }
@@ -358,8 +351,8 @@ fn trimmed_image(image: &Image) -> Image {
     Image { url: trimmed(&image.url), alt }
 }
 
-fn trimmed_variant(variant: &VariantDraft) -> VariantDraft {
-    VariantDraft { sku: trimmed_sku(&variant.sku), title: variant.title.as_deref().map(trimmed), ..variant.clone() }
+fn trimmed_variant(variant: &NewVariant) -> NewVariant {
+    NewVariant { sku: trimmed_sku(&variant.sku), title: variant.title.as_deref().map(trimmed), ..variant.clone() }
 }
 
 fn without_doubles(ids: &[CategoryId]) -> Vec<CategoryId> {

@@ -1,68 +1,47 @@
-//! What staff may change of a product's variants.
+//! Writes of a product's variants. A variant has its product's version.
 
-use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
-    Catalog, CatalogError, Product, ProductDetail, ProductStatus, VariantDraft, VariantPatch, check_version, refusal,
-    rules,
+    Catalog, CatalogError, NewVariant, Product, ProductStatus, VariantDetail, VariantPatch, may_edit, refusal, rules,
 };
 use crate::{
-    context::{Done, Permission, RequestContext},
     engine::Planned,
     error::{CommonError, Invalid},
     id::{ProductId, VariantId},
-    store::{Claim, Version},
+    store::{ChangeSet, Claim},
+    write::{OneCommit, Write, WriteContext},
 };
-
-/// A product with the variant that was just added.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AddedVariant {
-    /// The product.
-    pub detail: ProductDetail,
-    /// Which of its variants is new.
-    pub variant_id: VariantId,
-}
 
 impl Catalog {
     /// Adds a variant to a product, after the others.
     ///
     /// # Errors
-    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CatalogError::SkuTaken`];
-    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
-    pub async fn add_variant(
-        &self,
-        call: &RequestContext,
-        product: ProductId,
-        draft: VariantDraft,
-    ) -> Result<Done<AddedVariant>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let _turn = catalog.engine.queues.turn(product).await;
-            let plan = || catalog.plan_add_variant(&call, product, &draft);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, [&*draft.sku])).await
-        };
-        self.engine.run(write).await
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CommonError::VersionMismatch`];
+    /// [`CatalogError::SkuTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn add_variant(&self, product: ProductId, variant: NewVariant) -> Write<VariantDetail, CatalogError> {
+        let input = (product, variant);
+        let plan = OneCommit::new("catalog.add_variant", self.clone(), input, |catalog, write, (product, variant)| {
+            Box::pin(catalog.plan_add_variant(write, *product, variant))
+        });
+        let plan = plan.allowed_to(may_edit).in_turn(product);
+        self.scope.write(plan.refused_by(|(_, variant), conflicts| refusal(conflicts, true, [&*variant.sku])))
     }
 
-    /// Plans [`add_variant`](Self::add_variant), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself, but for what only the commit can tell: a taken SKU.
-    pub async fn plan_add_variant(
+    async fn plan_add_variant(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         product: ProductId,
-        draft: &VariantDraft,
-    ) -> Result<Planned<AddedVariant>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
+        variant: &NewVariant,
+    ) -> Result<Planned<VariantDetail>, CatalogError> {
         let before = self.load_kept(product).await?;
-        let draft = rules::variant(draft, self.engine.settings.currency)?;
+        let draft = rules::variant(variant, self.engine().settings.currency)?;
         rules::check_choice(&before, None, &draft.sku, &draft.options)?;
         if before.sold().count() >= rules::MAX_VARIANTS {
             return Err(Invalid::field("", "too_many", "this product has as many variants as it may have").into());
         }
-        let mut set = self.engine.set(&call.actor);
+        write.check_version(before.version)?;
+        let mut set = self.engine().set(write.actor());
         let mut after = before.clone();
         let position = before.variants.iter().map(|variant| variant.position + 1).max().unwrap_or(0);
         let stock = draft.stock.unwrap_or(0);
@@ -70,101 +49,64 @@ impl Catalog {
         let variant_id = variant.id;
         after.variants.push(variant);
         self.save(&mut set, &before, &mut after);
-        let Planned { changes, output: detail } = self.planned(set, after, &[(variant_id, stock)]).await?;
-        Ok(Planned { changes, output: AddedVariant { detail, variant_id } })
+        self.planned_variant(set, after, variant_id, &[(variant_id, stock)]).await
     }
 
     /// Changes a variant. A new SKU frees the old one.
     ///
     /// # Errors
-    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CommonError::VersionMismatch`] if its
-    /// product isn't at the version `expected`; [`CatalogError::SkuTaken`]; [`CommonError::Store`].
-    pub async fn update_variant(
-        &self,
-        call: &RequestContext,
-        id: VariantId,
-        patch: VariantPatch,
-        expected: Option<Version>,
-    ) -> Result<ProductDetail, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let product = catalog.load_kept_of(id).await?.id;
-            let _turn = catalog.engine.queues.turn(product).await;
-            let plan = || catalog.plan_update_variant(&call, id, &patch, expected);
-            catalog.engine.transact(&call, plan, |conflicts| refusal(conflicts, true, patch.sku.as_deref())).await
-        };
-        Ok(self.engine.run(write).await?.value)
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::Invalid`]; [`CommonError::VersionMismatch`];
+    /// [`CatalogError::SkuTaken`]; [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn update_variant(&self, id: VariantId, patch: VariantPatch) -> Write<VariantDetail, CatalogError> {
+        let input = (id, patch);
+        let plan = OneCommit::new("catalog.update_variant", self.clone(), input, |catalog, write, (id, patch)| {
+            Box::pin(catalog.plan_update_variant(write, *id, patch))
+        });
+        let plan = plan.allowed_to(may_edit).in_turn_of(|catalog, (id, _)| Box::pin(catalog.product_of(*id)));
+        self.scope.write(plan.refused_by(|(_, patch), conflicts| refusal(conflicts, true, patch.sku.as_deref())))
     }
 
-    /// Plans [`update_variant`](Self::update_variant), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself, but for what only the commit can tell: a taken SKU.
-    pub async fn plan_update_variant(
+    async fn plan_update_variant(
         &self,
-        call: &RequestContext,
+        write: &WriteContext,
         id: VariantId,
         patch: &VariantPatch,
-        expected: Option<Version>,
-    ) -> Result<Planned<ProductDetail>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
+    ) -> Result<Planned<VariantDetail>, CatalogError> {
         let before = self.load_kept_of(id).await?;
         let mut after = before.clone();
-        let mut set = self.engine.set(&call.actor);
+        let mut set = self.engine().set(write.actor());
         for variant in after.variants.iter_mut().filter(|variant| variant.id == id) {
-            let patched = rules::patched_variant(variant, patch, self.engine.settings.currency)?;
+            let patched = rules::patched_variant(variant, patch, self.engine().settings.currency)?;
             rules::check_choice(&before, Some(id), &patched.sku, &patched.options)?;
             if Claim::sku(&patched.sku) != Claim::sku(&variant.sku) {
                 set.free(Claim::sku(&variant.sku), id).hold(Claim::sku(&patched.sku), id);
             }
             *variant = patched;
         }
-        check_version(expected, before.version)?;
+        write.check_version(before.version)?;
         self.save(&mut set, &before, &mut after);
-        self.planned(set, after, &[]).await
+        self.planned_variant(set, after, id, &[]).await
     }
 
     /// Takes a variant off sale for good. Its ledger is kept; its SKU is free again.
     ///
     /// # Errors
-    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::VersionMismatch`] if its product isn't at the
-    /// version `expected`; [`CatalogError::LastVariant`]; [`CommonError::Store`].
-    pub async fn delete_variant(
-        &self,
-        call: &RequestContext,
-        id: VariantId,
-        expected: Option<Version>,
-    ) -> Result<(), CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
-        let (catalog, call) = (self.clone(), call.clone());
-        let write = async move {
-            let product = catalog.load_kept_of(id).await?.id;
-            let _turn = catalog.engine.queues.turn(product).await;
-            let plan = || catalog.plan_delete_variant(&call, id, expected);
-            catalog.engine.transact(&call, plan, |_| None).await
-        };
-        self.engine.run(write).await?;
-        Ok(())
+    /// [`CommonError::Access`]; [`CommonError::NotFound`]; [`CommonError::VersionMismatch`]; [`CatalogError::LastVariant`];
+    /// [`CommonError::Idempotency`]; [`CommonError::Store`].
+    pub fn delete_variant(&self, id: VariantId) -> Write<(), CatalogError> {
+        let plan = OneCommit::new("catalog.delete_variant", self.clone(), id, |catalog, write, id| {
+            Box::pin(catalog.plan_delete_variant(write, *id))
+        });
+        self.scope.write(plan.allowed_to(may_edit).in_turn_of(|catalog, id| Box::pin(catalog.product_of(*id))))
     }
 
-    /// Plans [`delete_variant`](Self::delete_variant), to be committed in a transaction of the caller's.
-    ///
-    /// # Errors
-    /// As the call itself.
-    pub async fn plan_delete_variant(
-        &self,
-        call: &RequestContext,
-        id: VariantId,
-        expected: Option<Version>,
-    ) -> Result<Planned<()>, CatalogError> {
-        call.actor.require(Permission::EditCatalog)?;
+    async fn plan_delete_variant(&self, write: &WriteContext, id: VariantId) -> Result<Planned<()>, CatalogError> {
         let before = self.load_kept_of(id).await?;
-        check_version(expected, before.version)?;
+        write.check_version(before.version)?;
         if before.sold().count() == 1 {
             return Err(CatalogError::LastVariant);
         }
-        let mut set = self.engine.set(&call.actor);
+        let mut set = self.engine().set(write.actor());
         let mut after = before.clone();
         for variant in after.variants.iter_mut().filter(|variant| variant.id == id) {
             variant.retired = true;
@@ -174,9 +116,26 @@ impl Catalog {
         Ok(Planned { changes: set, output: () })
     }
 
+    async fn planned_variant(
+        &self,
+        set: ChangeSet,
+        after: Product,
+        id: VariantId,
+        opened: &[(VariantId, i64)],
+    ) -> Result<Planned<VariantDetail>, CatalogError> {
+        let Planned { changes, output } = self.planned(set, after, opened).await?;
+        let variant = output.variants.into_iter().find(|variant| variant.id == id);
+        Ok(Planned { changes, output: variant.ok_or(CommonError::NotFound("variant"))? })
+    }
+
+    /// What writes of a variant take turns by: its product. Whether it is there at all is for the plan to say.
+    async fn product_of(&self, variant: VariantId) -> Option<Uuid> {
+        Some(self.load_kept_of(variant).await.ok()?.id.0)
+    }
+
     /// The product of a variant, if neither is gone.
     async fn load_kept_of(&self, variant: VariantId) -> Result<Product, CommonError> {
-        let product = self.engine.reads().load_product_of(variant).await?;
+        let product = self.engine().reads().load_product_of(variant).await?;
         let kept = |product: &Product| {
             product.status != ProductStatus::Deleted && product.sold().any(|sold| sold.id == variant)
         };

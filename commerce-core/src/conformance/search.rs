@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     Commerce,
-    catalog::{Product, ProductFilter, ProductQuery, ProductSort, ProductStatus, SearchTerms},
-    context::Actor,
+    catalog::{Product, ProductFilter, ProductSort, ProductStatus, SearchTerms},
     page::{PageRequest, PageSpec},
     payment::TestGateway,
 };
@@ -302,12 +301,11 @@ pub async fn typos_are_forgiven(fixture: &dyn StoreFixture) {
     let commerce = Commerce::builder().shared_store(fixture.store()).gateway(TestGateway::new()).build();
     let commerce = commerce.expect("a shop of a store and a gateway");
     let found = async |q: &str| {
-        let query = ProductQuery { q: Some(q.to_owned()), ..ProductQuery::default() };
+        let search = commerce.as_guest().catalog().search(q);
         let (mut slugs, mut page) = (Vec::new(), PageRequest::first(1));
         loop {
-            let listed = commerce.catalog().products(&Actor::guest(), query.clone(), &page).await;
-            let listed = listed.expect("products can be searched");
-            slugs.extend(listed.items.into_iter().map(|found| found.view.product.slug));
+            let listed = search.page(&page).await.expect("products can be searched");
+            slugs.extend(listed.items.into_iter().map(|found| found.slug));
             match listed.next_cursor {
                 Some(cursor) => page = PageRequest { cursor: Some(cursor), ..PageRequest::first(1) },
                 None => return slugs,

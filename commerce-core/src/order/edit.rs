@@ -112,7 +112,7 @@ impl Orders {
         };
         let record = |(_, _, kept): &(Order, Effects, K)| serde_json::to_value(kept);
         let processor = self.processor();
-        let (mut order, effects, kept) = match engine.transact_kept(&write.call, plan, record, refuse).await? {
+        let (mut order, effects, kept) = match engine.transact(&write.call, plan, record, refuse).await? {
             Replay::Fresh(planned) => planned,
             Replay::Replayed(kept) => {
                 let kept = serde_json::from_value(kept).map_err(StoreError::bug)?;

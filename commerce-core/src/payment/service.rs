@@ -31,9 +31,8 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let shop = Commerce::builder().store(SqliteStore::open("sqlite::memory:").await?).gateway(TestGateway::new()).build()?;
-/// # let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-/// # let draft = ProductDraft { title: "Enamel mug".into(), status: ProductStatus::Active, variants: vec![mug], ..ProductDraft::default() };
-/// # let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+/// # let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+/// # let mug = shop.as_system().catalog().create(mug).await?.default_variant();
 /// # shop.as_guest().accounts().register(Registration::new("ada@example.com", "difference engine no 2", "Ada", "Lovelace")).await?;
 /// # let ada = shop.sign_in("ada@example.com", "difference engine no 2").await?;
 /// # let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
@@ -246,7 +245,7 @@ impl Operation<Order, OrderError> for ReceiveWrite {
         let order = self.admit().await?;
         let _turn = engine.queues.turn(order).await;
         let plan = || self.plan(write, order);
-        match engine.transact_kept(&write.call, plan, |_| serde_json::to_value(()), |_| None).await? {
+        match engine.transact(&write.call, plan, |_| serde_json::to_value(()), |_| None).await? {
             Replay::Fresh(order) => Ok(Outcome::fresh(order)),
             Replay::Replayed(_) => Ok(Outcome::replayed(self.payments.processor().load(order).await?)),
         }

@@ -6,6 +6,7 @@ use commerce_core::{
     Currency,
     catalog::{self as core, CatalogError},
     id::{CategoryId, ProductId, VariantId},
+    inventory::InventoryError,
 };
 use poem_openapi::{OpenApi, param::Path, types::Example};
 use uuid::Uuid;
@@ -29,39 +30,31 @@ use crate::{
 pub struct AdminCatalogApi(pub Arc<AppState>);
 
 impl AdminCatalogApi {
-    fn catalog(&self) -> core::Catalog {
-        self.0.commerce.catalog()
-    }
-
     fn currency(&self) -> Currency {
         self.0.commerce.settings().currency
     }
 
     fn product<const STATUS: u16>(&self, detail: core::ProductDetail) -> Reply<Product, STATUS> {
-        let version = detail.view.product.version;
+        let version = detail.version;
         Reply::new(Product::of(detail, self.currency())).version(version)
-    }
-
-    async fn existing_product(&self, caller: &Caller<EditCatalog>, id: ProductId) -> Result<(), CatalogError> {
-        self.catalog().admin_product(&caller.actor, id).await.map(drop)
-    }
-
-    async fn existing_variant(&self, caller: &Caller<EditCatalog>, id: VariantId) -> Result<(), ApiError> {
-        Ok(caller.shop().inventory().stock_item(id).await.map(drop)?)
-    }
-
-    async fn existing_category(&self, caller: &Caller<EditCatalog>, id: CategoryId) -> Result<(), CatalogError> {
-        self.catalog().category(&caller.actor, &id.to_string()).await.map(drop)
     }
 }
 
-/// One variant of a product, at the product's version.
-fn variant<const STATUS: u16>(detail: core::ProductDetail, id: VariantId) -> Result<Reply<Variant, STATUS>, ApiError> {
-    let core::ProductView { product, available, .. } = detail.view;
-    let version = product.version;
-    let found = product.variants.into_iter().zip(available).find(|(variant, _)| variant.id == id);
-    let (variant, available) = found.ok_or_else(|| ApiError::not_found("variant"))?;
-    Ok(Reply::new(Variant::of(variant, available)).version(version))
+async fn existing_product(caller: &Caller<EditCatalog>, id: ProductId) -> Result<(), CatalogError> {
+    caller.shop().catalog().admin_product(id).await.map(drop)
+}
+
+async fn existing_variant(caller: &Caller<EditCatalog>, id: VariantId) -> Result<(), InventoryError> {
+    caller.shop().inventory().stock_item(id).await.map(drop)
+}
+
+async fn existing_category(caller: &Caller<EditCatalog>, id: CategoryId) -> Result<(), CatalogError> {
+    caller.shop().catalog().category(&id.to_string()).await.map(drop)
+}
+
+fn variant<const STATUS: u16>(variant: core::VariantDetail) -> Reply<Variant, STATUS> {
+    let version = variant.version;
+    Reply::new(variant).version(version)
 }
 
 fn category<const STATUS: u16>(node: core::CategoryNode) -> Reply<Category, STATUS> {
@@ -86,12 +79,14 @@ impl AdminCatalogApi {
         q: Query<String>,
         paging: Paging,
     ) -> Result<Reply<Page<Product>>, ApiError> {
-        let query = core::AdminProductQuery { status: status.0.map(Into::into), q: q.0 };
-        let page = self.catalog().admin_products(&caller.actor, query, &paging.0).await?;
+        let products = caller.shop().catalog().admin_products().status(status.0.map(Into::into)).words(q.0);
+        let page = products.page(&paging.0).await?;
         Ok(Reply::new(Page::of(page.map(|detail| Product::listed(detail, self.currency())))))
     }
 
     /// Create a product
+    ///
+    /// With its variants and their first stock. A draft is seen by staff only.
     #[oai(path = "/products", method = "post", operation_id = "admin_create_product")]
     async fn create(
         &self,
@@ -99,19 +94,24 @@ impl AdminCatalogApi {
         idempotency_key: IdempotencyKey,
         body: Input<NewProduct>,
     ) -> Result<Created<Product>, ApiError> {
-        let draft = body.parse()?.read(self.currency())?;
-        let done = self.catalog().create_product(&caller.once(&idempotency_key, &body), draft).await?;
-        let location = format!("/v1/admin/products/{}", done.value.view.product.id);
-        Ok(self.product(done.value).replayed(done.replayed).location(&location))
+        let product = body.parse()?.read(self.currency())?;
+        let catalog = caller.shop_once(&idempotency_key, &body).catalog();
+        let outcome = catalog.create(product).outcome().await?;
+        let location = format!("/v1/admin/products/{}", outcome.value.id);
+        Ok(self.product(outcome.value).replayed(outcome.replayed).location(&location))
     }
 
     /// A product, whatever its status
+    ///
+    /// Drafts and archived ones too.
     #[oai(path = "/products/:id", method = "get", operation_id = "admin_get_product")]
     async fn get(&self, caller: Caller<EditCatalog>, id: Path<Uuid>) -> Result<Reply<Product>, ApiError> {
-        Ok(self.product(self.catalog().admin_product(&caller.actor, id.0.into()).await?))
+        Ok(self.product(caller.shop().catalog().admin_product(id.0.into()).await?))
     }
 
     /// Change a product
+    ///
+    /// What is absent stays; `null` takes away what may be absent.
     #[oai(path = "/products/:id", method = "patch", operation_id = "admin_update_product")]
     async fn update(
         &self,
@@ -121,8 +121,8 @@ impl AdminCatalogApi {
         body: Input<ProductPatch>,
     ) -> Result<Reply<Product>, ApiError> {
         let id = id.0.into();
-        let patch = body.parse_for(self.existing_product(&caller, id)).await?.into();
-        Ok(self.product(self.catalog().update_product(&caller.call(), id, patch, if_match.0).await?))
+        let patch = body.parse_for(existing_product(&caller, id)).await?.into();
+        Ok(self.product(caller.shop().catalog().update(id, patch).if_version(if_match.0).await?))
     }
 
     /// Delete a product
@@ -130,11 +130,13 @@ impl AdminCatalogApi {
     /// Archives it if orders refer to it.
     #[oai(path = "/products/:id", method = "delete", operation_id = "admin_delete_product")]
     async fn delete(&self, caller: Caller<EditCatalog>, id: Path<Uuid>, if_match: IfMatch) -> Result<Empty, ApiError> {
-        self.catalog().delete_product(&caller.call(), id.0.into(), if_match.0).await?;
+        caller.shop().catalog().delete(id.0.into()).if_version(if_match.0).await?;
         Ok(Empty)
     }
 
     /// Add a variant
+    ///
+    /// With its first stock.
     #[oai(path = "/products/:id/variants", method = "post", operation_id = "admin_add_variant")]
     async fn add_variant(
         &self,
@@ -144,10 +146,11 @@ impl AdminCatalogApi {
         body: Input<NewVariant>,
     ) -> Result<Created<Variant>, ApiError> {
         let id = id.0.into();
-        let draft = body.read_for(|body| body.read(self.currency(), ""), self.existing_product(&caller, id)).await?;
-        let done = self.catalog().add_variant(&caller.once(&idempotency_key, &body), id, draft).await?;
-        let added = done.value.variant_id;
-        Ok(variant(done.value.detail, added)?.replayed(done.replayed).location(&format!("/v1/admin/variants/{added}")))
+        let new = body.read_for(|body| body.read(self.currency(), ""), existing_product(&caller, id)).await?;
+        let catalog = caller.shop_once(&idempotency_key, &body).catalog();
+        let outcome = catalog.add_variant(id, new).outcome().await?;
+        let location = format!("/v1/admin/variants/{}", outcome.value.id);
+        Ok(variant(outcome.value).replayed(outcome.replayed).location(&location))
     }
 
     /// Change a variant
@@ -162,11 +165,13 @@ impl AdminCatalogApi {
         body: Input<VariantPatch>,
     ) -> Result<Reply<Variant>, ApiError> {
         let id = id.0.into();
-        let patch = body.read_for(|body| body.read(self.currency()), self.existing_variant(&caller, id)).await?;
-        variant(self.catalog().update_variant(&caller.call(), id, patch, if_match.0).await?, id)
+        let patch = body.read_for(|body| body.read(self.currency()), existing_variant(&caller, id)).await?;
+        Ok(variant(caller.shop().catalog().update_variant(id, patch).if_version(if_match.0).await?))
     }
 
     /// Delete a variant
+    ///
+    /// Orders keep what was bought.
     #[oai(path = "/variants/:id", method = "delete", operation_id = "admin_delete_variant")]
     async fn delete_variant(
         &self,
@@ -174,11 +179,13 @@ impl AdminCatalogApi {
         id: Path<Uuid>,
         if_match: IfMatch,
     ) -> Result<Empty, ApiError> {
-        self.catalog().delete_variant(&caller.call(), id.0.into(), if_match.0).await?;
+        caller.shop().catalog().delete_variant(id.0.into()).if_version(if_match.0).await?;
         Ok(Empty)
     }
 
     /// Create a category
+    ///
+    /// At the top, or below another one.
     #[oai(path = "/categories", method = "post", operation_id = "admin_create_category")]
     async fn create_category(
         &self,
@@ -186,10 +193,10 @@ impl AdminCatalogApi {
         idempotency_key: IdempotencyKey,
         body: Input<NewCategory>,
     ) -> Result<Created<Category>, ApiError> {
-        let call = caller.once(&idempotency_key, &body);
-        let done = self.catalog().create_category(&call, body.parse()?.into()).await?;
-        let location = format!("/v1/categories/{}", done.value.category.id);
-        Ok(category(done.value).replayed(done.replayed).location(&location))
+        let catalog = caller.shop_once(&idempotency_key, &body).catalog();
+        let outcome = catalog.create_category(body.parse()?.into()).outcome().await?;
+        let location = format!("/v1/categories/{}", outcome.value.id);
+        Ok(category(outcome.value).replayed(outcome.replayed).location(&location))
     }
 
     /// Change a category
@@ -204,8 +211,8 @@ impl AdminCatalogApi {
         body: Input<CategoryPatch>,
     ) -> Result<Reply<Category>, ApiError> {
         let id = id.0.into();
-        let patch = body.parse_for(self.existing_category(&caller, id)).await?.into();
-        Ok(category(self.catalog().update_category(&caller.call(), id, patch, if_match.0).await?))
+        let patch = body.parse_for(existing_category(&caller, id)).await?.into();
+        Ok(category(caller.shop().catalog().update_category(id, patch).if_version(if_match.0).await?))
     }
 
     /// Delete a category
@@ -218,7 +225,7 @@ impl AdminCatalogApi {
         id: Path<Uuid>,
         if_match: IfMatch,
     ) -> Result<Empty, ApiError> {
-        self.catalog().delete_category(&caller.call(), id.0.into(), if_match.0).await?;
+        caller.shop().catalog().delete_category(id.0.into()).if_version(if_match.0).await?;
         Ok(Empty)
     }
 }

@@ -169,16 +169,16 @@ pub struct Variant {
     pub in_stock: bool,
 }
 
-impl Variant {
-    pub fn of(variant: core::Variant, available: i64) -> Self {
+impl From<core::VariantDetail> for Variant {
+    fn from(variant: core::VariantDetail) -> Self {
         Self {
             id: variant.id.0,
             sku: variant.sku,
             title: variant.title,
             options: variant.options,
             price: variant.price.into(),
-            available,
-            in_stock: available > 0,
+            available: variant.available,
+            in_stock: variant.available > 0,
         }
     }
 }
@@ -228,24 +228,21 @@ pub struct Product {
 impl Product {
     /// A product in the shop's currency.
     pub fn of(detail: core::ProductDetail, currency: Currency) -> Self {
-        let core::ProductDetail { view, categories } = detail;
-        let rating = Rating { average: view.rating_average(), count: view.rating_count };
-        let product = view.product;
-        let money = |minor| commerce_core::Money::new(minor, currency).into();
+        let money = |price: Option<commerce_core::Money>| price.unwrap_or_else(|| currency.zero()).into();
         Self {
-            id: product.id.0,
-            status: product.status.into(),
-            categories: categories.into_iter().map(Into::into).collect(),
-            price_range: PriceRange { min: money(product.min_price()), max: money(product.max_price()) },
-            slug: product.slug,
-            title: product.title,
-            description: Some(product.description),
-            attributes: product.attributes,
-            images: product.images.into_iter().map(Into::into).collect(),
-            rating,
-            variants: product.variants.into_iter().zip(view.available).map(|(v, n)| Variant::of(v, n)).collect(),
-            created_at: product.created_at.into(),
-            updated_at: product.updated_at.into(),
+            id: detail.id.0,
+            price_range: PriceRange { min: money(detail.min_price()), max: money(detail.max_price()) },
+            rating: Rating { average: detail.rating_average(), count: detail.rating_count },
+            slug: detail.slug,
+            title: detail.title,
+            description: Some(detail.description),
+            status: detail.status.into(),
+            categories: detail.categories.into_iter().map(Into::into).collect(),
+            attributes: detail.attributes,
+            images: detail.images.into_iter().map(Into::into).collect(),
+            variants: detail.variants.into_iter().map(Into::into).collect(),
+            created_at: detail.created_at.into(),
+            updated_at: detail.updated_at.into(),
         }
     }
 
@@ -317,15 +314,14 @@ pub struct Category {
 
 impl From<core::CategoryNode> for Category {
     fn from(node: core::CategoryNode) -> Self {
-        let core::CategoryNode { category, product_count, children, .. } = node;
         Self {
-            id: category.id.0,
-            slug: category.slug,
-            name: category.name,
-            parent_id: category.parent_id.map(|id| id.0),
-            position: category.position,
-            product_count,
-            children: children.into_iter().map(Into::into).collect(),
+            id: node.id.0,
+            slug: node.slug,
+            name: node.name,
+            parent_id: node.parent_id.map(|id| id.0),
+            position: node.position,
+            product_count: node.product_count,
+            children: node.children.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -374,10 +370,10 @@ pub struct NewCategory {
     pub position: Option<i64>,
 }
 
-impl From<NewCategory> for core::CategoryDraft {
+impl From<NewCategory> for core::NewCategory {
     fn from(body: NewCategory) -> Self {
         let NewCategory { name, slug, parent_id, position } = body;
-        Self { name, slug, parent_id: parent_id.map(CategoryId), position }
+        Self::new(name).slug(slug).parent(parent_id.map(CategoryId)).position(position)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::dto::{Image, Product, ProductStatus, Variant, read_all};
-use crate::types::{Money, eur, patch, present, sample};
+use crate::types::{Money, eur, present, sample};
 
 /// A new variant.
 #[derive(Clone, Object, Deserialize)]
@@ -39,15 +39,11 @@ pub struct NewVariant {
 }
 
 impl NewVariant {
-    pub fn read(self, currency: Currency, pointer: &str) -> Result<core::VariantDraft, Invalid> {
-        Ok(core::VariantDraft {
-            price: self.price.read(currency, &format!("{pointer}/price"))?,
-            sku: self.sku,
-            title: self.title,
-            options: self.options.unwrap_or_default(),
-            stock: self.stock,
-            low_stock_threshold: self.low_stock_threshold,
-        })
+    pub fn read(self, currency: Currency, pointer: &str) -> Result<core::NewVariant, Invalid> {
+        let price = self.price.read(currency, &format!("{pointer}/price"))?;
+        let variant = core::NewVariant::new(self.sku, price).title(self.title).stock(self.stock);
+        let variant = variant.low_stock_threshold(self.low_stock_threshold);
+        Ok(self.options.into_iter().flatten().fold(variant, |variant, (name, value)| variant.option(name, value)))
     }
 }
 
@@ -95,17 +91,17 @@ pub struct NewProduct {
 }
 
 impl NewProduct {
-    pub fn read(self, currency: Currency) -> Result<core::ProductDraft, Invalid> {
-        Ok(core::ProductDraft {
-            title: self.title,
-            slug: self.slug,
-            description: self.description.unwrap_or_default(),
-            status: self.status.into(),
-            category_ids: self.category_ids.unwrap_or_default().into_iter().map(CategoryId).collect(),
-            attributes: self.attributes.unwrap_or_default(),
-            images: self.images.unwrap_or_default().into_iter().map(Into::into).collect(),
-            variants: read_all(self.variants, "/variants", |variant, at| variant.read(currency, at))?,
-        })
+    pub fn read(self, currency: Currency) -> Result<core::NewProduct, Invalid> {
+        let variants = read_all(self.variants, "/variants", |variant, at| variant.read(currency, at))?;
+        let product = core::NewProduct::draft(self.title).status(self.status.into()).slug(self.slug);
+        let product = product.description(self.description.unwrap_or_default());
+        let categories = self.category_ids.into_iter().flatten().map(CategoryId);
+        let product = categories.fold(product, core::NewProduct::category);
+        let attributes = self.attributes.into_iter().flatten();
+        let product = attributes.fold(product, |product, (name, value)| product.attribute(name, value));
+        let images = self.images.into_iter().flatten().map(Into::into);
+        let product = images.fold(product, core::NewProduct::image);
+        Ok(variants.into_iter().fold(product, core::NewProduct::with_variant))
     }
 }
 
@@ -122,6 +118,15 @@ impl Example for NewProduct {
             images: Some(images),
             variants: vec![NewVariant::example()],
         }
+    }
+}
+
+/// A whole to be set: `null` is an empty one.
+fn all<T: Default>(field: MaybeUndefined<T>) -> Option<T> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(T::default()),
+        MaybeUndefined::Value(value) => Some(value),
     }
 }
 
@@ -160,14 +165,16 @@ pub struct ProductPatch {
 
 impl From<ProductPatch> for core::ProductPatch {
     fn from(body: ProductPatch) -> Self {
-        Self {
-            title: body.title,
-            slug: body.slug,
-            description: patch(body.description).map(Option::unwrap_or_default),
-            status: body.status.map(Into::into),
-            category_ids: patch(body.category_ids).map(|ids| ids.into_iter().flatten().map(CategoryId).collect()),
-            attributes: patch(body.attributes),
-            images: patch(body.images).map(|images| images.into_iter().flatten().map(Into::into).collect()),
+        let categories = all(body.category_ids).map(|ids| ids.into_iter().map(CategoryId).collect::<Vec<_>>());
+        let images = all(body.images).map(|images| images.into_iter().map(Into::into).collect::<Vec<_>>());
+        let patch = Self::new().title(body.title).slug(body.slug).description(all(body.description));
+        let patch = patch.status(body.status.map(Into::into)).categories(categories).images(images);
+        match body.attributes {
+            MaybeUndefined::Undefined => patch,
+            MaybeUndefined::Null => patch.without_attributes(),
+            MaybeUndefined::Value(changed) => {
+                changed.into_iter().fold(patch, |patch, (name, value)| patch.attribute(name, value))
+            }
         }
     }
 }
@@ -210,11 +217,14 @@ pub struct VariantPatch {
 
 impl VariantPatch {
     pub fn read(self, currency: Currency) -> Result<core::VariantPatch, Invalid> {
-        Ok(core::VariantPatch {
-            sku: self.sku,
-            title: patch(self.title).map(Option::unwrap_or_default),
-            options: patch(self.options),
-            price: self.price.map(|price| price.read(currency, "/price")).transpose()?,
+        let price = self.price.map(|price| price.read(currency, "/price")).transpose()?;
+        let patch = core::VariantPatch::new().sku(self.sku).title(all(self.title)).price(price);
+        Ok(match self.options {
+            MaybeUndefined::Undefined => patch,
+            MaybeUndefined::Null => patch.without_options(),
+            MaybeUndefined::Value(changed) => {
+                changed.into_iter().fold(patch, |patch, (name, value)| patch.option(name, value))
+            }
         })
     }
 }
@@ -252,8 +262,12 @@ pub struct CategoryPatch {
 
 impl From<CategoryPatch> for core::CategoryPatch {
     fn from(body: CategoryPatch) -> Self {
-        let parent_id = patch(body.parent_id).map(|parent| parent.map(CategoryId));
-        Self { name: body.name, slug: body.slug, parent_id, position: body.position }
+        let patch = Self::new().name(body.name).slug(body.slug).position(body.position);
+        match body.parent_id {
+            MaybeUndefined::Undefined => patch,
+            MaybeUndefined::Null => patch.parent(None),
+            MaybeUndefined::Value(parent) => patch.parent(CategoryId(parent)),
+        }
     }
 }
 

@@ -29,8 +29,7 @@ pub fn complete(document: &mut Value, has_test_gateway: bool) {
             operation["security"] = json!([]);
         }
         parameters::complete(&path, &method, operation, &mut shared);
-        let body = schemas::of_body(operation, &components["schemas"]);
-        let codes = problems::of(&method, &path, operation, body.as_ref());
+        let codes = problems::of(&method, &path, operation, &components["schemas"]);
         answers::describe_successes(&method, operation);
         answers::describe_problems(operation, codes, &problems);
         parameters::finish(operation);

@@ -10,6 +10,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
+use super::schemas;
 use crate::{
     cart::OutOfStock,
     checkout::{Declined, PriceChanged, UnpayableAmount},
@@ -97,7 +98,7 @@ const OF: &[(&str, &[&[Code]])] = &[
     ("admin_set_stock", &[&[BelowReserved, OutOfRange]]),
     ("admin_adjust_stock", &[TEXT, &[BelowReserved, OutOfRange]]),
     ("admin_create_fulfilment", &[TEXT, ITEMS, &[InvalidUrl, InvalidState, OutOfStock]]),
-    ("admin_update_fulfilment", &[TEXT, &[InvalidUrl, NotApplicable, InvalidState, OutOfStock]]),
+    ("admin_update_fulfilment", &[TEXT, &[InvalidUrl, NotApplicable, InvalidState]]),
     ("admin_cancel_order", &[TEXT, ITEMS, &[AlreadyShipped, InvalidState, PaymentBusy]]),
     (
         "admin_capture_order",
@@ -116,7 +117,7 @@ const OF: &[(&str, &[&[Code]])] = &[
 const READS: &[&str] = &["quote_checkout", "test_gateway_authenticate"];
 
 /// The problems that an operation may answer: those that follow from its shape, and those of its own.
-pub fn of(method: &str, path: &str, operation: &Value, schema: Option<&Value>) -> BTreeSet<Code> {
+pub fn of(method: &str, path: &str, operation: &Value, schemas: &Value) -> BTreeSet<Code> {
     let id = operation["operationId"].as_str().unwrap_or_default();
     let own = OF.iter().find(|(listed, _)| *listed == id).map_or(&[][..], |(_, codes)| codes);
     let mut codes: BTreeSet<Code> = own.iter().copied().flatten().copied().collect();
@@ -137,12 +138,12 @@ pub fn of(method: &str, path: &str, operation: &Value, schema: Option<&Value>) -
     if operation["requestBody"].is_object() {
         codes.extend([IncompleteBody, MalformedEncoding, RequestTimeout, PayloadTooLarge, UnsupportedContentEncoding]);
     }
-    if let Some(schema) = schema {
+    if let Some(schema) = &schemas::of_body(operation, schemas) {
         codes.extend([MalformedJson, UnsupportedMediaType, InvalidCharacter, InvalidType, UnknownField]);
         if schema["required"].as_array().is_some_and(|required| !required.is_empty()) {
             codes.insert(Required);
         }
-        if holds_values(schema) {
+        if holds_values(schema, schemas) {
             codes.insert(InvalidValue);
         }
     }
@@ -166,18 +167,20 @@ fn needs_login(operation: &Value) -> bool {
 }
 
 /// Whether a body has a field whose type is right and whose value isn't: an id, a number, a word of a list.
-fn holds_values(schema: &Value) -> bool {
-    schema["properties"].as_object().into_iter().flatten().any(|(_, field)| {
-        let part = |field: &Value| {
-            field["format"] == "uuid"
-                || field["type"] == "integer"
-                || field["enum"].is_array()
-                || field["$ref"].is_string()
-        };
-        part(field)
-            || part(&field["items"])
-            || ["allOf", "oneOf"].iter().any(|of| field[of].as_array().into_iter().flatten().any(part))
-    })
+fn holds_values(schema: &Value, schemas: &Value) -> bool {
+    let referred = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+    if let Some(name) = referred {
+        return holds_values(&schemas[name], schemas);
+    }
+    schema["format"] == "uuid"
+        || schema["type"] == "integer"
+        || schema["enum"].is_array()
+        || schema.get("items").is_some_and(|items| holds_values(items, schemas))
+        || schema["properties"].as_object().into_iter().flatten().any(|(_, field)| holds_values(field, schemas))
+        || ["allOf", "oneOf"]
+            .iter()
+            .flat_map(|of| schema[of].as_array().into_iter().flatten())
+            .any(|part| holds_values(part, schemas))
 }
 
 /// The operations that problems are listed for.

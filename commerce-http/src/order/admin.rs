@@ -89,6 +89,8 @@ impl AdminOrderApi {
     }
 
     /// Anybody's order
+    ///
+    /// As its customer sees it.
     #[oai(path = "/orders/:id", method = "get", operation_id = "admin_get_order")]
     async fn get(&self, caller: Caller<ViewOrders>, id: Path<Uuid>) -> Result<Reply<Order>, ApiError> {
         Ok(order(caller.shop().orders().get(id.0.into()).await?, None))

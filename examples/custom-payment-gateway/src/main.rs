@@ -97,21 +97,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .store(SqliteStore::open("sqlite::memory:").await?)
         .gateway(StoreCredit::new(50_00))
         .build()?;
-    let mug = VariantDraft { stock: Some(10), ..VariantDraft::new("MUG", Money::parse("19.90", Currency::EUR)?) };
-    let draft = ProductDraft {
-        title: "Enamel mug".into(),
-        status: ProductStatus::Active,
-        variants: vec![mug],
-        ..ProductDraft::default()
-    };
-    let mug = shop.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.variants[0].id;
+    let mug = NewProduct::active("Enamel mug").variant("MUG", Money::parse("19.90", Currency::EUR)?).stock(10);
+    let mug = shop.as_system().catalog().create(mug).await?.default_variant();
     for quantity in [2, 1] {
         let cart = shop.as_guest().carts().add(mug, quantity).await?;
-        let token = cart.cart_token;
-        let guest = RequestContext::by(Actor::Guest { cart: token, order: None });
+        let guest = shop.acting_as(Actor::Guest { cart: cart.cart_token, order: None });
         let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
         let checkout = Checkout::ship_to(address).pay_with("store_credit").email("ada@example.com".to_owned());
-        let placement = shop.acting_as(&guest).checkout().place(checkout).await?;
+        let placement = guest.checkout().place(checkout).await?;
         println!("{} EUR: {:?}", placement.order.totals.grand_total, placement.outcome);
     }
     Ok(())

@@ -1,48 +1,48 @@
-//! A whole shop in one process, on one file: register, browse, search, cart, checkout, ship, refund, review.
-//! Run it with `cargo run --release -p embed-sqlite`.
+//! A whole shop in one process, on one file: a mug on sale, a customer who finds and buys it, a parcel, a refund, a review.
+//! Run it with `cargo run --release -p embed-sqlite`, as often as you like.
 
 use commerce_core::prelude::*;
 use commerce_sqlite::SqliteStore;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = SqliteStore::open("sqlite://shop.db").await?;
-    let shop = Commerce::builder().store(store).gateway(TestGateway::new()).build()?;
-    let staff = RequestContext::system();
+    trade("sqlite://shop.db").await
+}
 
-    // Staff put a mug on the shelf. The number lets the example run again on the same file.
-    let shelf = shop.catalog().products(&Actor::System, ProductQuery::default(), &PageRequest::first(100)).await?;
-    let n = shelf.items.len();
+async fn trade(database: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let shop = Commerce::builder().store(SqliteStore::open(database).await?).gateway(TestGateway::new()).build()?;
+    // SKUs and e-mail addresses are unique in a shop, so each run has its own.
+    let run = shop.ids().uuid().simple();
+    let (email, password) = (format!("ada+{run}@example.com"), "difference engine no 2");
     let price = Money::parse("19.90", Currency::EUR)?;
-    let mug = VariantDraft { stock: Some(10), ..VariantDraft::new(format!("MUG-{n}"), price) };
-    let draft = ProductDraft { title: "Enamel mug".into(), variants: vec![mug], ..ProductDraft::default() };
-    shop.catalog().create_product(&staff, ProductDraft { status: ProductStatus::Active, ..draft }).await?;
-
-    // Ada registers, signs in, searches and finds it, in spite of a typo.
-    let (email, password) = (format!("ada{n}@example.com"), "difference engine no 2");
-    shop.as_guest().accounts().register(Registration::new(&email, password, "Ada", "Lovelace")).await?;
-    let ada = RequestContext::from(shop.sign_in(&email, password).await?.actor());
-    let query = ProductQuery { q: Some("enamle mug".into()), ..ProductQuery::default() };
-    let found = shop.catalog().products(&ada.actor, query, &PageRequest::first(1)).await?.items.remove(0).view.product;
-    println!("found {} at {} EUR", found.title, found.variants[0].price);
-
-    // She buys two.
-    let cart = shop.acting_as(&ada).carts().add(found.variants[0].id, 2).await?;
     let address = PostalAddress::new("Ada Lovelace", "12 St James's Square", "London", "SW1Y 4JH", "GB");
-    let checkout = Checkout::ship_to(address).pay_with("test").expect_total(cart.totals.grand_total);
-    let order = shop.acting_as(&ada).checkout().place(checkout).await?;
-    println!("order {} is {:?}, {:?}", order.number, order.status, order.payment_status);
 
-    // Staff ship them, and give the money for one back; Ada says what she thinks.
-    let packed = shop.as_system().orders().fulfil(order.id, NewFulfilment::all("Royal Mail", "RM1")).await?;
-    shop.as_system().orders().update_fulfilment(packed.fulfilment.id, FulfilmentStatus::Shipped).await?;
-    let refund = NewRefund::amount(price).reason("a dent");
-    let order = shop.as_system().payments().refund(order.id, refund).await?.order;
-    let review = NewReview::new(4, "Sturdy", "A dent, refunded at once.");
-    let review = shop.acting_as(&ada).reviews().create(&found.slug, review).await?;
-    println!("it is {:?}; {} stars, verified: {}", order.payment_status, review.rating, review.verified_purchase);
+    let staff = shop.as_system();
+    staff.catalog().create(NewProduct::active("Enamel mug").variant(format!("MUG-{run}"), price).stock(10)).await?;
+    shop.as_guest().accounts().register(Registration::new(&email, password, "Ada", "Lovelace")).await?;
+    let ada = shop.sign_in(&email, password).await?;
+    let found = ada.catalog().search("enamle mug").first().await?.ok_or("nothing found")?;
+    let cart = ada.carts().add(found.default_variant(), 2).await?;
+    let order = ada.checkout().place(Checkout::ship_to(address).pay_with("test").expect_total(cart.total())).await?;
+    println!("{} × {} for {} EUR: order {} is {:?}", 2, found.title, cart.total(), order.number, order.payment_status);
+    staff.orders().fulfil(order.id, NewFulfilment::all("Royal Mail", "RM1")).await?;
+    staff.payments().refund(order.id, NewRefund::amount(price).reason("a dent")).await?;
+    let review = ada.reviews().create(&found.slug, NewReview::new(4, "Sturdy", "A dent, refunded at once.")).await?;
+    println!("{} stars; verified purchase: {}", review.rating, review.verified_purchase);
 
     // The worker sends the messages, here to the log.
     println!("the worker did {} tasks", shop.worker().tick().await?);
+    shop.close().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn it_runs_twice_on_the_same_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite://{}", folder.path().join("shop.db").display());
+        super::trade(&database).await.unwrap();
+        super::trade(&database).await.unwrap();
+    }
 }

@@ -8,9 +8,8 @@ use std::{
 
 use commerce_core::{
     Commerce,
-    catalog::{ProductDraft, ProductStatus, VariantDraft},
+    catalog::{NewProduct, NewVariant},
     clock::{Clock, ManualClock, Timestamp},
-    context::RequestContext,
     id::{OrderId, VariantId},
     notification::MemoryMailer,
     payment::{ManualGateway, PaymentGateway, gateway::WebhookRequest},
@@ -103,20 +102,10 @@ impl World {
         };
         let setup = world.process(0).0;
         for (n, (stock, price)) in STOCK.into_iter().zip(PRICES).enumerate() {
-            let variant = VariantDraft {
-                stock: Some(stock),
-                low_stock_threshold: Some(1),
-                ..VariantDraft::new(format!("SKU-{n}"), eur(price))
-            };
-            let draft = ProductDraft {
-                title: format!("Thing {n}"),
-                status: ProductStatus::Active,
-                variants: vec![variant],
-                ..ProductDraft::default()
-            };
-            let created = setup.catalog().create_product(&RequestContext::system(), draft).await.unwrap();
-            let id = created.value.view.product.variants[0].id;
-            world.variants.push(id);
+            let variant = NewVariant::new(format!("SKU-{n}"), eur(price)).stock(stock).low_stock_threshold(1);
+            let thing = NewProduct::active(format!("Thing {n}")).with_variant(variant);
+            let thing = setup.as_system().catalog().create(thing).await.unwrap();
+            world.variants.push(thing.default_variant());
         }
         world.processes = vec![world.process(TROUBLE), world.process(TROUBLE)];
         world

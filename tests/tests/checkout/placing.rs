@@ -119,8 +119,7 @@ async fn the_quote_is_what_checkout_charges() {
     assert_eq!(fast.totals.grand_total, eur(3980 + 990));
 
     let expecting = input(VISA).expect_total(quote.totals.grand_total);
-    let patch = VariantPatch { price: Some(eur(2000)), ..VariantPatch::default() };
-    shop.commerce.catalog().update_variant(&RequestContext::system(), mug, patch, None).await.unwrap();
+    shop.staff().catalog().update_variant(mug, VariantPatch::new().price(eur(2000))).await.unwrap();
     let refused = shop.by(&ada).checkout().place(expecting.clone()).await.unwrap_err();
     let CheckoutError::PriceChanged { totals } = refused else { panic!("{refused:?}") };
     assert_eq!(totals.grand_total, eur(4490));

@@ -15,6 +15,7 @@ mod guards;
 mod load;
 mod orders;
 mod payments;
+mod problems;
 mod process;
 mod protocol;
 mod staff;

@@ -4,13 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use commerce_core::{
+    CommerceBuilder,
     account::Registration,
     address::PostalAddress,
-    catalog::{ProductDetail, ProductDraft, ProductStatus, VariantDraft},
+    catalog::{NewProduct, ProductDetail},
     checkout::Checkout,
     clock::{ManualClock, Timestamp},
     context::{Actor, Identity, RequestContext, Role},
     error::{CommonError, Invalid},
+    event::{EventRecord, EventSink},
     id::{IdGenerator, SessionId, UserId, UuidV7, VariantId},
     notification::MemoryMailer,
     order::Order,
@@ -36,17 +38,34 @@ impl std::ops::Deref for Shop {
 }
 
 pub async fn open() -> Shop {
+    with(|builder| builder).await
+}
+
+/// A shop that tells a sink about its events.
+pub async fn hearing() -> Shop {
+    with(|builder| builder.event_sink(Deaf)).await
+}
+
+struct Deaf;
+
+#[async_trait::async_trait]
+impl EventSink for Deaf {
+    async fn publish(&self, _: &EventRecord) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+async fn with(change: impl FnOnce(CommerceBuilder) -> CommerceBuilder) -> Shop {
     let dir = TempDir::new().unwrap();
     let url = format!("sqlite://{}", dir.path().join("shop.db").display());
     let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_780_000_000_000_000)));
     let mailer = MemoryMailer::default();
-    let commerce = Commerce::builder()
+    let builder = Commerce::builder()
         .store(SqliteStore::open(&url).await.unwrap())
         .gateway(TestGateway::new())
         .mailer(mailer.clone())
-        .shared_clock(clock.clone())
-        .build()
-        .unwrap();
+        .shared_clock(clock.clone());
+    let commerce = change(builder).build().unwrap();
     Shop { commerce, clock, mailer, _dir: dir }
 }
 
@@ -65,7 +84,7 @@ impl Shop {
 
     /// A product that is on sale, with one variant.
     pub async fn product(&self, title: &str, sku: &str, cents: i64, stock: i64) -> ProductDetail {
-        self.catalog().create_product(&RequestContext::system(), draft(title, sku, cents, stock)).await.unwrap().value
+        self.as_system().catalog().create(draft(title, sku, cents, stock)).await.unwrap()
     }
 
     /// Buys one of a variant.
@@ -90,13 +109,8 @@ pub fn euros(cents: i64) -> Money {
 }
 
 /// An active product with one variant.
-pub fn draft(title: &str, sku: &str, cents: i64, stock: i64) -> ProductDraft {
-    ProductDraft {
-        title: title.to_owned(),
-        status: ProductStatus::Active,
-        variants: vec![VariantDraft { stock: Some(stock), ..VariantDraft::new(sku, euros(cents)) }],
-        ..ProductDraft::default()
-    }
+pub fn draft(title: &str, sku: &str, cents: i64, stock: i64) -> NewProduct {
+    NewProduct::active(title).variant(sku, euros(cents)).stock(stock)
 }
 
 pub fn everything() -> PageRequest {

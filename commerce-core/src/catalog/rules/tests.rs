@@ -7,19 +7,19 @@ fn euros(minor: i64) -> Money {
     Money::new(minor, Currency::EUR)
 }
 
-fn mug() -> ProductDraft {
-    ProductDraft {
+fn mug() -> NewProduct {
+    NewProduct {
         title: " Mug ".to_owned(),
-        variants: vec![VariantDraft::new("MUG-1", euros(990)), VariantDraft::new("MUG-2", euros(0))],
-        ..ProductDraft::default()
+        variants: vec![NewVariant::new("MUG-1", euros(990)), NewVariant::new("MUG-2", euros(0))],
+        ..NewProduct::default()
     }
 }
 
-fn check(draft: &ProductDraft) -> Result<ProductDraft, Invalid> {
+fn check(draft: &NewProduct) -> Result<NewProduct, Invalid> {
     product(draft, Currency::EUR, &CategoryTree::default())
 }
 
-fn broken(change: impl FnOnce(&mut ProductDraft)) -> Vec<(String, &'static str)> {
+fn broken(change: impl FnOnce(&mut NewProduct)) -> Vec<(String, &'static str)> {
     let mut draft = mug();
     change(&mut draft);
     let errors = check(&draft).expect_err("a broken rule").errors;
@@ -63,13 +63,13 @@ fn each_rule_names_the_field_that_breaks_it() {
     assert_eq!(broken(|d| d.variants[0].price.minor = i64::MAX), one("/variants/0/price", "out_of_range"));
     let dollars = Money::new(1, Currency::USD);
     assert_eq!(broken(|d| d.variants[0].price = dollars), one("/variants/0/price", "currency_mismatch"));
-    let many = (0..101).map(|n| VariantDraft::new(n.to_string(), euros(1))).collect();
+    let many = (0..101).map(|n| NewVariant::new(n.to_string(), euros(1))).collect();
     assert_eq!(broken(|d| d.variants = many), one("/variants", "too_many"));
 }
 
 #[test]
 fn a_variant_alone_is_pointed_at_from_the_top() {
-    let errors = variant(&VariantDraft::new("", euros(-5)), Currency::EUR).unwrap_err().errors;
+    let errors = variant(&NewVariant::new("", euros(-5)), Currency::EUR).unwrap_err().errors;
     let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
     assert_eq!(pointers, ["/sku", "/price"]);
 }
@@ -77,7 +77,7 @@ fn a_variant_alone_is_pointed_at_from_the_top() {
 #[test]
 fn positions_are_bounded_without_overflow() {
     for position in [i64::MIN, i64::MAX] {
-        let draft = CategoryDraft { name: "x".into(), position: Some(position), ..CategoryDraft::default() };
+        let draft = NewCategory { name: "x".into(), position: Some(position), ..NewCategory::default() };
         assert_eq!(category(&draft).unwrap_err().errors[0].pointer, "/position");
     }
 }
@@ -103,13 +103,15 @@ fn a_product() -> Product {
 
 #[test]
 fn attributes_merge_and_null_removes() {
-    let attributes = [("colour".to_owned(), None), ("size".to_owned(), Some("L".to_owned()))];
-    let patch = ProductPatch { attributes: Some(Some(attributes.into())), ..ProductPatch::default() };
+    let patch = ProductPatch::new().attribute("colour", None).attribute("size", "L".to_owned());
     let after = patched_product(&a_product(), &patch, &CategoryTree::default()).unwrap();
     assert_eq!(after.attributes, [("size".to_owned(), "L".to_owned())].into());
 
-    let patch = ProductPatch { attributes: Some(None), ..ProductPatch::default() };
+    let patch = ProductPatch::new().without_attributes();
     assert!(patched_product(&after, &patch, &CategoryTree::default()).unwrap().attributes.is_empty());
+    let after =
+        patched_product(&after, &patch.attribute("weight", "1 kg".to_owned()), &CategoryTree::default()).unwrap();
+    assert_eq!(after.attributes, [("weight".to_owned(), "1 kg".to_owned())].into());
 }
 
 #[test]
@@ -136,8 +138,8 @@ proptest! {
         title in any::<String>(), slug in prop::option::of(any::<String>()), sku in any::<String>(),
         minor in any::<i64>(), stock in prop::option::of(any::<i64>()),
     ) {
-        let variants = vec![VariantDraft { stock, ..VariantDraft::new(sku, euros(minor)) }];
-        if let Ok(draft) = check(&ProductDraft { title, slug, variants, ..ProductDraft::default() }) {
+        let variants = vec![NewVariant { stock, ..NewVariant::new(sku, euros(minor)) }];
+        if let Ok(draft) = check(&NewProduct { title, slug, variants, ..NewProduct::default() }) {
             prop_assert!((1..=200).contains(&draft.title.chars().count()));
             prop_assert_eq!(draft.title.trim(), &draft.title);
             prop_assert!(draft.slug.is_none_or(|slug| is_slug(&slug)));
@@ -152,4 +154,12 @@ proptest! {
         let pointer = format!("/attributes/{}", escaped(&name));
         prop_assert_eq!(document.pointer(&pointer), Some(&serde_json::json!(1)));
     }
+}
+
+#[test]
+fn stock_is_that_of_the_variant_before_it_or_of_the_first() {
+    let price = euros(1);
+    let stock = |product: NewProduct| product.variants.iter().map(|variant| variant.stock).collect::<Vec<_>>();
+    assert_eq!(stock(NewProduct::active("x").variant("A", price).variant("B", price).stock(2)), [None, Some(2)]);
+    assert_eq!(stock(NewProduct::active("x").stock(1).variant("A", price).variant("B", price)), [Some(1), None]);
 }

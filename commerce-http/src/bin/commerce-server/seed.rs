@@ -2,13 +2,11 @@
 
 mod data;
 
-use std::collections::BTreeMap;
-
 use commerce_core::{
     Commerce, Money,
     account::Registration,
-    catalog::{AdminProductQuery, CategoryDraft, Image, ProductDraft, ProductStatus, VariantDraft},
-    context::{Actor, Identity, RequestContext, Role},
+    catalog::{Image, NewCategory, NewProduct, NewVariant},
+    context::{Actor, Identity, Role},
     id::{CategoryId, ProductId, SessionId},
     page::PageRequest,
     review::NewReview,
@@ -21,8 +19,7 @@ use crate::{Failure, output::Format};
 
 /// Fills a shop that has no products.
 pub async fn fill(commerce: &Commerce, format: Format) -> Result<(), Failure> {
-    let query = AdminProductQuery::default();
-    let existing = commerce.catalog().admin_products(&Actor::System, query, &PageRequest::first(1)).await?;
+    let existing = commerce.as_system().catalog().admin_products().page(&PageRequest::first(1)).await?;
     if !existing.items.is_empty() {
         format.notice("The shop has products already: the demo catalogue is left out", &json!({}));
         return Ok(());
@@ -73,50 +70,38 @@ async fn category(
     parent_id: Option<CategoryId>,
     position: i64,
 ) -> Result<CategoryId, Failure> {
-    let draft = CategoryDraft { name: name.to_owned(), slug: None, parent_id, position: Some(position) };
-    Ok(commerce.catalog().create_category(&RequestContext::system(), draft).await?.value.category.id)
+    let category = NewCategory::new(name).parent(parent_id).position(position);
+    Ok(commerce.as_system().catalog().create_category(category).await?.id)
 }
 
 /// The `n`th product of the demo.
 async fn put_on_shelf(commerce: &Commerce, item: &Item, shelf: CategoryId, n: usize) -> Result<ProductId, Failure> {
     let slug = item.sku.to_ascii_lowercase();
-    let draft = ProductDraft {
-        title: item.title.to_owned(),
-        slug: None,
-        description: item.description.to_owned(),
-        status: ProductStatus::Active,
-        category_ids: vec![shelf],
-        attributes: BTreeMap::from([("material".to_owned(), item.material.to_owned())]),
-        images: (1..=2)
-            .map(|view| Image {
-                url: format!("https://images.example.com/{slug}-{view}.jpg"),
-                alt: Some(item.title.to_owned()),
-            })
-            .collect(),
-        variants: variants(commerce, item, n),
+    let image = |view: u8| Image {
+        url: format!("https://images.example.com/{slug}-{view}.jpg"),
+        alt: Some(item.title.to_owned()),
     };
-    Ok(commerce.catalog().create_product(&RequestContext::system(), draft).await?.value.view.product.id)
+    let product = NewProduct::active(item.title).description(item.description).category(shelf);
+    let product = product.attribute("material", item.material).image(image(1)).image(image(2));
+    let product = variants(commerce, item, n).into_iter().fold(product, NewProduct::with_variant);
+    Ok(commerce.as_system().catalog().create(product).await?.id)
 }
 
-fn variants(commerce: &Commerce, item: &Item, n: usize) -> Vec<VariantDraft> {
+fn variants(commerce: &Commerce, item: &Item, n: usize) -> Vec<NewVariant> {
     let currency = commerce.settings().currency;
     let price = Money::new(item.cents * 10_i64.pow(currency.digits()) / 100, currency);
     // Some well stocked, some running low, a few sold out: a shop as one finds it.
     let stock = |k: usize| i64::try_from((n * 37 + k * 11) % 60).map(|units| if units < 4 { 0 } else { units }).ok();
-    let variant = |k: usize, suffix: &str, choice: Option<(&str, &str)>| VariantDraft {
-        sku: if suffix.is_empty() { item.sku.to_owned() } else { format!("{}-{suffix}", item.sku) },
-        title: choice.map(|(_, value)| value.to_owned()),
-        options: choice.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
-        price,
-        stock: stock(k),
-        low_stock_threshold: Some(5),
-    };
+    let variant = |k: usize, sku: String| NewVariant::new(sku, price).stock(stock(k)).low_stock_threshold(5);
     let of = |name: &str, values: &[&str]| {
         let code = |value: &str| value[..value.len().min(3)].to_ascii_uppercase();
-        values.iter().enumerate().map(|(k, value)| variant(k, &code(value), Some((name, value)))).collect()
+        let sku = |value: &str| format!("{}-{}", item.sku, code(value));
+        let chosen =
+            |(k, value): (usize, &&str)| variant(k, sku(value)).title((*value).to_owned()).option(name, *value);
+        values.iter().enumerate().map(chosen).collect()
     };
     match item.choice {
-        Choice::None => vec![variant(0, "", None)],
+        Choice::None => vec![variant(0, item.sku.to_owned())],
         Choice::Size => of("size", &["S", "M", "L", "XL"]),
         Choice::Colour => of("colour", &["blue", "green", "natural"]),
     }
