@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds and runs the README's ten lines as a stranger's project does: on the packaged crates, outside the workspace, without our
-# lock file. `MINIMAL=1` does it with the oldest versions that the manifests allow (nightly Cargo).
+# lock file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work="$(mktemp -d)"
@@ -38,8 +38,5 @@ TOML
     echo 'Ok(())'
     echo '}'
 } >src/main.rs
-echo "a stranger's project has $(cargo tree --prefix none -e normal,build | sort -u | wc -l) packages"
-cargo build --quiet
-# Twice, on the same file.
-./target/debug/shop
-./target/debug/shop
+echo "a project on commerce-sqlite has $(cargo tree --prefix none -e normal,build | sort -u | wc -l) packages"
+cargo run --quiet

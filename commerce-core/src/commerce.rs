@@ -20,7 +20,7 @@ use crate::{
     id::{IdGenerator, UuidV7},
     money::Currency,
     notification::{LogMailer, Mailer},
-    payment::PaymentGateway,
+    payment::{PaymentGateway, Payments, WebhookFailure, gateway::WebhookRequest},
     pricing::{FlatShipping, FlatTax, ShippingRates, TaxCalculator},
     settings::Settings,
     store::{Store, StoreError},
@@ -94,6 +94,16 @@ impl Commerce {
     /// asked often: the last write tells whether writes succeed, and only if that failed, or is long ago, one is made to find out.
     pub async fn health(&self) -> Health {
         self.engine.health().await
+    }
+
+    /// Takes a payment gateway's webhook. The signature is checked first; then the payment is settled by the same function that
+    /// serves checkout and recovery, which changes nothing if the word is old or doesn't match the order.
+    ///
+    /// # Errors
+    /// [`WebhookFailure::Rejected`] if it can't be believed; [`WebhookFailure::Failed`] if the store failed: the gateway
+    /// sends it again.
+    pub async fn payment_webhook(&self, gateway: &str, request: &WebhookRequest<'_>) -> Result<(), WebhookFailure> {
+        Payments::webhook(&self.engine, gateway, request).await
     }
 
     /// Waits until every write that was begun has ended. Begin no more before.

@@ -15,7 +15,7 @@ pub struct Settings {
     pub shop_name: String,
     /// Where the shop's pages are, for links in messages; without a slash at the end.
     pub public_url: String,
-    /// The address that messages come from. A mailer that sends them away [needs one](Mailer::needs_sender); other messages
+    /// The address that messages come from. A mailer that sends them away [needs one](crate::notification::Mailer::needs_sender); other messages
     /// come from [`LOCAL_SENDER`] if there is none.
     pub mail_from: Option<String>,
     /// The shop's one currency.

@@ -95,7 +95,7 @@ impl Signer {
     /// Whose cart a token opens; `None` if this shop didn't issue it.
     pub fn cart_owner(&self, token: &CartToken) -> Option<CartOwner> {
         self.open::<TAG>("cart", &token.0)?;
-        Some(CartOwner::Guest(hex(&Sha256::digest(&token.0))))
+        Some(CartOwner::Guest(hex::encode(Sha256::digest(&token.0))))
     }
 
     /// A capability for one order, good for a while from `now`; nothing is stored.
@@ -170,14 +170,6 @@ fn random<const N: usize>() -> [u8; N] {
     #[allow(clippy::expect_used)]
     getrandom::fill(&mut bytes).expect("the system's random source");
     bytes
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

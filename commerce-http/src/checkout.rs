@@ -7,10 +7,8 @@ use std::sync::Arc;
 use commerce_core::{
     Outcome,
     checkout::{self as core, CheckoutError, Placement},
-    error::Invalid,
     id::OrderId,
-    order,
-    payment::{AmountNotPayable, PlacementOutcome},
+    payment::PlacementOutcome,
 };
 use poem::{IntoResponse, Response};
 use poem_openapi::{
@@ -30,6 +28,7 @@ use crate::{
     order::{
         dto::{Order, ShippingMethod},
         order,
+        problems::{declined, not_payable},
     },
     param::Query,
     payload::{Input, Optional, REPLAYED, Reply},
@@ -55,24 +54,6 @@ impl From<CheckoutError> for ApiError {
     }
 }
 
-/// An amount that the gateway can't move, and the field that chose it.
-pub fn not_payable(error: &AmountNotPayable, pointer: &str) -> ApiError {
-    Invalid::field(pointer, AMOUNT_NOT_PAYABLE, error.to_string()).into()
-}
-
-const AMOUNT_NOT_PAYABLE: &str = "amount_not_payable";
-
-/// A payment that the gateway refused.
-pub fn declined(order: &order::Order, code: &str) -> ApiError {
-    if code == AMOUNT_NOT_PAYABLE {
-        let detail = "this amount can't be paid by the chosen method; nothing was charged";
-        return ApiError::from(Invalid::field("/payment/method", AMOUNT_NOT_PAYABLE, detail))
-            .members(&UnpayableAmount { order_id: Some(order.id.0) });
-    }
-    let members = Declined { decline_code: code.to_owned(), order_id: order.id.0 };
-    ApiError::with(Code::PaymentDeclined.detail(), &members)
-}
-
 /// The cart costs something else than the customer has seen.
 #[derive(Object, Serialize)]
 #[oai(example)]
@@ -88,45 +69,6 @@ impl Members for PriceChanged {
 impl Example for PriceChanged {
     fn example() -> Self {
         Self { totals: Totals::example() }
-    }
-}
-
-/// The gateway refused the payment.
-#[derive(Object, Serialize)]
-#[oai(example)]
-pub struct Declined {
-    /// The gateway's word for why.
-    pub decline_code: String,
-    /// The order that waits, or was given up.
-    pub order_id: Uuid,
-}
-
-impl Members for Declined {
-    const CODE: Code = Code::PaymentDeclined;
-}
-
-impl Example for Declined {
-    fn example() -> Self {
-        Self { decline_code: "card_declined".to_owned(), order_id: sample::ORDER }
-    }
-}
-
-/// The gateway can't take such an amount.
-#[derive(Object, Serialize)]
-#[oai(example, skip_serializing_if_is_none)]
-pub struct UnpayableAmount {
-    /// The order, if one was begun.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub order_id: Option<Uuid>,
-}
-
-impl Members for UnpayableAmount {
-    const CODE: Code = Code::AmountNotPayable;
-}
-
-impl Example for UnpayableAmount {
-    fn example() -> Self {
-        Self { order_id: Some(sample::ORDER) }
     }
 }
 

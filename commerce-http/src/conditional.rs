@@ -24,9 +24,7 @@ pub fn etag(version: Option<Version>, body: &[u8]) -> HeaderValue {
     if let Some(version) = version {
         let _ = write!(tag, "{version}-");
     }
-    for byte in &Sha256::digest(body)[..8] {
-        let _ = write!(tag, "{byte:02x}");
-    }
+    tag.push_str(&hex::encode(&Sha256::digest(body)[..8]));
     tag.push('"');
     HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }

@@ -24,11 +24,10 @@ use self::{
     dto::{Order, Tracking},
     edit::{NewReturn, OrderLookup},
     parts::Return,
-    problems::{CaptureExceedsOwed, PaymentHeld, QuantityExceeded, RefundExceedsCaptured},
+    problems::{CaptureExceedsOwed, PaymentHeld, QuantityExceeded, RefundExceedsCaptured, declined, not_payable},
 };
 use crate::{
     caller::{Buyer, Caller, Public, SignedIn},
-    checkout::declined,
     conditional::IdempotencyKey,
     param::Paging,
     payload::{Created, Input, Reply},
@@ -56,7 +55,7 @@ impl From<OrderError> for ApiError {
             OrderError::NothingToCapture => Self::new(Code::NothingToCapture, detail),
             OrderError::NotAwaited => Self::new(Code::NotAwaited, detail),
             OrderError::GatewayUnavailable => Self::new(Code::GatewayUnavailable, detail),
-            OrderError::AmountNotPayable(error) => crate::checkout::not_payable(&error, "/amount"),
+            OrderError::AmountNotPayable(error) => not_payable(&error, "/amount"),
             OrderError::GatewayRefused(_) => Self::new(Code::GatewayRefused, detail),
             OrderError::PaymentHeld { held } => Self::with(detail, &PaymentHeld { held: held.into() }),
             OrderError::PaymentBusy => Self::new(Code::PaymentBusy, detail).retry_after(1),

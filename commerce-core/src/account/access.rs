@@ -10,7 +10,7 @@ use crate::{
     error::StoreError,
     id::{SessionId, UserId},
     role::Role,
-    token::{Signer, hex},
+    token::Signer,
 };
 
 const ALGORITHM: Algorithm = Algorithm::HS256;
@@ -53,7 +53,7 @@ impl Key {
     fn derive(secret: &[u8]) -> Self {
         let key = Signer::new(secret).sign("access", b"");
         // Names the key without telling anything about it.
-        let id = hex(&Sha256::digest(key)[..4]);
+        let id = hex::encode(&Sha256::digest(key)[..4]);
         Self { id, signs: EncodingKey::from_secret(&key), verifies: DecodingKey::from_secret(&key) }
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     context::{AccessError, Actor, RequestContext},
     error::CommonError,
     store::StoreError,
-    token::hex,
     write::{OneCommit, Plan, Scope},
 };
 
@@ -80,7 +79,7 @@ impl Accounts {
     /// Stands for secrets in the fingerprint of an idempotency key, which is stored: nobody can try passwords on it without
     /// the shop's secret.
     pub(super) fn seal(&self, secrets: &[&str]) -> String {
-        hex(&self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
+        hex::encode(self.scope.engine.signer.sign("fingerprint", format!("{secrets:?}").as_bytes()))
     }
 
     /// The account with an address, in whatever spelling it is kept.

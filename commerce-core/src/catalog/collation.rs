@@ -1,6 +1,6 @@
 //! The order of titles: the Unicode Collation Algorithm with CLDR's root collation, as keys that are compared byte by byte.
 
-use std::{fmt::Write as _, sync::OnceLock};
+use std::sync::OnceLock;
 
 use icu_collator::{CollatorBorrowed, CollatorPreferences, options::CollatorOptions};
 
@@ -21,11 +21,7 @@ pub(super) fn sort_key(text: &str) -> String {
         None => key.extend(text.to_lowercase().bytes()),
     }
     key.truncate(LONGEST_KEY);
-    let mut digits = String::with_capacity(2 * key.len());
-    for byte in key {
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
+    hex::encode(key)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! [`Checkouts::pay_again`]: paying a pending order in another way, while its goods are reserved.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{CheckoutError, Checkouts, Placement, place::PriorAttempt};
+use super::{CheckoutError, Checkouts, PaymentChoice, Placement, place::PriorAttempt};
 use crate::{
     clock::Timestamp,
     engine::Engine,
@@ -22,46 +22,6 @@ use crate::{
 
 /// How often it starts over when the order was changed meanwhile.
 const ATTEMPTS: u32 = 12;
-
-/// How an order is to be paid.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PaymentChoice {
-    pub(super) method: String,
-    pub(super) token: Option<String>,
-}
-
-impl PaymentChoice {
-    /// By one of [`Checkouts::payment_methods`].
-    pub fn by(method: impl Into<String>) -> Self {
-        Self { method: method.into(), token: None }
-    }
-
-    /// The gateway's token for the customer's card or account; never a card number.
-    #[must_use]
-    pub fn token(mut self, token: impl Into<Option<String>>) -> Self {
-        self.token = token.into();
-        self
-    }
-}
-
-impl From<&str> for PaymentChoice {
-    fn from(method: &str) -> Self {
-        Self::by(method)
-    }
-}
-
-impl From<String> for PaymentChoice {
-    fn from(method: String) -> Self {
-        Self::by(method)
-    }
-}
-
-impl fmt::Debug for PaymentChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PaymentChoice").field("method", &self.method).finish_non_exhaustive()
-    }
-}
 
 /// Gives the open payment of an order up, intends another one in a commit, has it made, and settles that.
 struct PayAgainWrite {

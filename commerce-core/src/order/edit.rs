@@ -3,65 +3,19 @@
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Order, OrderChild, OrderError, OrderStatus, Orders, Withdrawn};
+use super::{Effects, Order, OrderChild, OrderError, Orders};
 use crate::{
     clock::Timestamp,
     context::Permission,
     engine::{Conflicts, Engine, Planned, Replay},
     error::Invalid,
-    event::{DomainEvent, Notice, Task},
+    event::{DomainEvent, Task},
     fail_point::FailPoint,
-    id::{IdGenerator, OrderId, PaymentId, RefundId, VariantId},
-    money::Money,
-    payment::processor::{PaymentProcessor, send},
-    store::{AggregateId, ChangeSet, MovementKind, StockDelta, StoreError},
+    id::OrderId,
+    payment::processor::PaymentProcessor,
+    store::{AggregateId, ChangeSet, StoreError},
     write::{Operation, Outcome, PreparedWrite, WriteContext},
 };
-
-/// What an edit of an order brings with it, in the same commit; refunds and voids are then carried out at the gateway.
-#[derive(Default)]
-pub(crate) struct Effects {
-    pub events: Vec<DomainEvent>,
-    pub notices: Vec<Notice>,
-    pub stock: Vec<(VariantId, i64, MovementKind)>,
-    pub refunds: Vec<RefundId>,
-    pub voids: Vec<PaymentId>,
-    pub captures: Vec<(PaymentId, Money)>,
-}
-
-impl Effects {
-    /// What follows from units that left what is to be delivered: their stock, and that the order, which `was` in that status,
-    /// or items of it are cancelled.
-    pub fn withdrawn(&mut self, order: &Order, was: OrderStatus, goods: Withdrawn, kind: MovementKind, reason: &str) {
-        let Withdrawn { cancelled, back } = goods;
-        self.stock.extend(back.into_iter().map(|item| (item.variant_id, i64::from(item.quantity), kind)));
-        let (id, reason) = (order.id, reason.to_owned());
-        if order.status == OrderStatus::Cancelled && was != OrderStatus::Cancelled {
-            self.events.push(DomainEvent::OrderCancelled { order: id, reason });
-            self.notices.push(Notice::OrderCancelled { order: id });
-        } else if !cancelled.is_empty() {
-            self.events.push(DomainEvent::OrderLinesCancelled { order: id, reason });
-        }
-    }
-
-    /// Writes down what follows from a change of an order, which the set holds already: stock, events and messages.
-    pub fn write(&mut self, set: &mut ChangeSet, ids: &dyn IdGenerator, before: &Order, after: &Order) {
-        let id = after.id;
-        if after.status == OrderStatus::Completed && before.status != OrderStatus::Completed {
-            self.events.push(DomainEvent::OrderCompleted { order: id });
-        }
-        for (variant, units, kind) in self.stock.drain(..) {
-            let delta = StockDelta { on_hand: units, ..StockDelta::default() };
-            set.move_stock(variant, delta, Some((kind, Some(id), None)));
-        }
-        for event in self.events.drain(..) {
-            set.event(ids, AggregateId::Order(id), after.version, event);
-        }
-        for notice in self.notices.drain(..) {
-            send(set, ids, notice);
-        }
-    }
-}
 
 /// A pure change of an order: what it becomes, what follows from that, and what the answer must remember.
 pub(crate) type Rule<'r, K> = dyn Fn(&mut Order, &mut Effects, Timestamp) -> Result<K, OrderError> + Send + Sync + 'r;

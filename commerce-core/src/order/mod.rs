@@ -2,6 +2,7 @@
 
 mod cancel;
 mod edit;
+mod effects;
 mod error;
 mod fulfil;
 mod model;
@@ -9,6 +10,7 @@ mod number;
 mod owed;
 mod quantity;
 mod queries;
+mod record;
 mod returns;
 mod rules;
 mod selection;
@@ -38,7 +40,8 @@ pub use self::{
     tracking::{TimelineEntry, Tracking},
 };
 pub(crate) use self::{
-    edit::{Admission, EditWrite, Edited, Effects, Executor, child_of},
+    edit::{Admission, EditWrite, Edited, Executor, child_of},
+    effects::Effects,
     rules::{NewParcel, merge_items},
     withdraw::Withdrawn,
 };

@@ -1,6 +1,6 @@
 //! What is owed for an order: one pure function, which capture, receipt, refund, cancellation and return share.
 
-use super::{Order, OrderError, OrderLine, OrderStatus, edit::Effects};
+use super::{Order, OrderError, OrderLine, OrderStatus, effects::Effects};
 use crate::{
     clock::Timestamp,
     error::Invalid,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    error::CommonError,
+    error::{CommonError, StoreError},
     id::PaymentId,
     order::{Order, OrderStatus},
     state::{InvalidTransition, State},
@@ -156,11 +156,11 @@ impl Order {
             // It was given up for another one, which is under way or has paid the order.
             _ if succeeded && !is_latest && before.status != status => Settlement::Late,
             OrderStatus::Pending if succeeded && is_latest => {
-                self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Confirmed).map_err(StoreError::bug)?;
                 Settlement::Confirmed
             }
             OrderStatus::Pending if status.is_given_up() && is_latest && !outlives => {
-                self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
+                self.status.transition_to(OrderStatus::Cancelled).map_err(StoreError::bug)?;
                 self.declined = status == PaymentStatus::Failed;
                 let reason = self.payment(id)?.failure.clone().unwrap_or_default();
                 self.cancel_reason.get_or_insert(reason);
@@ -174,7 +174,7 @@ impl Order {
             _ if moved => Settlement::Moved,
             _ => Settlement::Same,
         };
-        self.refresh_fulfilment_state().map_err(bug)?;
+        self.refresh_fulfilment_state().map_err(StoreError::bug)?;
         Ok(settlement)
     }
 
@@ -191,13 +191,13 @@ impl Order {
         if self.status != OrderStatus::Pending || !has_failed {
             return Ok(false);
         }
-        self.status.transition_to(OrderStatus::Cancelled).map_err(bug)?;
+        self.status.transition_to(OrderStatus::Cancelled).map_err(StoreError::bug)?;
         self.cancel_reason = Some(reason.to_owned());
         for line in &mut self.lines {
             line.cancelled = line.quantity;
         }
         self.payments.iter_mut().for_each(|payment| payment.reserved_until = None);
-        self.refresh_fulfilment_state().map_err(bug)?;
+        self.refresh_fulfilment_state().map_err(StoreError::bug)?;
         Ok(true)
     }
 
@@ -215,7 +215,7 @@ impl Order {
         if !expired(&self.cancel_reason) || !expired(&was.failure) {
             return Ok(false);
         }
-        self.status.transition_to(OrderStatus::Confirmed).map_err(bug)?;
+        self.status.transition_to(OrderStatus::Confirmed).map_err(StoreError::bug)?;
         self.cancel_reason = None;
         self.declined = false;
         for line in &mut self.lines {
@@ -250,8 +250,4 @@ impl Payment {
     fn is_being_given_up(&self, now: Timestamp) -> bool {
         self.status.is_open() && self.failure.is_some() && self.lease_until.is_some_and(|until| until > now)
     }
-}
-
-fn bug(error: InvalidTransition) -> CommonError {
-    CommonError::Store(error.into())
 }

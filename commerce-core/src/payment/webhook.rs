@@ -1,5 +1,7 @@
 //! What payment gateways tell by webhooks.
 
+use std::sync::Arc;
+
 use super::{
     Payments,
     gateway::{GatewayEvent, RefundReport, WebhookError, WebhookRequest},
@@ -7,8 +9,8 @@ use super::{
 use crate::{
     alert::AlertKind,
     clock::Timestamp,
-    commerce::Commerce,
     context::{Idempotency, RequestContext},
+    engine::Engine,
     error::CommonError,
     event::DomainEvent,
     id::{OrderId, PaymentId},
@@ -28,25 +30,21 @@ pub enum WebhookFailure {
     Failed(#[from] CommonError),
 }
 
-impl Commerce {
-    /// Takes a payment gateway's webhook. The signature is checked first; then the payment is settled by the same function that
-    /// serves checkout and recovery, which changes nothing if the word is old or doesn't match the order.
-    ///
-    /// # Errors
-    /// [`WebhookFailure::Rejected`] if it can't be believed; [`WebhookFailure::Failed`] if the store failed: the gateway
-    /// sends it again.
-    pub async fn payment_webhook(&self, gateway: &str, request: &WebhookRequest<'_>) -> Result<(), WebhookFailure> {
-        let engine = self.engine();
+impl Payments {
+    /// Takes a webhook of the gateway with this code.
+    pub(crate) async fn webhook(
+        engine: &Arc<Engine>,
+        gateway: &str,
+        request: &WebhookRequest<'_>,
+    ) -> Result<(), WebhookFailure> {
         let Some(gateway) = engine.gateways.get(gateway) else {
             return Err(CommonError::NotFound("payment gateway").into());
         };
         let event = gateway.webhook(request)?;
-        let (payments, code) = (Payments::new(Scope::system(engine.clone())), gateway.code().to_owned());
+        let (payments, code) = (Self::new(Scope::system(engine.clone())), gateway.code().to_owned());
         Ok(engine.run(async move { payments.take(&code, event).await }).await?)
     }
-}
 
-impl Payments {
     async fn take(&self, gateway: &str, event: GatewayEvent) -> Result<(), CommonError> {
         match event {
             GatewayEvent::Payment { reference, payment_id, payment, .. } => {

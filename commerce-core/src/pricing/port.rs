@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{PricedLine, PricingError, ShippingMethod, TaxBreakdown, TaxRequest};
 use crate::money::Money;
 
-/// Computes tax. [`FlatTax`] knows one rate a country; others ask a service.
+/// Computes tax. [`FlatTax`](super::FlatTax) knows one rate a country; others ask a service.
 #[async_trait]
 pub trait TaxCalculator: Send + Sync + 'static {
     /// The tax on a request, or within it if prices include it.
@@ -15,7 +15,7 @@ pub trait TaxCalculator: Send + Sync + 'static {
     async fn tax(&self, request: &TaxRequest<'_>) -> Result<TaxBreakdown, PricingError>;
 }
 
-/// Prices shipping. [`FlatShipping`] knows flat methods; others ask a carrier.
+/// Prices shipping. [`FlatShipping`](super::FlatShipping) knows flat methods; others ask a carrier.
 #[async_trait]
 pub trait ShippingRates: Send + Sync + 'static {
     /// The methods that can be chosen, with what each costs.

@@ -13,10 +13,12 @@ use serde_json::{Map, Value, json};
 use super::schemas;
 use crate::{
     cart::OutOfStock,
-    checkout::{Declined, PriceChanged, UnpayableAmount},
+    checkout::PriceChanged,
     errors::VersionMismatch,
     inventory::BelowReserved,
-    order::problems::{CaptureExceedsOwed, PaymentHeld, QuantityExceeded, RefundExceedsCaptured},
+    order::problems::{
+        CaptureExceedsOwed, Declined, PaymentHeld, QuantityExceeded, RefundExceedsCaptured, UnpayableAmount,
+    },
     problem::{
         ApiError,
         Code::{self, *},

@@ -9,7 +9,7 @@ use crate::{
     money::Money,
     order::{
         cancel::cancel_rule,
-        edit::Effects,
+        effects::Effects,
         fulfil::update_rule,
         returns::return_rule,
         sample::{PAYMENT, report},

@@ -1,9 +1,8 @@
 //! What may go back, and what a gateway's word does to it.
 
-use super::bug;
 use crate::{
     clock::Timestamp,
-    error::{CommonError, Invalid},
+    error::{CommonError, Invalid, StoreError},
     id::{RefundId, ReturnId},
     money::Money,
     order::{ItemSelection, LineQuantity, Order, OrderError, OrderLine, OrderStatus, Withdrawn, merge_items},
@@ -259,7 +258,7 @@ impl Order {
             all if all == payment.captured => PaymentStatus::Refunded,
             _ => PaymentStatus::PartiallyRefunded,
         };
-        payment.status.transition_to(next).map_err(bug)?;
+        payment.status.transition_to(next).map_err(StoreError::bug)?;
         if self.payments.last().is_some_and(|latest| latest.id == before.payment_id) {
             self.payment_status = next;
         }

@@ -70,7 +70,7 @@ fn sign(secret: &str, signed_at: &str, body: &[u8]) -> String {
     mac.update(signed_at.as_bytes());
     mac.update(b".");
     mac.update(body);
-    mac.finalize().into_bytes().iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// The `Stripe-Signature` of a body: for tests and stand-ins of Stripe.

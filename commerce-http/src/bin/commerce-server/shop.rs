@@ -185,11 +185,6 @@ pub fn random(count: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
-}
-
 /// The secret in the file beside the database; made up if there is none. Nobody but the owner may read it.
 fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
     let path = &config::secret_beside(database);
@@ -198,7 +193,7 @@ fn secret_beside(database: &Path) -> Result<Vec<u8>, Failure> {
     // Whole or not at all: two servers that start at once must not read half of it.
     let draft = path.with_extension(format!("secret.{}", std::process::id()));
     if !path.exists() {
-        let secret = hex(&random(32)?);
+        let secret = hex::encode(random(32)?);
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
