@@ -84,7 +84,10 @@ mod tests {
             "email": "mia@example.com", "password": "violet-Harbour-27", "first_name": "Mia", "last_name": "Berger",
         });
         let (registered, _) = send(address, "POST", "/shop/v1/auth/register", &customer.to_string()).await;
-        assert!(registered.starts_with("http/1.1 201") && registered.contains("location: /shop/v1/me\r\n"), "{registered}");
+        assert!(
+            registered.starts_with("http/1.1 201") && registered.contains("location: /shop/v1/me\r\n"),
+            "{registered}"
+        );
         // As many attempts as one address may make in a minute: the host's server knows it.
         let mut limited = false;
         for _ in 0..650 {
