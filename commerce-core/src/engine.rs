@@ -119,7 +119,7 @@ impl Engine {
         if self.may_have_written(viewer) { self.store.reads() } else { self.store.replica_reads() }
     }
 
-    /// An address that mail shall go to, as it is kept.
+    /// An address that mail is sent to, as it is kept.
     pub fn new_email(&self, text: &str) -> Result<String, Invalid> {
         if self.mailer.takes_international_addresses() {
             normalise_international_email(text)
@@ -201,7 +201,7 @@ impl Engine {
     /// `refuse` finds the conflict to be an answer. `record` writes down what is kept of the output for an idempotency key.
     pub async fn transact<T, E, F>(
         &self,
-        call: &RequestContext,
+        context: &RequestContext,
         plan: impl Fn() -> F + Send,
         record: impl Fn(&T) -> serde_json::Result<Value> + Send,
         refuse: impl Fn(&Conflicts) -> Option<E> + Send,
@@ -212,19 +212,19 @@ impl Engine {
         F: Future<Output = Result<Planned<T>, E>> + Send,
     {
         for attempt in 1..=ATTEMPTS {
-            if let Some(value) = self.replay(call).await? {
+            if let Some(value) = self.replay(context).await? {
                 return Ok(Replay::Replayed(value));
             }
             let Planned { mut changes, output } = match plan().await {
                 Ok(planned) => planned,
-                Err(refusal) => return self.unless_answered(call, refusal).await,
+                Err(refusal) => return self.unless_answered(context, refusal).await,
             };
-            Self::keep_answer(&mut changes, call, || record(&output))?;
+            Self::keep_answer(&mut changes, context, || record(&output))?;
             match self.commit(&mut changes).await.map_err(CommonError::Store)? {
                 Ok(_) => return Ok(Replay::Fresh(output)),
                 Err(conflicts) => {
                     if let Some(error) = refuse(&conflicts) {
-                        return self.unless_answered(call, error).await;
+                        return self.unless_answered(context, error).await;
                     }
                 }
             }
@@ -238,30 +238,30 @@ impl Engine {
     pub fn complete(
         &self,
         set: &mut ChangeSet,
-        call: &RequestContext,
+        context: &RequestContext,
         answer: impl FnOnce() -> serde_json::Result<Value>,
     ) -> Result<(), CommonError> {
-        Self::keep_answer(set, call, answer)?;
+        Self::keep_answer(set, context, answer)?;
         self.publish_events(set);
         Ok(())
     }
 
     fn keep_answer(
         set: &mut ChangeSet,
-        call: &RequestContext,
+        context: &RequestContext,
         answer: impl FnOnce() -> serde_json::Result<Value>,
     ) -> Result<(), CommonError> {
-        if let Some(key) = call.idempotency {
+        if let Some(key) = context.idempotency {
             set.key(key, None, Some(answer().map_err(StoreError::bug)?));
         }
         Ok(())
     }
 
     /// Keeps the answer of a call that was made without a commit of its own. If the key is taken, the same call was faster.
-    pub async fn remember<A: Serialize + Sync>(&self, call: &RequestContext, answer: &A) -> Result<(), CommonError> {
-        if call.idempotency.is_some() {
-            let mut set = self.set(&call.actor);
-            Self::keep_answer(&mut set, call, || serde_json::to_value(answer))?;
+    pub async fn remember<A: Serialize + Sync>(&self, context: &RequestContext, answer: &A) -> Result<(), CommonError> {
+        if context.idempotency.is_some() {
+            let mut set = self.set(&context.actor);
+            Self::keep_answer(&mut set, context, || serde_json::to_value(answer))?;
             let _ = self.commit(&mut set).await?;
         }
         Ok(())
@@ -278,19 +278,19 @@ impl Engine {
     }
 
     /// A refusal, unless the same call was faster: then what it did is what this one would be refused for.
-    async fn unless_answered<T, E>(&self, call: &RequestContext, refusal: E) -> Result<Replay<T>, E>
+    async fn unless_answered<T, E>(&self, context: &RequestContext, refusal: E) -> Result<Replay<T>, E>
     where
         E: From<CommonError>,
     {
-        match self.replay(call).await? {
+        match self.replay(context).await? {
             Some(value) => Ok(Replay::Replayed(value)),
             None => Err(refusal),
         }
     }
 
     /// The answer of an earlier call with the same idempotency key, if there is one.
-    pub async fn replay<T: DeserializeOwned>(&self, call: &RequestContext) -> Result<Option<T>, CommonError> {
-        let Some(key) = call.idempotency else { return Ok(None) };
+    pub async fn replay<T: DeserializeOwned>(&self, context: &RequestContext) -> Result<Option<T>, CommonError> {
+        let Some(key) = context.idempotency else { return Ok(None) };
         let Some(record) = self.reads().load_key(&key.key).await? else { return Ok(None) };
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::Reused.into());

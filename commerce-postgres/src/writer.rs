@@ -95,7 +95,7 @@ impl Inner {
 
     async fn serve(&self) {
         let Ok(slot) = self.slots.acquire().await else { return };
-        // Those that were answered together and are about to come again shall go together again.
+        // Those that were answered together, and are about to come again, go together again.
         tokio::task::yield_now().await;
         let group = self.take();
         let mut work = pin!(self.write(group));

@@ -122,7 +122,7 @@ pub(crate) fn is_memory(url: &str) -> bool {
 }
 
 /// Opens the writing connection. Two processes that start at once may find the file locked while one of them turns the
-/// write-ahead log on, in spite of the busy timeout.
+/// write-ahead log on, despite the busy timeout.
 pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     let mut tries = 0;
     loop {

@@ -225,7 +225,7 @@ impl ProductPatch {
         self
     }
 
-    /// All categories it shall be in; `None` keeps them.
+    /// All categories it is to be in; `None` keeps them.
     pub fn categories(mut self, ids: impl Into<Option<Vec<CategoryId>>>) -> Self {
         self.category_ids = ids.into();
         self
@@ -243,7 +243,7 @@ impl ProductPatch {
         self
     }
 
-    /// All images it shall have; `None` keeps them.
+    /// All images it is to have; `None` keeps them.
     pub fn images(mut self, images: impl Into<Option<Vec<Image>>>) -> Self {
         self.images = images.into();
         self

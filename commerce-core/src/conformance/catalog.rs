@@ -28,7 +28,7 @@ async fn tree(shop: &Shop) -> CategoryTree {
     tree
 }
 
-/// Writes the category tree as it shall be.
+/// Writes the category tree as it is to become.
 pub(super) async fn save_tree(shop: &Shop, nodes: Vec<Category>) -> CategoryTree {
     let before = tree(shop).await;
     let mut after = CategoryTree { nodes, version: 0 };

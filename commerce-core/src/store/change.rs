@@ -1,4 +1,4 @@
-//! Aggregates as they shall be: heads guarded by a version, children carried along.
+//! Aggregates as they are to become: heads guarded by a version, children carried along.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ pub trait Aggregate: Clone + PartialEq + fmt::Debug {
     fn change(save: AggregateWrite<Self>) -> Change;
 }
 
-/// One aggregate, as it was read and as it shall be.
+/// One aggregate, as it was read and as it is to become.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AggregateWrite<T> {
     pub(super) before: Option<T>,
@@ -49,7 +49,7 @@ impl<T: Aggregate> AggregateWrite<T> {
         self.before.as_ref().map_or(ExpectedVersion::Absent, |before| ExpectedVersion::At(before.version()))
     }
 
-    /// The aggregate as it shall be, with its new version.
+    /// The aggregate as it is to become, with its new version.
     pub const fn after(&self) -> &T {
         &self.after
     }

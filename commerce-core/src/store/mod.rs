@@ -1,6 +1,6 @@
 //! The storage boundary: a unit of work is *data*.
 //!
-//! Core decides with pure functions over loaded aggregates, then describes the rows as they shall be in a [`ChangeSet`].
+//! Core decides with pure functions over loaded aggregates, then describes the rows as they are to become in a [`ChangeSet`].
 //! A backend's one write door, [`Store::commit`], applies it all or nothing, idempotently, or names the guards that failed.
 //! Everything else a backend does is reading: the per-domain read traits, gathered in [`Reads`].
 

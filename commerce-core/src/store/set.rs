@@ -17,7 +17,7 @@ use crate::{
     inventory::NewStock,
 };
 
-/// What must become true together: rows as they shall be, and the guards under which they may.
+/// What must become true together: rows as they are to become, and the guards under which they may.
 ///
 /// A set is *simultaneous*: no row is written twice, counters add up per key, each touched aggregate has exactly one head
 /// write, children carry no guard of their own.

@@ -162,7 +162,7 @@ impl Example for NewCartItem {
     }
 }
 
-/// How many there shall be.
+/// How many there are to be.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]

@@ -149,7 +149,7 @@ pub struct ProductPatch {
     pub description: MaybeUndefined<String>,
     #[serde(default, deserialize_with = "present")]
     pub status: Option<ProductStatus>,
-    /// All categories it shall be in; `null`: none.
+    /// All categories it is to be in; `null`: none.
     #[serde(default)]
     #[oai(nullable, validator(max_items = 50))]
     pub category_ids: MaybeUndefined<Vec<Uuid>>,
@@ -157,7 +157,7 @@ pub struct ProductPatch {
     #[serde(default)]
     #[oai(nullable)]
     pub attributes: MaybeUndefined<TextPatch>,
-    /// All images it shall have; `null`: none.
+    /// All images it is to have; `null`: none.
     #[serde(default)]
     #[oai(nullable, validator(max_items = 50))]
     pub images: MaybeUndefined<Vec<Image>>,

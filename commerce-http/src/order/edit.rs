@@ -36,7 +36,7 @@ impl Example for OrderLookup {
     }
 }
 
-/// What shall come back.
+/// What is to come back.
 #[derive(Object, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[oai(example, skip_serializing_if_is_none)]

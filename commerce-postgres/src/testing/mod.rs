@@ -196,7 +196,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // One that is stopped wouldn't hear that it shall end.
+        // One that is stopped wouldn't hear that it must end.
         let _ = self.thaw();
         drop(self.keeper.stdin.take());
         let _ = self.keeper.wait();

@@ -37,7 +37,7 @@ pub enum Command {
         /// Where the shop is: sqlite://<file> or postgres://…
         #[arg(long)]
         from: String,
-        /// Where it shall be
+        /// Where it is to be
         #[arg(long)]
         to: String,
     },
