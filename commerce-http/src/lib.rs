@@ -21,6 +21,7 @@
 //! | `stack` | what every request passes: cache, limits, compression, headers, metrics |
 //! | `health` | whether the shop is alive and able, and its metrics |
 //! | `spec` | the groups of operations |
+//! | `tower` | the API as a tower service, for hosts that are not built on poem (feature `tower`) |
 //! | `document` | the OpenAPI document and Swagger UI: it knows all others, and none but `service` knows it |
 //!
 //! Operations only translate: every rule and every check of rights is core's. To add one: its body types with examples

@@ -14,7 +14,7 @@
 //! | `write_plan` `aggregate_rows` | a change-set as rows, by table |
 //! | `statement` | rows as one statement, with the locks before it |
 //! | `batch` | which sets may be written together |
-//! | `writer` | what waits at the same time is |
+//! | `writer` | change-sets that wait at the same time are written together |
 //! | `commit` | a transaction: lock, write and check the guards, commit |
 //! | `account` `catalog` `product_view` `listing` `inventory` `cart` `order` `payment` `review` `outbox` | rows and reads of each domain |
 //! | `codec` | values as columns |
